@@ -1,0 +1,74 @@
+"""Every exception raised on purpose. Each says what is wrong, where, and whether a retry helps.
+
+A bad row is never an exception: it is a failure (see `stages.failures`).
+"""
+
+from typing import ClassVar
+
+
+class BulkPipelineError(Exception):
+    """The root of the tree. `retryable` is true when the same call may succeed later."""
+
+    retryable: ClassVar[bool] = False
+
+
+class DeclarationError(BulkPipelineError):
+    """A table is declared in a way that cannot work; raised when its module is imported."""
+
+
+class SettingsError(BulkPipelineError):
+    """A setting is missing or wrong."""
+
+
+class FileError(BulkPipelineError):
+    """A file-level problem: nothing of the file can be loaded, and its job fails with this sentence.
+
+    `code` is stable and names the kind: empty_file, no_header, duplicate_header, missing_column,
+    unreadable_compression, unsupported_format, unreadable_file, too_large, unknown_table.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UnknownTableError(BulkPipelineError):
+    """No table of that name is declared."""
+
+
+class NotFoundError(BulkPipelineError):
+    """A job, object or report that was asked for does not exist."""
+
+
+class JobNotFinishedError(BulkPipelineError):
+    """The job's answer is not final yet."""
+
+
+class JobFinishedError(BulkPipelineError):
+    """The job is final already, so that what was asked (a cancel, say) has no effect any more."""
+
+
+class JobCancelledError(BulkPipelineError):
+    """Somebody cancelled the job while it was worked on; committed rows stay."""
+
+
+class LeaseLostError(BulkPipelineError):
+    """Another worker has taken the job over: this one must stop without writing anything more."""
+
+
+class LeaseHeldError(BulkPipelineError):
+    """Another worker holds a live lease on the job."""
+
+
+class WorkFilesMissingError(BulkPipelineError):
+    """A step was run again after its work files had gone; the job must start at `parse`."""
+
+
+class StoreUnavailableError(BulkPipelineError):
+    """Postgres or the object store cannot be reached, or broke off: an outage, never a bad row."""
+
+    retryable = True
+
+
+class StackError(BulkPipelineError):
+    """The embedded stack could not be started, found or stopped."""

@@ -1,0 +1,105 @@
+"""What a table is: columns, keys, foreign keys and the rules that hold for one row.
+
+A table file in `bulk_pipeline.tables` holds one `Table` and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import pandas as pd
+
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema.column import Column, ColumnType
+
+
+class Mode(StrEnum):
+    """How rows meet rows that are already there."""
+
+    INSERT_ONLY = "insert_only"
+    UPSERT = "upsert"
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """`column` holds the id of a row of `table`."""
+
+    column: str
+    table: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule about several cells of one row.
+
+    `passes` gets a frame of `columns` (Arrow-backed, absent columns all NULL) and returns a boolean series with
+    the frame's index: true where the row keeps the rule. `message` is the sentence for a row that does not.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    passes: Callable[[pd.DataFrame], pd.Series]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The one declaration from which validation, loading, the header match, help and docs follow.
+
+    Every table has a column `id` (uuid), its primary key. `natural_key` is a column that identifies a row to
+    people. With `id_optional`, rows without id are accepted in every mode; otherwise see `requires_id`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    natural_key: str | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    default_mode: Mode = Mode.INSERT_ONLY
+    id_optional: bool = False
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise DeclarationError(f"table {self.name}: column {repeated[0]} is declared twice")
+        if "id" not in names or self.column("id").type is not ColumnType.UUID:
+            raise DeclarationError(f"table {self.name}: declare a column id of type uuid")
+        if self.natural_key is not None:
+            if self.natural_key not in names:
+                raise DeclarationError(f"table {self.name}: natural key {self.natural_key} is not a column")
+            if not self.column(self.natural_key).required:
+                raise DeclarationError(f"table {self.name}: natural key {self.natural_key} must be required")
+        used = [(key.column, "a foreign key") for key in self.foreign_keys]
+        used += [(name, f"rule {rule.name}") for rule in self.rules for name in rule.columns]
+        for name, where in used:
+            if name not in names:
+                raise DeclarationError(f"table {self.name}: {where} names {name}, which is not a column")
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def parents(self) -> tuple[str, ...]:
+        """Names of the tables this one refers to, without itself, in order of declaration."""
+        return tuple(dict.fromkeys(key.table for key in self.foreign_keys if key.table != self.name))
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def requires_id(self, mode: Mode) -> bool:
+        """Whether every row of a file must bring its id."""
+        if self.id_optional:
+            return False
+        return mode is Mode.INSERT_ONLY or self.natural_key is None
+
+    def required_columns(self, mode: Mode) -> tuple[str, ...]:
+        """The columns a file must have, and whose cells must have a value."""
+        return tuple(
+            column.name
+            for column in self.columns
+            if column.required or (column.name == "id" and self.requires_id(mode))
+        )

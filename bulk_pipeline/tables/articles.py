@@ -1,0 +1,43 @@
+"""What users write."""
+
+import pandas as pd
+
+from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Rule, Table
+from bulk_pipeline.tables.columns import created_at, id_column, updated_at
+
+
+def _draft_is_unpublished(rows: pd.DataFrame) -> pd.Series:
+    return ~((rows["status"] == "draft").fillna(False) & rows["published_at"].notna())
+
+
+TABLE = Table(
+    name="articles",
+    description="Articles, one row per slug, each by a user.",
+    columns=(
+        id_column(),
+        Column(
+            name="slug",
+            required=True,
+            pattern=r"[a-z0-9]+(-[a-z0-9]+)*",
+            pattern_name="kebab-case (lower-case letters and digits, joined by single hyphens)",
+        ),
+        Column(name="title", required=True),
+        Column(name="body", required=True),
+        Column(name="author_id", type=ColumnType.UUID, required=True),
+        Column(name="tags", type=ColumnType.TEXT_ARRAY),
+        Column(name="published_at", type=ColumnType.TIMESTAMP),
+        Column(name="status", required=True, choices=("draft", "published", "archived")),
+        created_at(),
+        updated_at(),
+    ),
+    natural_key="slug",
+    foreign_keys=(ForeignKey("author_id", "users"),),
+    rules=(
+        Rule(
+            name="draft_is_unpublished",
+            columns=("status", "published_at"),
+            passes=_draft_is_unpublished,
+            message="a draft has no published_at",
+        ),
+    ),
+)

@@ -1,0 +1,19 @@
+"""People who write and read."""
+
+from bulk_pipeline.schema import Column, ColumnType, Table
+from bulk_pipeline.tables.columns import created_at, email, id_column, updated_at
+
+TABLE = Table(
+    name="users",
+    description="User accounts, one row per email address.",
+    columns=(
+        id_column(),
+        email(),
+        Column(name="name", required=True),
+        Column(name="role", required=True, choices=("admin", "author", "editor", "reader")),
+        Column(name="active", type=ColumnType.BOOLEAN, default=True),
+        created_at(),
+        updated_at(),
+    ),
+    natural_key="email",
+)
