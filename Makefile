@@ -1,0 +1,44 @@
+# One command each. `make setup` installs; everything else calls it, and it costs nothing the second time.
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+
+.PHONY: setup demo test test-long check format lock clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "bulk_pipeline needs Python 3.11 or newer; python3 is $$(python3 -V 2>&1)" >&2; exit 1; }
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup        ## the whole way of a row, on sample files, with servers of its own
+	$(BIN)/bulk-pipeline demo
+
+test: setup        ## every test but the long campaigns
+	$(BIN)/pytest -n 2 -m "not long"
+
+test-long: setup   ## the long campaigns
+	$(BIN)/pytest -n 2 -m long --timeout 1800
+
+check: setup       ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:              ## take the newest releases that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --no-header \
+		--python-version 3.11 --extra embedded --group dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .bulk .pytest_cache .ruff_cache .hypothesis
