@@ -1,0 +1,85 @@
+"""Which jobs start, in which order, and who waits for whom."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from bulk_pipeline import tables
+from bulk_pipeline.orchestration.planning import Group, Limits, OpenJob, plan
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+LIMITS = Limits(group_files=3, group_bytes=1000, settle_seconds=2, parent_wait_seconds=60)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def job(name: str, table: str = "users", arrived: float = 0, size_bytes: int = 10) -> OpenJob:
+    return OpenJob(name, table, size_bytes, at(arrived), at(arrived), active=False)
+
+
+def groups(*jobs: OpenJob, now: float = 10, scanned: float | dict[str, float] = 10) -> list[Group]:
+    every = dict.fromkeys(tables.names(), scanned) if isinstance(scanned, (int, float)) else scanned
+    through = {table: at(seconds) for table, seconds in every.items()}
+    return plan(jobs, tables.in_load_order(), through, at(now), LIMITS)
+
+
+def test_files_of_one_table_share_a_run_in_order_of_arrival() -> None:
+    assert groups(job("b", arrived=2), job("a", arrived=1)) == [Group("users", ("a", "b"))]
+
+
+def test_files_of_different_tables_run_side_by_side() -> None:
+    assert groups(job("a"), job("b", "customers")) == [Group("users", ("a",)), Group("customers", ("b",))]
+
+
+def test_a_run_takes_no_more_files_and_bytes_than_its_limits() -> None:
+    assert groups(*(job(name) for name in "abcd")) == [Group("users", ("a", "b", "c"))]
+    assert groups(job("a", size_bytes=600), job("b", size_bytes=600)) == [Group("users", ("a",))]
+
+
+def test_a_file_larger_than_the_limit_still_runs() -> None:
+    assert groups(job("a", size_bytes=5000)) == [Group("users", ("a",))]
+
+
+def test_a_table_that_is_worked_on_starts_nothing_more() -> None:
+    assert groups(replace(job("a"), active=True), job("b")) == []
+
+
+def test_an_isolated_file_runs_alone_and_keeps_its_place() -> None:
+    assert groups(replace(job("a"), isolated=True), job("b", arrived=1)) == [Group("users", ("a",))]
+    assert groups(job("a"), replace(job("b", arrived=1), isolated=True)) == [Group("users", ("a",))]
+
+
+def test_a_file_that_waits_for_its_next_attempt_holds_its_successors() -> None:
+    assert groups(replace(job("a"), next_attempt_at=at(11)), job("b", arrived=1)) == []
+    assert groups(replace(job("a"), next_attempt_at=at(9))) == [Group("users", ("a",))]
+
+
+def test_a_file_waits_until_all_that_arrived_before_it_is_claimed() -> None:
+    assert groups(job("a", arrived=5), scanned=4) == []
+    assert groups(job("a", arrived=5), scanned=5) == [Group("users", ("a",))]
+
+
+def test_a_child_waits_for_parents_that_arrived_up_to_the_settling_time_after_it() -> None:
+    child = job("child", "articles", arrived=0)
+    assert groups(child, job("parent", arrived=2)) == [Group("users", ("parent",))]
+    assert groups(child, job("parent", arrived=2.1)) == [Group("users", ("parent",)), Group("articles", ("child",))]
+
+
+def test_a_child_waits_until_the_inboxes_of_its_parents_are_searched() -> None:
+    child = job("child", "comments", arrived=0)
+    searched = {"users": 2.0, "comments": 2.0, "articles": 1.9}
+    assert groups(child, scanned=searched) == []
+    assert groups(child, scanned={**searched, "articles": 2.0}) == [Group("comments", ("child",))]
+
+
+def test_a_child_stops_waiting_in_the_end_and_says_so() -> None:
+    child = job("child", "articles", arrived=0)
+    parent = replace(job("parent", arrived=1), active=True)
+    assert groups(child, parent, now=60, scanned=60) == []
+    assert groups(child, parent, now=61, scanned=60) == [Group("articles", ("child",), hurried=("child",))]
+
+
+def test_a_stream_of_later_parents_does_not_hold_a_child_back() -> None:
+    parents = [replace(job(f"p{n}", arrived=3 + n), active=True) for n in range(50)]
+    assert groups(job("child", "articles", arrived=0), *parents, now=5) == [Group("articles", ("child",))]
