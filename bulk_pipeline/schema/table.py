@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.column import Column, ColumnType
+
+if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
+    import pandas as pd
 
 
 class Mode(StrEnum):
@@ -39,7 +41,7 @@ class Rule:
 
     name: str
     columns: tuple[str, ...]
-    passes: Callable[[pd.DataFrame], pd.Series]
+    passes: "Callable[[pd.DataFrame], pd.Series]"
     message: str
 
 

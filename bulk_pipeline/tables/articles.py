@@ -1,12 +1,15 @@
 """What users write."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Rule, Table
 from bulk_pipeline.tables.columns import created_at, id_column, updated_at
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def _draft_is_unpublished(rows: pd.DataFrame) -> pd.Series:
+
+def _draft_is_unpublished(rows: "pd.DataFrame") -> "pd.Series":
     return ~((rows["status"] == "draft").fillna(False) & rows["published_at"].notna())
 
 

@@ -1,0 +1,76 @@
+"""What commands print: tables and lines for people on a terminal, one JSON document for programs."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
+from rich.console import Console
+from rich.table import Table as Grid
+
+_STATUS_STYLES = {
+    "completed": "green",
+    "completed_with_errors": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+    "skipped": "dim",
+    "processing": "cyan",
+}
+
+err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line for a person on stdout."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def print_json(document: object) -> None:
+    """One JSON document, and nothing else, on stdout."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
+    sys.stdout.buffer.write(orjson.dumps(document, option=options, default=str))
+    sys.stdout.buffer.flush()
+
+
+def print_grid(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """A table; numbers to the right, statuses in colour. As wide as it needs to be when it is not a terminal."""
+    rows = [list(row) for row in rows]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(console.width, 240))
+    grid = Grid(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        numeric = all(isinstance(row[number], (int, float)) or row[number] is None for row in rows)
+        grid.add_column(name, justify="right" if rows and numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(_cell(value) for value in row))
+    console.print(grid)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """One fact a line, names to the left; empty ones are left out."""
+    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        say(f"{name:<{width}}  {_text(value)}")
+
+
+def _cell(value: object) -> str:
+    text = _text(value).replace("[", r"\[")
+    style = _STATUS_STYLES.get(text)
+    return f"[{style}]{text}[/]" if style else text
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value)
+    return str(value)
