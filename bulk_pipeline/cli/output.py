@@ -51,16 +51,17 @@ def print_facts(facts: Mapping[str, object]) -> None:
     shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        say(f"{name:<{width}}  {_text(value)}")
+        say(f"{name:<{width}}  {text(value)}")
 
 
 def _cell(value: object) -> str:
-    text = _text(value).replace("[", r"\[")
-    style = _STATUS_STYLES.get(text)
-    return f"[{style}]{text}[/]" if style else text
+    shown = text(value).replace("[", r"\[")
+    style = _STATUS_STYLES.get(shown)
+    return f"[{style}]{shown}[/]" if style else shown
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A value as people read it: thousands apart, yes and no, lists with commas. Control characters are escaped."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -70,7 +71,7 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_text(item) for item in value)
-    return str(value)
+        return ", ".join(text(item) for item in value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

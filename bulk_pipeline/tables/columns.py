@@ -3,8 +3,8 @@
 from bulk_pipeline.schema import Column, ColumnType
 
 
-def id_column(prefix: str | None = None) -> Column:
-    return Column(name="id", type=ColumnType.UUID, generated=True, prefix=prefix)
+def id_column() -> Column:
+    return Column(name="id", type=ColumnType.UUID, generated=True)
 
 
 def email() -> Column:

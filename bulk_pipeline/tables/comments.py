@@ -1,13 +1,13 @@
 """What users say about articles; a comment is known by its id alone."""
 
 from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Table
-from bulk_pipeline.tables.columns import created_at, id_column
+from bulk_pipeline.tables.columns import created_at
 
 TABLE = Table(
     name="comments",
     description="Comments by users on articles.",
     columns=(
-        id_column(prefix="cm_"),
+        Column(name="id", type=ColumnType.UUID, prefix="cm_"),
         Column(name="article_id", type=ColumnType.UUID, required=True),
         Column(name="user_id", type=ColumnType.UUID, required=True),
         Column(name="body", required=True, max_length=10_000, max_words=500),
