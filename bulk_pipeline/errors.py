@@ -70,5 +70,13 @@ class StoreUnavailableError(BulkPipelineError):
     retryable = True
 
 
+class StoreRefusedError(BulkPipelineError):
+    """Postgres or the object store answered no: a right is missing, or it cannot hold such a name."""
+
+
+class MigrationError(BulkPipelineError):
+    """The migrations in `sql/` and those the database has had do not belong together."""
+
+
 class StackError(BulkPipelineError):
     """The embedded stack could not be started, found or stopped."""

@@ -35,7 +35,7 @@ CREATE TABLE articles (
 CREATE INDEX articles_author_id ON articles (author_id);
 
 CREATE TABLE comments (
-    id         uuid PRIMARY KEY DEFAULT bulk.uuid_v7(),
+    id         uuid PRIMARY KEY,
     article_id uuid NOT NULL REFERENCES articles (id),
     user_id    uuid NOT NULL REFERENCES users (id),
     body       varchar(10000) NOT NULL,

@@ -1,0 +1,147 @@
+"""Applies the numbered files of `sql/` to a database, each once, in order, in a transaction of its own."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+import bulk_pipeline
+from bulk_pipeline.errors import MigrationError
+from bulk_pipeline.stores.postgres import Postgres
+
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_LOCK = 0x62756C6B  # "bulk": migrations of one database run one after the other
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of `sql/`."""
+
+    version: int
+    name: str
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def migrate(database_url: str, folder: Path | None = None) -> list[str]:
+    """Apply what is pending and give the names of those files. Safe when several do it at once.
+
+    Raises `MigrationError` if a file that was applied has changed or is missing, or if a new one comes too late
+    in the order.
+    """
+    postgres = Postgres(database_url, application_name="bulk-pipeline migrate")
+    known = migrations(folder or sql_folder())
+    try:
+        _prepare(postgres)
+        return [migration.name for migration in known if _apply(postgres, migration, known)]
+    finally:
+        postgres.close()
+
+
+def pending(database_url: str, folder: Path | None = None) -> list[str]:
+    """Names of the files that `migrate` would apply. Raises like it."""
+    postgres = Postgres(database_url, application_name="bulk-pipeline migrate")
+    known = migrations(folder or sql_folder())
+    try:
+        with postgres.transaction() as connection:
+            applied = _applied(connection)
+    finally:
+        postgres.close()
+    _check(known, applied)
+    return [migration.name for migration in known if migration.version not in applied]
+
+
+def migrations(folder: Path) -> list[Migration]:
+    """The files of a folder in order. `MigrationError` for a name without its number and for a number used twice."""
+    found: list[Migration] = []
+    for path in sorted(folder.glob("*.sql")):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise MigrationError(f"{path.name}: name migrations like 0004_what_it_does.sql")
+        found.append(Migration(int(match[1]), path.name, path.read_bytes()))
+    for first, second in zip(found, found[1:], strict=False):
+        if first.version == second.version:
+            raise MigrationError(f"{first.name} and {second.name} have the same number")
+    if not found:
+        raise MigrationError(f"no migrations in {folder}")
+    return found
+
+
+def sql_folder() -> Path:
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    package = Path(bulk_pipeline.__file__).parent
+    installed = package / "_sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def _prepare(postgres: Postgres) -> None:
+    with postgres.transaction() as connection:
+        _lock(connection)
+        connection.execute("CREATE SCHEMA IF NOT EXISTS bulk")
+        connection.execute(
+            """
+            CREATE TABLE IF NOT EXISTS bulk.migrations (
+                version    integer PRIMARY KEY,
+                name       text NOT NULL,
+                sha256     text NOT NULL,
+                applied_at timestamptz NOT NULL DEFAULT now()
+            )
+            """
+        )
+
+
+def _apply(postgres: Postgres, migration: Migration, known: Sequence[Migration]) -> bool:
+    with postgres.transaction() as connection:
+        _lock(connection)
+        applied = _applied(connection)
+        _check(known, applied)
+        if migration.version in applied:
+            return False
+        try:
+            connection.execute(migration.content)
+        except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:
+            raise MigrationError(f"{migration.name}: {error}") from error
+        connection.execute(
+            "INSERT INTO bulk.migrations (version, name, sha256) VALUES (%s, %s, %s)",
+            (migration.version, migration.name, migration.sha256),
+        )
+    return True
+
+
+def _lock(connection: psycopg.Connection) -> None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
+def _applied(connection: psycopg.Connection) -> dict[int, tuple[str, str]]:
+    """Name and sha256 of what the database has had, by version."""
+    there = connection.execute("SELECT to_regclass('bulk.migrations') IS NOT NULL").fetchone()
+    if there != (True,):
+        return {}
+    rows = connection.execute("SELECT version, name, sha256 FROM bulk.migrations").fetchall()
+    return {version: (name, sha256) for version, name, sha256 in rows}
+
+
+def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> None:
+    by_version = {migration.version: migration for migration in known}
+    for version, (name, sha256) in sorted(applied.items()):
+        migration = by_version.get(version)
+        if migration is None:
+            raise MigrationError(
+                f"the database has had {name}, which this version of bulk-pipeline does not know: install the newer one"
+            )
+        if migration.sha256 != sha256:
+            raise MigrationError(
+                f"{migration.name} has changed since it was applied as {name}: migrations are frozen, add a new one"
+            )
+    latest = max(applied, default=0)
+    for migration in known:
+        if migration.version < latest and migration.version not in applied:
+            raise MigrationError(
+                f"{migration.name} comes before {applied[latest][0]}, which is applied already: give it a later number"
+            )

@@ -1,0 +1,128 @@
+"""Connections to Postgres, and how its outages are told from every other error. No table is known here."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import conninfo, errors, pq
+
+from bulk_pipeline.errors import SettingsError, StoreUnavailableError
+
+CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)
+"""Two transactions got into each other's way: the same transaction succeeds when it is tried again."""
+
+_OUTAGES = (
+    psycopg.OperationalError,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.ReadOnlySqlTransaction,  # the server has become a standby
+)
+_SURELY_ALIVE_SECONDS = 1.0
+
+
+def connect(
+    database_url: str, *, application_name: str = "bulk-pipeline", autocommit: bool = False
+) -> psycopg.Connection:
+    """A new connection; `StoreUnavailableError` if the server does not give one.
+
+    Nothing of it outlives a transaction on the server, so that pgbouncer may pool it by transaction: no prepared
+    statements, no session settings.
+    """
+    with outages(host(database_url)):
+        return psycopg.connect(
+            database_url,
+            autocommit=autocommit,
+            application_name=application_name,
+            prepare_threshold=None,
+            connect_timeout=5,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
+        )
+
+
+@contextmanager
+def outages(host: str) -> Iterator[None]:
+    """Turn an outage of Postgres inside the block into `StoreUnavailableError`; leave `CONFLICTS` alone."""
+    try:
+        yield
+    except CONFLICTS:
+        raise
+    except _OUTAGES as error:
+        raise StoreUnavailableError(f"Postgres at {host}: {_first_line(error)}") from error
+    except psycopg.InterfaceError as error:
+        if "closed" not in str(error):
+            raise
+        raise StoreUnavailableError(f"Postgres at {host}: {_first_line(error)}") from error
+
+
+def host(database_url: str) -> str:
+    """`host:port` of a connection string, for messages."""
+    try:
+        parts = conninfo.conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(f"DATABASE_URL: {_first_line(error)}") from error
+    return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
+
+
+class Postgres:
+    """One database. Connections are kept between transactions; threads share it."""
+
+    def __init__(self, database_url: str, *, application_name: str = "bulk-pipeline") -> None:
+        self.database_url = database_url
+        self.host = host(database_url)
+        self._application_name = application_name
+        self._idle: deque[tuple[psycopg.Connection, float]] = deque()
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """A connection inside a transaction, which commits at the end of the block.
+
+        An outage and a conflict with another transaction are both `StoreUnavailableError`: nothing has happened,
+        or, if the answer to COMMIT got lost, everything has.
+        """
+        with outages(self.host):
+            connection = self._take()
+            try:
+                with connection.transaction():
+                    yield connection
+            except CONFLICTS as error:
+                raise StoreUnavailableError(f"Postgres at {self.host}: {_first_line(error)}") from error
+            finally:
+                self._give_back(connection)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def _take(self) -> psycopg.Connection:
+        while self._idle:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if time.monotonic() - since < _SURELY_ALIVE_SECONDS or _answers(connection):
+                return connection
+            connection.close()
+        return connect(self.database_url, application_name=self._application_name, autocommit=True)
+
+    def _give_back(self, connection: psycopg.Connection) -> None:
+        if connection.closed or connection.info.transaction_status is not pq.TransactionStatus.IDLE:
+            connection.close()
+        else:
+            self._idle.append((connection, time.monotonic()))
+
+
+def _answers(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
