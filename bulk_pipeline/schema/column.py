@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from bulk_pipeline.errors import DeclarationError
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -17,6 +20,9 @@ class ColumnType(StrEnum):
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp with time zone"
     TEXT_ARRAY = "text[]"
+
+
+_DEFAULTS: dict[ColumnType, type] = {ColumnType.TEXT: str, ColumnType.BOOLEAN: bool}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +56,23 @@ class Column:
         text_only = (self.max_length, self.max_words, self.pattern, self.choices or None)
         if self.type is not ColumnType.TEXT and any(limit is not None for limit in text_only):
             raise DeclarationError(
-                f"column {self.name}: max_length, max_words, pattern and choices are for text, not {self.type}"
+                f"column {self.name}: max_length, max_words, pattern and choices are for text, "
+                f"not {self.type}"
             )
         if (self.pattern is None) != (self.pattern_name is None):
             raise DeclarationError(f"column {self.name}: give pattern and pattern_name together")
         if self.default is not None and self.choices and self.default not in self.choices:
             raise DeclarationError(f"column {self.name}: default {self.default!r} is not one of its choices")
+        if self.default is not None and not isinstance(self.default, _DEFAULTS.get(self.type, ())):
+            raise DeclarationError(f"column {self.name}: default {self.default!r} is not of type {self.type}")
+        if self.prefix is not None and self.type is not ColumnType.UUID:
+            raise DeclarationError(f"column {self.name}: prefix is for uuid, not {self.type}")
+        if self.pattern is not None:
+            _check_pattern(self.name, self.pattern)
+
+
+def _check_pattern(name: str, pattern: str) -> None:
+    try:
+        pc.match_substring_regex(pa.array([""]), rf"\A(?:{pattern})\z")
+    except pa.ArrowInvalid as error:
+        raise DeclarationError(f"column {name}: pattern {pattern!r} is not an RE2 expression") from error

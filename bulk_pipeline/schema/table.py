@@ -35,8 +35,9 @@ class ForeignKey:
 class Rule:
     """A rule about several cells of one row.
 
-    `passes` gets a frame of `columns` (Arrow-backed, absent columns all NULL) and returns a boolean series with
-    the frame's index: true where the row keeps the rule. `message` is the sentence for a row that does not.
+    `passes` gets a frame of `columns` (Arrow-backed, absent columns all NULL) and returns a boolean series
+    with the frame's index: true where the row keeps the rule; unknown (NULL) counts as kept, as in SQL.
+    `message` is the sentence for a row that does not.
     """
 
     name: str
@@ -79,6 +80,12 @@ class Table:
         for name, where in used:
             if name not in names:
                 raise DeclarationError(f"table {self.name}: {where} names {name}, which is not a column")
+        for key in self.foreign_keys:
+            if self.column(key.column).type is not ColumnType.UUID:
+                raise DeclarationError(f"table {self.name}: foreign key {key.column} must be of type uuid")
+        rules = [rule.name for rule in self.rules]
+        if len(set(rules)) < len(rules):
+            raise DeclarationError(f"table {self.name}: two rules have the same name: {', '.join(rules)}")
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
