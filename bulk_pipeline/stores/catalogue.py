@@ -1,4 +1,4 @@
-"""What Postgres says its tables are, compared with what is declared. Says where the two differ; changes nothing."""
+"""Where the tables that Postgres has differ from those that are declared. Changes nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ def drift(connection: psycopg.Connection, tables: Iterable[Table]) -> list[str]:
 
 
 def compare(table: Table, found: CatalogueTable | None) -> list[str]:
-    """The ways in which one table is not what is declared. Looks both ways: nothing may be missing or extra."""
+    """The ways in which one table is not what is declared. Nothing may be missing, nothing extra."""
     if found is None:
         return [f"table {table.name} is missing"]
     declared = {column.name: _expected(column) for column in table.columns}
@@ -149,7 +149,7 @@ _KEYS = """
     GROUP BY class.relname, index.indexrelid, index.indisprimary
 """
 
-# A key that refers to other columns than (id) is written with them, so that it is not taken for a declared one.
+# A key that refers to other columns than (id) names them, so that it is not taken for a declared one.
 _FOREIGN_KEYS = """
     SELECT
         class.relname,

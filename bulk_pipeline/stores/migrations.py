@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -32,8 +33,8 @@ class Migration:
 def migrate(database_url: str, folder: Path | None = None) -> list[str]:
     """Apply what is pending and give the names of those files. Safe when several do it at once.
 
-    Raises `MigrationError` if a file that was applied has changed or is missing, or if a new one comes too late
-    in the order.
+    Raises `MigrationError` if a file that was applied has changed or is missing, or if a new one has a number
+    below those that were applied.
     """
     postgres = Postgres(database_url, application_name="bulk-pipeline migrate")
     known = migrations(folder or sql_folder())
@@ -58,14 +59,14 @@ def pending(database_url: str, folder: Path | None = None) -> list[str]:
 
 
 def migrations(folder: Path) -> list[Migration]:
-    """The files of a folder in order. `MigrationError` for a name without its number and for a number used twice."""
+    """The files of a folder in order. `MigrationError` for a wrong name and for a number used twice."""
     found: list[Migration] = []
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
         if match is None:
             raise MigrationError(f"{path.name}: name migrations like 0004_what_it_does.sql")
         found.append(Migration(int(match[1]), path.name, path.read_bytes()))
-    for first, second in zip(found, found[1:], strict=False):
+    for first, second in pairwise(found):
         if first.version == second.version:
             raise MigrationError(f"{first.name} and {second.name} have the same number")
     if not found:
@@ -133,15 +134,15 @@ def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> N
         migration = by_version.get(version)
         if migration is None:
             raise MigrationError(
-                f"the database has had {name}, which this version of bulk-pipeline does not know: install the newer one"
+                f"the database has had {name}, which this bulk-pipeline does not know: install a newer one"
             )
         if migration.sha256 != sha256:
             raise MigrationError(
-                f"{migration.name} has changed since it was applied as {name}: migrations are frozen, add a new one"
+                f"{migration.name} has changed since it was applied: migrations are frozen, add a new one"
             )
     latest = max(applied, default=0)
     for migration in known:
         if migration.version < latest and migration.version not in applied:
             raise MigrationError(
-                f"{migration.name} comes before {applied[latest][0]}, which is applied already: give it a later number"
+                f"{migration.name} comes before {applied[latest][0]}, which is applied: give it a later one"
             )

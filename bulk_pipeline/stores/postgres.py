@@ -27,8 +27,8 @@ def connect(
 ) -> psycopg.Connection:
     """A new connection; `StoreUnavailableError` if the server does not give one.
 
-    Nothing of it outlives a transaction on the server, so that pgbouncer may pool it by transaction: no prepared
-    statements, no session settings.
+    Nothing of it outlives a transaction on the server, so that pgbouncer may pool it by transaction: no
+    prepared statements, no session settings.
     """
     with outages(host(database_url)):
         return psycopg.connect(
@@ -81,8 +81,8 @@ class Postgres:
     def transaction(self) -> Iterator[psycopg.Connection]:
         """A connection inside a transaction, which commits at the end of the block.
 
-        An outage and a conflict with another transaction are both `StoreUnavailableError`: nothing has happened,
-        or, if the answer to COMMIT got lost, everything has.
+        An outage and a conflict with another transaction are both `StoreUnavailableError`: nothing has
+        happened or, if the answer to COMMIT got lost, everything has.
         """
         with outages(self.host):
             connection = self._take()

@@ -1,0 +1,247 @@
+"""Objects in S3: find, look at, copy, remove, read and write them. What one is for is not known here."""
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores import s3
+from bulk_pipeline.stores.object_reader import open_object
+
+MULTIPART_COPY_BYTES = 1 << 30
+"""Larger objects are copied part by part: S3 copies at most 5 GB at once, and slow servers need time."""
+
+_UPLOAD = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20, max_concurrency=4)
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """An object as a listing shows it. `etag` is without quotes."""
+
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class ObjectHead:
+    """What the store knows of one object. `last_modified` is in whole seconds, unlike in a listing."""
+
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Part of a listing. `next_after`: where to go on; None at the end.
+
+    `listed_at`: by the store's own clock; every object that had arrived by then was listed.
+    """
+
+    found: tuple[FoundObject, ...]
+    next_after: str | None
+    listed_at: datetime
+
+
+class ObjectStore:
+    """One S3 server. Every method raises `StoreUnavailableError` in an outage; threads may share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = s3.connect(settings)
+
+    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
+        """Up to `limit` objects in the order of their keys, beginning behind the key `after`."""
+        started = time.monotonic()
+        with s3.answers(f"s3://{bucket}/{prefix}"):
+            response = self._client.list_objects_v2(
+                Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            )
+        elapsed = timedelta(seconds=time.monotonic() - started)
+        answered_at = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+        found = tuple(
+            FoundObject(
+                bucket,
+                entry["Key"],
+                entry["ETag"].strip('"'),
+                entry["Size"],
+                entry["LastModified"].astimezone(UTC),
+            )
+            for entry in response.get("Contents", [])
+        )
+        following = found[-1].key if found and response["IsTruncated"] else None
+        return Page(found, following, answered_at.astimezone(UTC) - elapsed)
+
+    def find(self, bucket: str, key: str) -> FoundObject | None:
+        """The object of exactly that key, as a listing shows it."""
+        found = self.page(bucket, key, limit=1).found
+        return found[0] if found and found[0].key == key else None
+
+    def head(self, bucket: str, key: str) -> ObjectHead:
+        """What is known of the object; `NotFoundError` without it."""
+        with s3.answers(f"s3://{bucket}/{key}"):
+            response = self._client.head_object(Bucket=bucket, Key=key)
+        return ObjectHead(
+            etag=response["ETag"].strip('"'),
+            size_bytes=response["ContentLength"],
+            last_modified=response["LastModified"].astimezone(UTC),
+            metadata={name: unquote(value) for name, value in response["Metadata"].items()},
+        )
+
+    def copy(self, found: FoundObject, bucket: str, key: str) -> bool:
+        """Copy the object with its metadata, inside the store. False if it is gone or has changed since."""
+        copy = self._copy_in_parts if found.size_bytes > MULTIPART_COPY_BYTES else self._copy_at_once
+        with s3.answers(f"s3://{found.bucket}/{found.key}"):
+            try:
+                copy(found, bucket, key)
+            except NotFoundError:
+                return False
+            except ClientError as error:
+                if s3.is_gone_or_changed(error):
+                    return False
+                raise
+        return True
+
+    def remove_if_unchanged(self, found: FoundObject) -> bool:
+        """Remove the object unless it is gone or another has taken its place; says whether it did."""
+        try:
+            head = self.head(found.bucket, found.key)
+        except NotFoundError:
+            return False
+        if (head.etag, head.last_modified) != (found.etag, found.last_modified.replace(microsecond=0)):
+            return False
+        with s3.answers(f"s3://{found.bucket}/{found.key}"):
+            # Servers that know the condition close the gap since HEAD; older ones ignore it.
+            self._client.delete_object(Bucket=found.bucket, Key=found.key, IfMatch=f'"{found.etag}"')
+        return True
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Remove the object, if it is there."""
+        with s3.answers(f"s3://{bucket}/{key}"):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+    def open(self, bucket: str, key: str) -> io.BufferedReader:
+        """The object's bytes as a file; see `open_object`."""
+        return open_object(self._client, bucket, key)
+
+    def upload(
+        self,
+        bucket: str,
+        key: str,
+        stream: BinaryIO,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write an object of any size, in parts; nothing is left of it if reading or writing fails.
+
+        Metadata values may be any text: they are percent-encoded, because S3 takes ASCII only.
+        `progress` gets the bytes sent since its last call, from several threads.
+        """
+        extra = {"Metadata": _encoded(metadata or {}), "ContentType": content_type}
+        with s3.answers(f"s3://{bucket}/{key}"):
+            self._client.upload_fileobj(
+                stream, bucket, key, ExtraArgs=extra, Callback=progress, Config=_UPLOAD
+            )
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> None:
+        """Write a small object at once."""
+        with s3.answers(f"s3://{bucket}/{key}"):
+            self._client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=content,
+                Metadata=_encoded(metadata or {}),
+                ContentType=content_type,
+            )
+
+    def presigned_url(
+        self, bucket: str, key: str, *, seconds: int = 3600, file_name: str | None = None
+    ) -> str:
+        """An address from which anybody can read the object for a while; downloads as `file_name`."""
+        asked = {"Bucket": bucket, "Key": key}
+        if file_name:
+            asked["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
+        return self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
+
+    def ensure_buckets(self, *names: str) -> None:
+        """Create the buckets that are missing."""
+        for name in names:
+            try:
+                with s3.answers(f"s3://{name}"):
+                    self._client.head_bucket(Bucket=name)
+            except NotFoundError:
+                self._create_bucket(name)
+
+    def abort_stale_uploads(self, bucket: str, *, older_than: timedelta) -> int:
+        """Throw away what uploads that broke off have left; gives how many there were."""
+        limit = datetime.now(UTC) - older_than
+        with s3.answers(f"s3://{bucket}"):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+            stale = [
+                upload for page in pages for upload in page.get("Uploads", []) if upload["Initiated"] < limit
+            ]
+        for upload in stale:
+            with s3.answers(f"s3://{bucket}/{upload['Key']}"):
+                self._client.abort_multipart_upload(
+                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+        return len(stale)
+
+    def _copy_at_once(self, found: FoundObject, bucket: str, key: str) -> None:
+        self._client.copy_object(
+            Bucket=bucket,
+            Key=key,
+            CopySource={"Bucket": found.bucket, "Key": found.key},
+            CopySourceIfMatch=f'"{found.etag}"',
+        )
+
+    def _copy_in_parts(self, found: FoundObject, bucket: str, key: str) -> None:
+        metadata = _encoded(self.head(found.bucket, found.key).metadata)
+        self._client.copy(
+            {"Bucket": found.bucket, "Key": found.key},
+            bucket,
+            key,
+            ExtraArgs={
+                "CopySourceIfMatch": f'"{found.etag}"',
+                "Metadata": metadata,
+                "MetadataDirective": "REPLACE",
+            },
+            Config=TransferConfig(
+                multipart_threshold=MULTIPART_COPY_BYTES, multipart_chunksize=MULTIPART_COPY_BYTES // 4
+            ),
+        )
+
+    def _create_bucket(self, name: str) -> None:
+        region = self._client.meta.region_name
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with s3.answers(f"s3://{name}"):
+            try:
+                self._client.create_bucket(Bucket=name, **where)
+            except self._client.exceptions.BucketAlreadyOwnedByYou:
+                return  # somebody else was faster
+
+
+def _encoded(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {name: quote(value, safe="!#$&'()*+,/:;=?@[]~") for name, value in metadata.items()}

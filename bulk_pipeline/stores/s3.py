@@ -1,0 +1,84 @@
+"""The connection to the object store, and how its outages are told from its answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from boto3.session import Session
+from botocore import exceptions as boto
+from botocore.config import Config
+
+from bulk_pipeline.errors import NotFoundError, SettingsError, StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.settings import Settings
+
+Client = Any
+"""A boto3 client: made at run time, so that there is no class to name."""
+
+_BROKEN = (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError)
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+_WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_TRY_LATER = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"}
+_NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+_CHANGED = {"412", "PreconditionFailed"}
+
+
+def connect(settings: Settings) -> Client:
+    """A client for the server in the settings. Threads may share it."""
+    secret = settings.s3_secret_key
+    return Session().client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        region_name=settings.s3_region,
+        config=Config(
+            signature_version="s3v4",  # boto3 presigns with SigV2 otherwise
+            s3={"addressing_style": "path"} if settings.s3_endpoint_url else {},
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            max_pool_connections=32,
+            # The checksums that boto3 adds since 1.36 are unknown to older servers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+@contextmanager
+def answers(what: str) -> Iterator[None]:
+    """Turn what boto3 raises inside the block into our errors; `what` names the object in their sentence.
+
+    Raises `NotFoundError`, `StoreUnavailableError` (an outage), `SettingsError` (wrong credentials) and
+    `StoreRefusedError` (any other no).
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        raise StoreUnavailableError(f"{what}: {error}") from error
+    except _NO_CREDENTIALS as error:
+        raise SettingsError(f"{what}: {error}: set S3_ACCESS_KEY and S3_SECRET_KEY") from error
+    except boto.ClientError as error:
+        raise _meaning(error, what) from error
+    except boto.BotoCoreError as error:
+        raise StoreRefusedError(f"{what}: {error}") from error
+
+
+def is_gone_or_changed(error: boto.ClientError) -> bool:
+    """Whether the object of a conditional request is no longer there, or no longer the same."""
+    return _code(error) in _NOT_FOUND | _CHANGED
+
+
+def _meaning(error: boto.ClientError, what: str) -> Exception:
+    code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _NOT_FOUND:
+        return NotFoundError(f"{what} does not exist")
+    if status >= 500 or status == 429 or code in _TRY_LATER:
+        return StoreUnavailableError(f"{what}: {error}")
+    if code in _WRONG_CREDENTIALS:
+        return SettingsError(f"{what}: {error}: check S3_ACCESS_KEY and S3_SECRET_KEY")
+    return StoreRefusedError(f"{what}: {error}")
+
+
+def _code(error: boto.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
