@@ -88,7 +88,7 @@ def test_a_rule_sees_absent_columns_as_null_and_unknown_counts_as_kept() -> None
 
     def passes(rows: pd.DataFrame) -> pd.Series:
         seen.append(rows["b"].isna().tolist())
-        return rows["a"] == "x"
+        return pd.Series(rows["a"] == "x", rows.index)
 
     rule = Rule(name="is_x", columns=("a", "b"), passes=passes, message="not x")
 
@@ -99,7 +99,7 @@ def test_a_rule_sees_absent_columns_as_null_and_unknown_counts_as_kept() -> None
 
 
 def _raises(rows: pd.DataFrame) -> pd.Series:
-    return rows["no such column"]
+    return pd.Series(rows["no such column"])
 
 
 def _answers_once(rows: pd.DataFrame) -> bool:
@@ -107,7 +107,7 @@ def _answers_once(rows: pd.DataFrame) -> bool:
 
 
 def _answers_for_fewer(rows: pd.DataFrame) -> pd.Series:
-    return rows["a"].notna().head(1)
+    return pd.Series(rows["a"].notna()).head(1)
 
 
 @pytest.mark.parametrize("passes", [_raises, _answers_once, _answers_for_fewer])

@@ -18,5 +18,5 @@ def test_parents_come_before_their_children() -> None:
 
 
 def test_an_unknown_table_is_answered_with_those_that_exist() -> None:
-    with pytest.raises(UnknownTableError, match="unknown table 'people': expected one of .*users"):
+    with pytest.raises(UnknownTableError, match=r"unknown table 'people': expected one of .*users"):
         tables.get("people")
