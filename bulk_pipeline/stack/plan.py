@@ -1,0 +1,101 @@
+"""What a stack consists of: which servers are ours, on which ports, with which secrets and environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bulk_pipeline.settings import Settings, read_settings
+from bulk_pipeline.stack import objects, postgres
+from bulk_pipeline.stack.dagster import Dagster, storage_url
+from bulk_pipeline.stack.home import Home, Record
+from bulk_pipeline.stack.objects import Gateway
+from bulk_pipeline.stack.ports import HOST, free_port
+from bulk_pipeline.stack.postgres import Cluster
+from bulk_pipeline.stores import servers
+
+MARK = "BULK_STACK"
+"""The environment variable that names a stack's home in each of its processes, and nowhere else."""
+
+_PORTS = ("postgres", "objects", "webserver", "code_server")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts to run. `cluster` and `gateway` are None where the environment names a server instead."""
+
+    home: Home
+    cluster: Cluster | None
+    gateway: Gateway | None
+    dagster: Dagster
+    settings: Settings
+    environment: Mapping[str, str]
+    """Connection facts, for Dagster's processes and for clients."""
+    record: Record
+
+    def process_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        return {**inherited, **self.environment, MARK: str(self.home.folder)}
+
+
+def make(home: Home, before: Record, environ: Mapping[str, str], definitions: str) -> Plan:
+    """Keep the ports and secrets of the last time where possible, so that addresses stay what they were."""
+    ports = {name: free_port(before.ports.get(name)) for name in _PORTS}
+    secrets = {name: before.secrets.get(name) or objects.new_secret() for name in ("postgres", "objects")}
+    cluster, gateway = None, None
+    if _is_ours("DATABASE_URL", "postgres", environ, before):
+        cluster = Cluster(postgres.reserve_folder(home.postgres), ports["postgres"], secrets["postgres"])
+    if _is_ours("S3_ENDPOINT_URL", "objects", environ, before):
+        gateway = Gateway(home.objects, ports["objects"], secrets["objects"])
+    dagster = Dagster(home.dagster, ports["webserver"], ports["code_server"], definitions)
+    settings = _settings(home, cluster, gateway, dagster, environ)
+    environment = _environment(home, settings, environ)
+    record = Record(secrets=secrets, ports=ports, environment=environment)
+    return Plan(home, cluster, gateway, dagster, settings, environment, record)
+
+
+def _is_ours(variable: str, server: str, environ: Mapping[str, str], before: Record) -> bool:
+    """Whether to run the server: nothing is given, or what is given is our own of the last time."""
+    given = environ.get(variable)
+    return not given or (server in before.ports and f"{HOST}:{before.ports[server]}" in given)
+
+
+def _settings(
+    home: Home, cluster: Cluster | None, gateway: Gateway | None, dagster: Dagster, environ: Mapping[str, str]
+) -> Settings:
+    given: dict[str, object] = {
+        name.lower(): value for name, value in environ.items() if name.lower() in Settings.model_fields
+    }
+    given["dagster_url"] = dagster.url
+    if cluster:
+        given["database_url"] = cluster.url()
+    if gateway:
+        given |= {
+            "s3_endpoint_url": gateway.url,
+            "s3_access_key": gateway.access_key,
+            "s3_secret_key": gateway.secret_key,
+        }
+    settings = read_settings(**given)
+    if "bulk_work_dir" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"bulk_work_dir": home.work})
+
+
+def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    database_url = settings.database_url.get_secret_value()
+    secret = settings.s3_secret_key
+    known = {
+        "DATABASE_URL": database_url,
+        "S3_ENDPOINT_URL": settings.s3_endpoint_url,
+        "S3_ACCESS_KEY": settings.s3_access_key,
+        "S3_SECRET_KEY": secret.get_secret_value() if secret else None,
+        "S3_REGION": settings.s3_region,
+        **{f"S3_BUCKET_{use.upper()}": name for use, name in servers.buckets(settings).items()},
+        "BULK_HOME": str(home.folder),
+        "BULK_WORK_DIR": str(settings.bulk_work_dir.absolute()),
+        "DAGSTER_HOME": str(home.dagster),
+        "DAGSTER_URL": settings.dagster_url,
+        "DAGSTER_POSTGRES_URL": storage_url(database_url),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        # gRPC, boto3 and urllib would send what is meant for this machine to a proxy.
+        "NO_PROXY": ",".join(filter(None, [environ.get("NO_PROXY", environ.get("no_proxy")), HOST])),
+    }
+    known["no_proxy"] = known["NO_PROXY"]
+    return {name: value for name, value in known.items() if value}

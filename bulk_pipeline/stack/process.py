@@ -1,0 +1,198 @@
+"""Child processes: start one with its log, wait until it answers, stop it, find those an earlier owner left.
+
+Every child leads a process group of its own: a Ctrl-C in the terminal reaches only the owner, and what a
+child starts (Dagster's runs) is stopped with it. On Linux a child is told to stop when its owner is killed.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from bulk_pipeline.errors import StackError
+from bulk_pipeline.stack.account import Account
+
+POLL_SECONDS = 0.03
+_PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Service:
+    """How to start one process, to know that it answers, and to stop it."""
+
+    name: str
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+    answers: Callable[[], bool]
+    prepare: Callable[[], None] = lambda: None
+    """What must be done before every start."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10
+    account: Account | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A started service."""
+
+    service: Service
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+def start(service: Service) -> Child:
+    """Start the process; it is not waited for. Raises `StackError` when it cannot even be started."""
+    service.prepare()
+    account = service.account
+    with service.log.open("ab") as log, warnings.catch_warnings():
+        # Python 3.12 warns of any fork beside threads; the child only makes one system call before it execs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            process = subprocess.Popen(
+                service.command,
+                cwd=service.folder,
+                env=dict(service.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+                preexec_fn=partial(_stop_with_owner, service.stop_signal),
+            )
+        except OSError as error:
+            raise StackError(f"{service.name} cannot be started: {error}") from error
+    return Child(service, process)
+
+
+def wait(child: Child, seconds: float) -> None:
+    """Return when the service answers. `StackError`, with the log's end, when it exits or takes too long."""
+    service, deadline = child.service, time.monotonic() + seconds
+    while not service.answers():
+        if not child.alive:
+            raise exited(child)
+        if time.monotonic() > deadline:
+            raise StackError(f"{service.name} does not answer after {seconds:g} s\n{tail(service.log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def stop(children: Iterable[Child]) -> None:
+    """Stop all of them at the same time, each with whatever it started; return when they are gone."""
+    stopping = list(children)
+    for child in stopping:
+        _signal_group(child, child.service.stop_signal)
+    started = time.monotonic()
+    for child in stopping:
+        left = child.service.stop_seconds - (time.monotonic() - started)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(timeout=max(left, 0))
+        _signal_group(child, signal.SIGKILL)
+        child.process.wait()
+
+
+def marked(variable: str, value: str) -> list[psutil.Process]:
+    """Processes that were started with the environment variable set so, children of children too."""
+    return [process for process in psutil.process_iter() if _environment(process).get(variable) == value]
+
+
+def working_in(folder: Path, name: str) -> list[psutil.Process]:
+    """Processes of that name whose working directory is the folder.
+
+    For Postgres and JuiceFS, which overwrite the environment they were started with.
+    """
+    return [
+        process
+        for process in psutil.process_iter()
+        if _named(process, name) and _working_directory(process) == str(folder)
+    ]
+
+
+def terminate(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
+    """Stop processes that may not be children of this one."""
+    running = list(processes)
+    for process in running:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in wait_gone(running, seconds):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    wait_gone(running, seconds)
+
+
+def wait_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the end of processes; those that are still there after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while left := [process for process in processes if is_running(process)]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(POLL_SECONDS)
+    return []
+
+
+def is_running(process: psutil.Process) -> bool:
+    """A zombie is not: an orphan stays one until the first process of the system gets round to it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def exited(child: Child) -> StackError:
+    """The error for a process that should run."""
+    name, code = child.service.name, child.process.returncode
+    return StackError(f"{name} stopped with exit code {code}\n{tail(child.service.log)}")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The end of a log, for a message."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8_000))
+        text = file.read().decode(errors="replace")
+    return f"end of {log}:\n" + "\n".join(text.splitlines()[-lines:])
+
+
+def _stop_with_owner(stop_signal: signal.Signals) -> None:
+    if _PRCTL:
+        _PRCTL(_PR_SET_PDEATHSIG, int(stop_signal))
+
+
+def _signal_group(child: Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ()
+    return {}
+
+
+def _named(process: psutil.Process, name: str) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == name
+    return False
+
+
+def _working_directory(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.cwd()
+    return ""
