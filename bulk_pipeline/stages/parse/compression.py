@@ -1,0 +1,145 @@
+"""Takes .gz, .zst, .bz2 and .zip off a stream of bytes; knows nothing about what is inside.
+
+Unpacking is bounded: output comes in pieces, and a bomb stops at a ratio. A pack that is cut short or damaged is
+a `FileError`; an error of the stream underneath passes through as it is.
+"""
+
+import bz2
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import zstandard
+from isal import igzip_lib
+
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.stages.parse.chunks import READ_BYTES, Chunks, Uploaded
+from bulk_pipeline.stages.parse.limits import Limits
+
+ZSTD_SLICE = 2048
+"""A zstd block of 4 bytes can unpack to 128 KiB and its decoder has no bound: feed it little at a time."""
+
+_DAMAGED = (
+    zlib.error,
+    igzip_lib.error,
+    zstandard.ZstdError,
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    ValueError,
+)
+_BAD_ZIP = (*_DAMAGED, NotImplementedError, RuntimeError, OverflowError)
+
+
+class _Member(Protocol):
+    """One gzip or bzip2 member, as the standard library's incremental decompressors have it."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def unpack(chunks: Chunks, kind: str, uploaded: Uploaded, limits: Limits) -> Chunks:
+    """The bytes inside a `gzip`, `zstd` or `bzip2` stream of one or more members."""
+    if kind == "zstd":
+        return Chunks(_capped(_zstd(chunks), uploaded, limits))
+    new = bz2.BZ2Decompressor if kind == "bzip2" else _gzip_member
+    return Chunks(_capped(_members(chunks, new, kind), uploaded, limits))
+
+
+def zip_members(path: Path) -> list[str]:
+    """Names of the files in a zip, without folders and what macOS adds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except _BAD_ZIP as error:
+        raise _damaged("zip", error) from error
+    return [name for name in names if not name.startswith("__MACOSX/") and not name.endswith(".DS_Store")]
+
+
+def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
+    """The bytes of the only file in a zip."""
+    members = zip_members(path)
+    if len(members) != 1:
+        shown = ", ".join(repr(name) for name in members[:10]) or "none"
+        raise FileError(
+            "unsupported_format",
+            f"a zip file must hold exactly one file; this one holds {len(members)}: {shown}",
+        )
+    return Chunks(_capped(_zip_member(path, members[0]), uploaded, limits))
+
+
+def _zip_member(path: Path, name: str) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+            while chunk := member.read(READ_BYTES):
+                yield chunk
+    except _BAD_ZIP as error:
+        raise _damaged("zip", error) from error
+
+
+def _gzip_member() -> _Member:
+    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+
+def _members(chunks: Chunks, new: Callable[[], _Member], kind: str) -> Iterator[bytes]:
+    member, began, members = new(), False, 0
+    for data in chunks:
+        while data or (began and not member.needs_input):
+            if members and not began and not (data := data.lstrip(b"\0")):
+                break  # gzip files may end in zero padding
+            began = True
+            if out := _step(kind, lambda d=data, m=member: m.decompress(d, READ_BYTES)):
+                yield out
+            data = b""
+            if member.eof:
+                data, member, began, members = member.unused_data, new(), False, members + 1
+    if began:
+        raise _damaged(kind, EOFError("it ends too early"))
+
+
+def _zstd(chunks: Chunks) -> Iterator[bytes]:
+    new = zstandard.ZstdDecompressor().decompressobj
+    frame, began = new(), False
+    for chunk in chunks:
+        for start in range(0, len(chunk), ZSTD_SLICE):
+            data = chunk[start : start + ZSTD_SLICE]
+            while data:
+                began = True
+                if out := _step("zstd", lambda d=data, f=frame: f.decompress(d)):
+                    yield out
+                data = b""
+                if frame.eof:
+                    data, frame, began = frame.unused_data, new(), False
+    if began:
+        raise _damaged("zstd", EOFError("it ends too early"))
+
+
+def _step(kind: str, decompress: Callable[[], bytes]) -> bytes:
+    try:
+        return decompress()
+    except _DAMAGED as error:
+        raise _damaged(kind, error) from error
+
+
+def _damaged(kind: str, error: Exception) -> FileError:
+    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: {error}")
+
+
+def _capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        bomb = total > limits.ratio_from_bytes and total > limits.ratio * uploaded.size
+        if bomb or total > limits.unpacked_bytes:
+            raise FileError(
+                "too_large",
+                f"{uploaded.size:,} uploaded bytes unpack to more than {total:,}: looks like a compression bomb",
+            )
+        yield chunk

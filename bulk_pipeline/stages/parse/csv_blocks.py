@@ -1,0 +1,83 @@
+"""Cuts a delimited file into windows and numbers its rows and lines.
+
+A window that is regular throughout goes to Arrow's parser as it is (`csv_regular`), any other one in parts
+(`csv_mixed`); what is not regular in it is read record by record (`csv_tolerant`). All three give the same
+answer wherever more than one of them can; a property test holds them to it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
+from bulk_pipeline.stages.parse.csv_mixed import read_mixed
+from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_regular import read_regular
+from bulk_pipeline.stages.parse.csv_window import Cut, Window
+from bulk_pipeline.stages.parse.limits import BLOCK_BYTES
+from bulk_pipeline.stages.parse.parsed import Parsed, in_batches
+
+
+def read_blocks(
+    chunks: Iterable[bytes], plan: Plan, line: int, *, fast: bool = True, block: int = BLOCK_BYTES
+) -> Iterator[Parsed]:
+    """The records after the header; `line` is the physical line the text starts with.
+
+    Without `fast` every record is read by itself: slow, and the same answer.
+    """
+    arrow = ArrowParser(plan) if fast and len(plan.syntax.delimiter) == 1 else None
+    row, data = 1, b""
+    for grown, final in _grown(chunks, block):
+        data = data + grown if data else grown
+        end = 0
+        while (window := _window(data, end, final, row, line, plan, block)) is not None:
+            cut = (read_regular(window, plan, arrow) if arrow else None) or read_mixed(window, plan, arrow)
+            if cut is None:
+                break
+            end, row, line = cut.end, row + cut.parsed.raw.num_rows, line + cut.lines
+            if cut.parsed.raw.num_rows:
+                yield from in_batches(cut.parsed)
+        data = data[end:]
+
+
+def _grown(chunks: Iterable[bytes], block: int) -> Iterator[tuple[bytes, bool]]:
+    """The text in pieces of at least a block; the last one is final and ends in a line end."""
+    parts, size = [], 0
+    last = b""
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        last = chunk[-1:] or last
+        if size >= block:
+            yield b"".join(parts), False
+            parts, size = [], 0
+    yield b"".join(parts) + (b"" if last in (b"\n", b"\r", b"") else b"\n"), True
+
+
+def _window(
+    data: bytes, start: int, final: bool, row: int, line: int, plan: Plan, block: int
+) -> Window | None:
+    """Whole lines of about one block; None if there are none yet. A line above every limit counts as whole."""
+    near = min(len(data), start + block)
+    stop = _last_line_end(data, start, near, final)
+    if stop <= start:
+        stop = _first_line_end(data, near, final)
+    if stop <= start and len(data) - start > plan.limits.record_bytes:
+        stop = len(data)
+    return Window(data, start, stop, final, row, line) if stop > start else None
+
+
+def _last_line_end(data: bytes, start: int, stop: int, final: bool) -> int:
+    """The place after the last line end before `stop`; a CR at the end of the data may be half of one."""
+    if not final and stop == len(data) and data.endswith(b"\r"):
+        stop -= 1
+    at = max(data.rfind(b"\n", start, stop), data.rfind(b"\r", start, stop))
+    after = at + 1
+    if data.startswith(b"\n", after) and data.startswith(b"\r", at):
+        after += 1
+    return after
+
+
+def _first_line_end(data: bytes, start: int, final: bool) -> int:
+    at = min((found for found in (data.find(b"\n", start), data.find(b"\r", start)) if found >= 0), default=-1)
+    if at < 0 or (not final and at + 1 == len(data)):
+        return 0
+    return at + (2 if data.startswith(b"\r\n", at) else 1)

@@ -1,0 +1,44 @@
+"""How the records of one delimited file are cut, and which of their cells are wanted."""
+
+from dataclasses import dataclass
+
+from bulk_pipeline.stages.parse.limits import Limits
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """The characters of a delimited file, in UTF-8. `quote` and `escape` are empty where there is none.
+
+    `escape` is a backslash that makes a delimiter, quote, line end or backslash after it plain text; doubled
+    quotes are understood always.
+    """
+
+    delimiter: bytes = b","
+    quote: bytes = b'"'
+    escape: bytes = b""
+
+    @property
+    def blanks(self) -> bytes:
+        """What is trimmed around unquoted cells."""
+        return b" \t".replace(self.delimiter, b"") if len(self.delimiter) == 1 else b" "
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`width`: cells a record must have. `names[i]` is the column made of the cell `positions[i]`.
+
+    `labels`: what each cell is called in messages. `header`: the header's bytes, by which a repeated one is known.
+    """
+
+    syntax: Syntax
+    width: int
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+    labels: tuple[str, ...]
+    header: bytes
+    limits: Limits
+    encoding: str = "utf-8"
+
+    def label(self, cell: int) -> str:
+        name = self.labels[cell] if cell < len(self.labels) else ""
+        return f"cell {cell + 1} ({name})" if name else f"cell {cell + 1}"

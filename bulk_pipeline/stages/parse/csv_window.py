@@ -1,0 +1,60 @@
+"""A stretch of a delimited file that is read in one go, and what came of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_structure import Bytes, Places
+from bulk_pipeline.stages.parse.parsed import RAW, FailureRows, Parsed, records_schema
+
+
+@dataclass(frozen=True)
+class Window:
+    """`data[start:stop]`, whole physical lines. `final`: nothing follows `data`.
+
+    `row` and `line` are the numbers of the first record and of the first physical line in it.
+    """
+
+    data: bytes
+    start: int
+    stop: int
+    final: bool
+    row: int
+    line: int
+
+    @property
+    def block(self) -> Bytes:
+        return np.frombuffer(self.data, np.uint8, self.stop - self.start, self.start)
+
+    def has(self, text: bytes) -> bool:
+        return self.data.find(text, self.start, self.stop) >= 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The rows before `end`, an offset in the window's data, and how many physical lines that took."""
+
+    parsed: Parsed
+    end: int
+    lines: int
+
+
+def parsed(
+    window: Window,
+    plan: Plan,
+    columns: list[pa.Array],
+    kept: Places | None,
+    lines: Places,
+    raw: pa.Array,
+    failures: FailureRows,
+) -> Parsed:
+    """`lines` and `raw` of every row; `columns` of the rows at `kept`, or of every row where that is None."""
+    numbers = window.row + np.arange(len(lines))
+    of_kept = (numbers, lines) if kept is None else (numbers[kept], lines[kept])
+    records = pa.RecordBatch.from_arrays(
+        [*(pa.array(values, pa.int64()) for values in of_kept), *columns], schema=records_schema(plan.names)
+    )
+    all_rows = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64()), raw]
+    return Parsed(records, pa.RecordBatch.from_arrays(all_rows, schema=RAW), failures.batch())

@@ -1,0 +1,34 @@
+"""How much one upload may ask for. What is above a limit is a clear failure, never a full memory."""
+
+from dataclasses import dataclass
+
+BLOCK_BYTES = 4 << 20
+"""Bytes of text that are looked at together; the unit of streaming in this stage."""
+
+HEAD_BYTES = 1 << 20
+"""Bytes from which the format and the dialect are told."""
+
+BATCH_ROWS = 65_536
+"""The most rows in one record batch."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds for one upload.
+
+    `record_lines`, `record_bytes`: how far a quoted cell may run before its quote counts as never closed.
+    `ratio`: unpacked bytes per uploaded byte, looked at from `ratio_from_bytes` on: above it is a bomb.
+    `sheet_bytes`: unpacked size of an .xlsx file, which is the one format that is held in memory.
+    """
+
+    cell_bytes: int = 16 << 20
+    record_bytes: int = 32 << 20
+    record_lines: int = 100_000
+    columns: int = 100_000
+    ratio: int = 1000
+    ratio_from_bytes: int = 100_000_000
+    unpacked_bytes: int = 1 << 40
+    sheet_bytes: int = 100_000_000
+
+
+DEFAULT_LIMITS = Limits()

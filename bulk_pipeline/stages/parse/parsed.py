@@ -1,0 +1,123 @@
+"""What the parser hands on: the dialect it found, and the file in chunks of rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+
+from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code
+from bulk_pipeline.stages.parse.limits import BATCH_ROWS
+
+RAW = pa.schema(
+    [
+        pa.field("_row", pa.int64(), nullable=False),
+        pa.field("_line", pa.int64()),
+        pa.field("raw", pa.binary()),
+    ]
+)
+"""Every data record as it stood in the file, without its record end, malformed ones included."""
+
+IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors"})
+"""Columns that a file of rejected rows brings along; they are never data."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the file was read, for people. None means: this format has no such thing.
+
+    `format`: csv, ndjson, json, parquet or xlsx. `header`: the column names as they were written.
+    `header_line`: the line (sheet row) they stood in. `skipped_lines`: lines before it that were not used.
+    """
+
+    format: str
+    compression: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    header: tuple[str, ...] = ()
+    header_line: int | None = None
+    skipped_lines: int = 0
+    record_end: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self) | {"header": list(self.header)}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One chunk of the file, in file order; all three parts speak about the same range of rows.
+
+    `records`: `_row` int64, `_line` int64, then text columns (string; NULL and "" are different).
+    `raw`: `RAW`. `failures`: `FAILURES`. A malformed row is in `raw` and `failures` only.
+    """
+
+    records: pa.RecordBatch
+    raw: pa.RecordBatch
+    failures: pa.RecordBatch
+
+
+@dataclass
+class Notes:
+    """What a reader learns while it reads; complete when it has been read to its end."""
+
+    columns: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file whose beginning is understood. `chunks` may be iterated once."""
+
+    dialect: Dialect
+    notes: Notes
+    chunks: Iterator[Parsed]
+
+
+class FailureRows:
+    """Failures of one chunk, kept as columns."""
+
+    def __init__(self) -> None:
+        self._columns: tuple[list[object], ...] = tuple([] for _ in FAILURES)
+
+    def add(
+        self, row: int, line: int | None, column: str | None, code: Code, value: str | None, message: str
+    ) -> None:
+        shortened = None if value is None else value[:MAX_VALUE_LENGTH]
+        for values, item in zip(
+            self._columns, (row, line, column, str(code), shortened, message), strict=True
+        ):
+            values.append(item)
+
+    def batch(self) -> pa.RecordBatch:
+        arrays = [pa.array(v, f.type) for v, f in zip(self._columns, FAILURES, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=FAILURES)
+
+
+def records_schema(columns: Iterable[str]) -> pa.Schema:
+    numbers = [pa.field("_row", pa.int64(), nullable=False), pa.field("_line", pa.int64())]
+    return pa.schema(numbers + [pa.field(name, pa.string()) for name in columns])
+
+
+def in_batches(parsed: Parsed) -> Iterator[Parsed]:
+    """The chunk in pieces of at most `BATCH_ROWS` rows."""
+    if parsed.raw.num_rows <= BATCH_ROWS:
+        yield parsed
+        return
+    numbers = parsed.raw.column("_row").to_numpy()
+    for start in range(0, len(numbers), BATCH_ROWS):
+        raw = parsed.raw.slice(start, BATCH_ROWS)
+        first, last = int(numbers[start]), int(numbers[start + raw.num_rows - 1])
+        yield Parsed(
+            _between(parsed.records, "_row", first, last), raw, _between(parsed.failures, "row", first, last)
+        )
+
+
+def _between(batch: pa.RecordBatch, column: str, first: int, last: int) -> pa.RecordBatch:
+    numbers = batch.column(column).to_numpy()
+    begin, end = numbers.searchsorted(first), numbers.searchsorted(last, side="right")
+    return batch.slice(int(begin), int(end - begin))
