@@ -22,7 +22,7 @@ _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, *, attempts: int = 4) -> Client:
     """A client for the server in the settings. Threads may share it."""
     secret = settings.s3_secret_key
     return Session().client(
@@ -36,7 +36,7 @@ def connect(settings: Settings) -> Client:
             s3={"addressing_style": "path"} if settings.s3_endpoint_url else {},
             connect_timeout=5,
             read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
             # The checksums that boto3 adds since 1.36 are unknown to older servers.
             request_checksum_calculation="when_required",

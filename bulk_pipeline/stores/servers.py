@@ -4,19 +4,14 @@ What is read and written in them is the business of the other stores.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import boto3
-from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from psycopg import sql
 
-from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.errors import BulkPipelineError, NotFoundError, StoreUnavailableError
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.postgres import connect
-
-CONNECT_SECONDS = 3
 
 
 def postgres_answers(url: str) -> bool:
@@ -56,18 +51,18 @@ def table_exists(url: str, name: str) -> bool:
 
 
 def s3_answers(settings: Settings) -> bool:
-    """Whether a signed request is answered; a refusal of the keys is an answer, but not of use: false."""
-    with _s3(settings) as client:
+    """Whether a signed request is answered: the bucket for uploads is there, or is known to be missing."""
+    with _client(settings) as client:
         try:
-            client.list_buckets()
-        except (BotoCoreError, ClientError):
+            _bucket_exists(client, settings.s3_bucket_uploads)
+        except BulkPipelineError:
             return False
     return True
 
 
 def create_buckets(settings: Settings) -> None:
     """Create the four buckets, those that are missing."""
-    with _s3(settings) as client:
+    with _client(settings) as client:
         for bucket in buckets(settings).values():
             _create_bucket(client, bucket)
 
@@ -83,35 +78,27 @@ def buckets(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _s3(settings: Settings) -> Iterator[BaseClient]:
-    secret = settings.s3_secret_key
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        region_name=settings.s3_region,
-        config=Config(
-            signature_version="s3v4",
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=10,
-            retries={"total_max_attempts": 1},
-        ),
-    )
+def _client(settings: Settings) -> Iterator[s3.Client]:
+    """One that says at once when the server is not there."""
+    client = s3.connect(settings, attempts=1)
     try:
         yield client
     finally:
         client.close()
 
 
-def _create_bucket(client: BaseClient, bucket: str) -> None:
+def _bucket_exists(client: s3.Client, bucket: str) -> bool:
     try:
-        client.head_bucket(Bucket=bucket)
+        with s3.answers(f"bucket {bucket}"):
+            client.head_bucket(Bucket=bucket)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _create_bucket(client: s3.Client, bucket: str) -> None:
+    if _bucket_exists(client, bucket):
         return
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise StoreUnavailableError(f"bucket {bucket} cannot be used: {error}") from error
-    try:
+    taken = (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists)
+    with s3.answers(f"bucket {bucket}"), suppress(*taken):
         client.create_bucket(Bucket=bucket)
-    except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
-        return
