@@ -1,0 +1,188 @@
+"""What an attempt writes on its job: plan, findings, the end. Refused as soon as another attempt has begun.
+
+Batches are written with their rows, in `stores.rows`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from bulk_pipeline.errors import JobNotFinishedError, LeaseLostError
+from bulk_pipeline.stores.job_queries import counts_of, job_query, locked_job, one_job
+from bulk_pipeline.stores.jobs import ImportJob, Status, final_status
+from bulk_pipeline.stores.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every attempt at a job cuts its file."""
+
+    batch_rows: int
+    parser_version: str
+
+
+class Attempts:
+    """Every method raises `LeaseLostError` if `attempt` is not the job's newest, or the job is final."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    def fix_plan(self, job_id: str, attempt: int, *, batch_rows: int, parser_version: str) -> Plan:
+        """The job's plan: the first attempt's, which may be this one."""
+        with self._postgres.transaction() as connection:
+            _fenced(connection, job_id, attempt)
+            given = {"batch_rows": batch_rows, "parser_version": parser_version}
+            job = _change(connection, job_id, _FIX_PLAN, **given)
+        assert job.batch_rows is not None
+        assert job.parser_version is not None
+        return Plan(job.batch_rows, job.parser_version)
+
+    def note_parsed(
+        self,
+        job_id: str,
+        attempt: int,
+        *,
+        columns: Sequence[str],
+        dialect: Mapping[str, object],
+        warnings: Sequence[str],
+        total_rows: int,
+        sha256: str,
+    ) -> ImportJob:
+        """Record what the parser found; warns if another upload had the same bytes."""
+        with self._postgres.transaction() as connection:
+            job = _fenced(connection, job_id, attempt)
+            twins = connection.execute(_TWIN, {"id": job.id, "sha256": sha256}).fetchall()
+            found = [f"the same bytes were uploaded as {key} (job {twin})" for twin, key in twins]
+            return _change(
+                connection,
+                job_id,
+                _PARSED,
+                columns=list(columns),
+                dialect=Jsonb(dict(dialect)),
+                warnings=Jsonb(list(dict.fromkeys([*job.warnings, *warnings, *found]))),
+                total_rows=total_rows,
+                sha256=sha256,
+            )
+
+    def finish(
+        self, job_id: str, attempt: int, *, failure_counts: Mapping[str, int], reports: Mapping[str, str]
+    ) -> ImportJob:
+        """End the job; its batches say how. Once more changes nothing, in case an answer got lost.
+
+        Raises `JobNotFinishedError` if rows are not accounted for.
+        """
+        with self._postgres.transaction() as connection:
+            job = locked_job(connection, job_id)
+            if job.status.is_final and job.attempt == attempt:
+                return job
+            _check_fence(job, attempt)
+            counts = counts_of(connection, [job.id])[job.id]
+            if counts.total is None or counts.unprocessed:
+                raise JobNotFinishedError(
+                    f"job {job.id}: only {counts.processed} of {counts.total} rows are accounted for"
+                )
+            status = final_status(counts)
+            error = "every row was rejected" if status is Status.FAILED else None
+            return _end(connection, job, status, error, failure_counts, reports)
+
+    def fail_file(self, job_id: str, attempt: int, message: str) -> ImportJob:
+        """End the job because of its file: nothing of it can be loaded."""
+        with self._postgres.transaction() as connection:
+            job = _fenced(connection, job_id, attempt)
+            return _end(connection, job, Status.FAILED, message, {}, {})
+
+    def finish_cancelled(
+        self,
+        job_id: str,
+        attempt: int,
+        *,
+        failure_counts: Mapping[str, int] | None = None,
+        reports: Mapping[str, str] | None = None,
+    ) -> ImportJob:
+        """End a job that somebody cancelled while it was worked on. What is committed stays."""
+        with self._postgres.transaction() as connection:
+            job = _fenced(connection, job_id, attempt)
+            return _end(connection, job, Status.CANCELLED, None, failure_counts or {}, reports or {})
+
+
+def _fenced(connection: psycopg.Connection, job_id: str, attempt: int) -> ImportJob:
+    job = locked_job(connection, job_id)
+    _check_fence(job, attempt)
+    return job
+
+
+def _check_fence(job: ImportJob, attempt: int) -> None:
+    if job.attempt != attempt or job.status is not Status.PROCESSING:
+        raise LeaseLostError(
+            f"job {job.id} is {job.status} in attempt {job.attempt}: not that of attempt {attempt}"
+        )
+
+
+def _end(
+    connection: psycopg.Connection,
+    job: ImportJob,
+    status: Status,
+    error: str | None,
+    failure_counts: Mapping[str, int],
+    reports: Mapping[str, str],
+) -> ImportJob:
+    connection.execute("DELETE FROM bulk.job_leases WHERE job_id = %s", (job.id,))
+    return _change(
+        connection,
+        job.id,
+        _END,
+        status=status,
+        error=error,
+        failure_counts=Jsonb(dict(failure_counts)),
+        reports=Jsonb(dict(reports)),
+    )
+
+
+def _change(connection: psycopg.Connection, job_id: str, query: sql.Composed, **given: object) -> ImportJob:
+    job = one_job(connection, query, {"id": job_id} | given)
+    assert job is not None, "the job is locked"
+    return job
+
+
+_FIX_PLAN = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET batch_rows = coalesce(batch_rows, %(batch_rows)s),
+        parser_version = coalesce(parser_version, %(parser_version)s)
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
+
+_TWIN = """
+    SELECT twin.id, twin.key
+    FROM bulk.import_jobs AS twin
+    JOIN bulk.import_jobs AS job ON (job.bucket, job.key) <> (twin.bucket, twin.key)
+    WHERE job.id = %(id)s AND twin.sha256 = %(sha256)s
+    ORDER BY twin.created_at, twin.id
+    LIMIT 1
+"""
+
+_PARSED = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET columns = %(columns)s,
+        dialect = %(dialect)s,
+        warnings = %(warnings)s,
+        total_rows = %(total_rows)s,
+        sha256 = %(sha256)s
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
+
+_END = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET status = %(status)s,
+        error = %(error)s,
+        failure_counts = %(failure_counts)s,
+        reports = %(reports)s,
+        next_attempt_at = NULL,
+        finished_at = clock_timestamp()
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")

@@ -1,0 +1,91 @@
+"""Keeps leases alive while work goes on, and notices what the worker should know: a lost lease, a cancel."""
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.stores.leases import Lease
+from bulk_pipeline.stores.postgres import Postgres
+
+
+class Heartbeat:
+    """A thread that beats for some leases, on connections of its own, as long as the `with` block lasts.
+
+    An outage stops nothing here: the lease is renewed when Postgres is back, unless somebody has taken it.
+    """
+
+    def __init__(self, postgres: Postgres, leases: Iterable[Lease], *, seconds: float) -> None:
+        self._postgres = postgres
+        self._seconds = seconds
+        self._held = {lease.job_id: lease for lease in leases}
+        self._lost: set[str] = set()
+        self._cancelled: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def check(self, job_id: str) -> None:
+        """Raise `LeaseLostError` or `JobCancelledError` if the work on the job should stop."""
+        if job_id in self._lost:
+            raise LeaseLostError(f"job {job_id} has been taken over")
+        if job_id in self._cancelled:
+            raise JobCancelledError(f"job {job_id} was cancelled; the rows committed so far stay")
+
+    def beat(self) -> None:
+        """Renew all leases once, and look for news."""
+        if not self._held:
+            return
+        leases = list(self._held.values())
+        held = {
+            "ids": [lease.job_id for lease in leases],
+            "attempts": [lease.attempt for lease in leases],
+            "run_ids": [lease.run_id for lease in leases],
+        }
+        with self._postgres.transaction() as connection:
+            renewed = {str(job_id) for (job_id,) in connection.execute(_BEAT, held)}
+            news = connection.execute(_NEWS, held).fetchall()
+        for found, attempt, is_final, is_cancelled in news:
+            job_id = str(found)
+            if is_cancelled:
+                self._cancelled.add(job_id)
+            if job_id not in renewed:
+                lease = self._held.pop(job_id)
+                if not (is_final and attempt == lease.attempt):  # else this run has finished it itself
+                    self._lost.add(job_id)
+
+    def _beat_on(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self.beat()
+            except StoreUnavailableError:
+                continue
+
+
+_BEAT = """
+    UPDATE bulk.job_leases AS lease
+    SET heartbeat_at = clock_timestamp()
+    FROM unnest(%(ids)s::uuid[], %(attempts)s::integer[], %(run_ids)s::text[])
+        AS held (job_id, attempt, run_id)
+    WHERE (lease.job_id, lease.attempt, lease.run_id) = (held.job_id, held.attempt, held.run_id)
+    RETURNING lease.job_id
+"""
+
+_NEWS = """
+    SELECT id, attempt, status NOT IN ('pending', 'processing'), cancel_requested_at IS NOT NULL
+    FROM bulk.import_jobs
+    WHERE id = ANY (%(ids)s::uuid[])
+"""

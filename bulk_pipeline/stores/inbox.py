@@ -1,0 +1,123 @@
+"""Walks through the inbox a page at a time, fairly, within the time it is given, and remembers where it was.
+
+No cursor by time of change, which loses files: every pass through a table's folder sees all that lies there.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bulk_pipeline.stores.objects import FoundObject, Page
+
+_BEHIND_FOLDER = "\U0010ffff"
+"""Sorts behind every key that people use."""
+
+
+class Listing(Protocol):
+    """What the inbox asks of the object store."""
+
+    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a pass has come: the key it goes on behind, and when it began."""
+
+    after: str
+    started_at: datetime
+
+
+@dataclass
+class Inbox:
+    """The bucket people drop files into: a folder for each table, and whatever else lies there.
+
+    `complete_through`: by table, a time by the store's clock; all that had arrived by then has been claimed.
+    """
+
+    objects: Listing
+    bucket: str
+    tables: Sequence[str]
+    page_size: int = 100
+    complete_through: dict[str, datetime] = field(default_factory=dict)
+    _places: dict[str, Place] = field(default_factory=dict)
+    _turn: str = ""
+
+    @classmethod
+    def resume(
+        cls, objects: Listing, bucket: str, tables: Sequence[str], cursor: str | None, *, page_size: int = 100
+    ) -> "Inbox":
+        """The inbox where `cursor` left it; from the beginning without one."""
+        inbox = cls(objects, bucket, tables, page_size)
+        seen = json.loads(cursor) if cursor else {}
+        inbox._turn = seen.get("turn", "")
+        inbox.complete_through = {
+            name: _time(text) for name, text in seen.get("complete_through", {}).items()
+        }
+        inbox._places = {
+            folder: Place(after, _time(text)) for folder, (after, text) in seen.get("places", {}).items()
+        }
+        return inbox
+
+    @property
+    def cursor(self) -> str:
+        """Where the walk is, as short JSON."""
+        places = {
+            folder: (place.after, place.started_at.isoformat()) for folder, place in self._places.items()
+        }
+        complete = {name: time.isoformat() for name, time in self.complete_through.items()}
+        return json.dumps({"turn": self._turn, "complete_through": complete, "places": places})
+
+    def pages(self, is_over: Callable[[], bool]) -> Iterator[tuple[FoundObject, ...]]:
+        """Pages of objects to claim, a folder after the other, until each was walked to its end or time is over.
+
+        A page counts as claimed when the next one is asked for: one that was left halfway comes again.
+        At least one page is looked at, so that a short time makes progress too.
+        """
+        waiting = self._folders()
+        while waiting:
+            folder = waiting.pop(0)
+            self._turn = folder
+            page = self._list(folder)
+            if page.found:
+                yield page.found
+            if page.next_after is not None:
+                waiting.append(folder)
+            self._move_on(folder, page)
+            if is_over():
+                return
+
+    def _folders(self) -> list[str]:
+        """Every folder once, from the one behind that which was walked last; "" is all that belongs to no table."""
+        folders = [*(f"{table}/" for table in self.tables), ""]
+        start = folders.index(self._turn) + 1 if self._places and self._turn in folders else 0
+        return folders[start:] + folders[:start]
+
+    def _list(self, folder: str) -> Page:
+        place = self._places.get(folder)
+        page = self.objects.page(
+            self.bucket, folder, after=place.after if place else "", limit=self.page_size
+        )
+        return page if folder else self._without_tables(page)
+
+    def _without_tables(self, page: Page) -> Page:
+        """The page up to the first object of a table, and a leap over that table's folder."""
+        for number, found in enumerate(page.found):
+            folder, slash, _ = found.key.partition("/")
+            if slash and folder in self.tables:
+                return Page(page.found[:number], f"{folder}/{_BEHIND_FOLDER}", page.listed_at)
+        return page
+
+    def _move_on(self, folder: str, page: Page) -> None:
+        started_at = self._places[folder].started_at if folder in self._places else page.listed_at
+        if page.next_after is not None:
+            self._places[folder] = Place(page.next_after, started_at)
+            return
+        self._places.pop(folder, None)
+        if folder:
+            self.complete_through[folder.removesuffix("/")] = started_at
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,260 @@
+"""Who works on a job: taken under a lock, kept alive by heartbeats, given back or reaped.
+
+Times are the database's, so that the clocks of workers do not matter.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+from psycopg import sql
+
+from bulk_pipeline.errors import LeaseHeldError, LeaseLostError, NotFoundError
+from bulk_pipeline.stores.job_queries import all_jobs, job_locked_for_takeover, job_query, one_job
+from bulk_pipeline.stores.jobs import ImportJob, as_uuid, wait_seconds
+from bulk_pipeline.stores.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A run's right to write for a job, until another attempt begins."""
+
+    job: ImportJob
+    run_id: str
+
+    @property
+    def job_id(self) -> str:
+        return self.job.id
+
+    @property
+    def attempt(self) -> int:
+        return self.job.attempt
+
+
+@dataclass(frozen=True)
+class _Holder:
+    run_id: str
+    is_live: bool
+
+
+class Leases:
+    """The leases of one ledger: how long one lives without a heartbeat, and how often a job is tried."""
+
+    def __init__(
+        self, postgres: Postgres, *, lease_seconds: float, retry_seconds: float, max_attempts: int
+    ) -> None:
+        self._postgres = postgres
+        self._lease = timedelta(seconds=lease_seconds)
+        self._retry_seconds = retry_seconds
+        self._max_attempts = max_attempts
+
+    def take(self, job_ids: Iterable[str], run_id: str) -> list[Lease]:
+        """Leases on those of the jobs that are not final, in the order given; on all of them or none.
+
+        Each begins a new attempt, but for jobs that this run has already. Waits for the batch that an earlier
+        attempt may be committing. Raises `LeaseHeldError` and `NotFoundError`.
+        """
+        asked = list(dict.fromkeys(str(as_uuid(job_id)) for job_id in job_ids))
+        with self._postgres.transaction() as connection:
+            jobs = {job.id: job for job in all_jobs(connection, _LOCKED_ALL, {"ids": asked})}
+            holders = self._holders(connection, asked)
+            leases = [self._take_one(connection, jobs.get(i), i, holders.get(i), run_id) for i in asked]
+        return [lease for lease in leases if lease is not None]
+
+    def release(self, lease: Lease, *, error: str) -> ImportJob:
+        """Give the job back after an outage: it waits for its next attempt, or fails if there is none.
+
+        Raises `LeaseLostError` if it is not this run's any more.
+        """
+        with self._postgres.transaction() as connection:
+            job = job_locked_for_takeover(connection, lease.job_id)
+            if job.status.is_final:
+                return job
+            holder = self._holders(connection, [job.id]).get(job.id)
+            if holder is None or holder.run_id != lease.run_id or job.attempt != lease.attempt:
+                raise LeaseLostError(f"job {job.id} is no longer with run {lease.run_id}")
+            return self._give_back(connection, job, error, isolate=False)
+
+    def expired(self) -> list[Lease]:
+        """Leases whose run has been silent for too long."""
+        with self._postgres.transaction() as connection:
+            jobs = all_jobs(connection, _EXPIRED, {"lease": self._lease})
+        return [Lease(job, job.run_id or "") for job in jobs]
+
+    def reap(self, lease: Lease, *, error: str) -> ImportJob | None:
+        """End an expired lease: like `release`, but the job has its next run to itself.
+
+        None if the lease is not expired any more: its run has spoken, or somebody else was faster.
+        """
+        with self._postgres.transaction() as connection:
+            job = job_locked_for_takeover(connection, lease.job_id)
+            holder = self._holders(connection, [job.id]).get(job.id)
+            if holder is None or holder.is_live or job.attempt != lease.attempt:
+                return None
+            return self._give_back(connection, job, error, isolate=True)
+
+    def unstarted(self, *, older_than: timedelta) -> list[ImportJob]:
+        """Jobs for which a run was requested that has not taken them for that long."""
+        with self._postgres.transaction() as connection:
+            return all_jobs(connection, _UNSTARTED, {"older_than": older_than})
+
+    def forget_request(self, job: ImportJob) -> bool:
+        """Let a run be requested again for a job that none has taken; says whether that was so."""
+        with self._postgres.transaction() as connection:
+            asked = {"id": job.id, "group_id": job.group_id}
+            return one_job(connection, _FORGET_REQUEST, asked) is not None
+
+    def _take_one(
+        self,
+        connection: psycopg.Connection,
+        job: ImportJob | None,
+        job_id: str,
+        holder: _Holder | None,
+        run_id: str,
+    ) -> Lease | None:
+        if job is None:
+            raise NotFoundError(f"no job {job_id}")
+        if job.claimed_at is None:
+            raise LeaseHeldError(f"job {job_id} is still being claimed")
+        if job.status.is_final:
+            return None
+        if holder is not None and holder.run_id == run_id:
+            connection.execute(_RENEW, {"id": job_id})
+            return Lease(job, run_id)
+        if holder is not None and holder.is_live:
+            raise LeaseHeldError(f"job {job_id} is being worked on by run {holder.run_id}")
+        if job.cancel_requested_at is not None:
+            _change(connection, job, _CANCEL)
+            return None
+        begun = _change(connection, job, _BEGIN, run_id=run_id)
+        connection.execute(_LEASE, {"id": job_id, "attempt": begun.attempt, "run_id": run_id})
+        return Lease(begun, run_id)
+
+    def _give_back(
+        self, connection: psycopg.Connection, job: ImportJob, error: str, *, isolate: bool
+    ) -> ImportJob:
+        connection.execute("DELETE FROM bulk.job_leases WHERE job_id = %s", (job.id,))
+        if job.cancel_requested_at is not None:
+            return _change(connection, job, _CANCEL)
+        if job.attempt >= self._max_attempts and not _has_committed(connection, job):
+            return _change(connection, job, _FAIL, error=f"gave up after {job.attempt} attempts: {error}")
+        wait = timedelta(seconds=wait_seconds(job.attempt, self._retry_seconds))
+        return _change(connection, job, _WAIT, error=error, wait=wait, isolate=isolate)
+
+    def _holders(self, connection: psycopg.Connection, job_ids: list[str]) -> dict[str, _Holder]:
+        # Its own statement: one that waits for a lock reads other tables as they were before the wait.
+        rows = connection.execute(_HOLDERS, {"ids": job_ids, "lease": self._lease}).fetchall()
+        return {str(job_id): _Holder(run_id, is_live) for job_id, run_id, is_live in rows}
+
+
+def _has_committed(connection: psycopg.Connection, job: ImportJob) -> bool:
+    query = "SELECT EXISTS (SELECT FROM bulk.import_batches WHERE job_id = %s)"
+    return connection.execute(query, (job.id,)).fetchone() == (True,)
+
+
+def _change(
+    connection: psycopg.Connection, job: ImportJob, query: sql.Composed, **given: object
+) -> ImportJob:
+    changed = one_job(connection, query, {"id": job.id} | given)
+    assert changed is not None, "the job is locked"
+    return changed
+
+
+_LOCKED_ALL = job_query("""
+    SELECT {columns}
+    FROM bulk.import_jobs AS job
+    WHERE id = ANY (%(ids)s::uuid[])
+    ORDER BY id
+    FOR UPDATE
+""")
+
+_HOLDERS = """
+    SELECT job_id, run_id, heartbeat_at > clock_timestamp() - %(lease)s
+    FROM bulk.job_leases
+    WHERE job_id = ANY (%(ids)s::uuid[])
+"""
+
+_RENEW = "UPDATE bulk.job_leases SET heartbeat_at = clock_timestamp() WHERE job_id = %(id)s"
+
+_BEGIN = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET attempt = attempt + 1,
+        status = 'processing',
+        run_id = %(run_id)s,
+        started_at = coalesce(started_at, clock_timestamp()),
+        next_attempt_at = NULL
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
+
+_LEASE = """
+    INSERT INTO bulk.job_leases (job_id, attempt, run_id)
+    VALUES (%(id)s, %(attempt)s, %(run_id)s)
+    ON CONFLICT (job_id) DO UPDATE
+    SET attempt = excluded.attempt,
+        run_id = excluded.run_id,
+        taken_at = excluded.taken_at,
+        heartbeat_at = excluded.heartbeat_at
+"""
+
+_EXPIRED = job_query("""
+    SELECT {columns}
+    FROM bulk.job_leases AS lease
+    JOIN bulk.import_jobs AS job ON job.id = lease.job_id
+    WHERE lease.heartbeat_at <= clock_timestamp() - %(lease)s
+    ORDER BY lease.heartbeat_at
+""")
+
+_UNSTARTED = job_query("""
+    SELECT {columns}
+    FROM bulk.import_jobs AS job
+    WHERE job.status IN ('pending', 'processing')
+      AND job.requested_at < clock_timestamp() - %(older_than)s
+      AND NOT EXISTS (SELECT FROM bulk.job_leases AS lease WHERE lease.job_id = job.id)
+    ORDER BY job.arrived_at, job.id
+""")
+
+_FORGET_REQUEST = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET group_id = NULL,
+        requested_at = NULL
+    WHERE id = %(id)s
+      AND group_id IS NOT DISTINCT FROM %(group_id)s::uuid
+      AND status IN ('pending', 'processing')
+      AND NOT EXISTS (SELECT FROM bulk.job_leases AS lease WHERE lease.job_id = job.id)
+    RETURNING {columns}
+""")
+
+_WAIT = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET next_attempt_at = clock_timestamp() + %(wait)s,
+        group_id = NULL,
+        requested_at = NULL,
+        isolated = isolated OR %(isolate)s,
+        error = %(error)s
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
+
+# At the end the attempt goes up although none begins: whoever still believes to hold the job is shut out.
+_CANCEL = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET status = 'cancelled',
+        attempt = attempt + 1,
+        finished_at = clock_timestamp(),
+        next_attempt_at = NULL
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
+
+_FAIL = job_query("""
+    UPDATE bulk.import_jobs AS job
+    SET status = 'failed',
+        attempt = attempt + 1,
+        error = %(error)s,
+        finished_at = clock_timestamp(),
+        next_attempt_at = NULL
+    WHERE id = %(id)s
+    RETURNING {columns}
+""")
