@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,17 @@ def wait(child: Child, seconds: float) -> None:
         if time.monotonic() > deadline:
             raise StackError(f"{service.name} does not answer after {seconds:g} s\n{tail(service.log)}")
         time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def running(service: Service, seconds: float = 60) -> Iterator[Child]:
+    """Run the service, answering, for as long as the block."""
+    child = start(service)
+    try:
+        wait(child, seconds)
+        yield child
+    finally:
+        stop([child])
 
 
 def stop(children: Iterable[Child]) -> None:
