@@ -79,7 +79,7 @@ def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: BinaryI
 def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
     """Without the three cells of an earlier rejection, which stand first."""
     delimiter, quote = re.escape(_delimiter(dialect)), re.escape(dialect.quote or '"')
-    cell = rf"(?:{quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{quote}{delimiter}\n]*){delimiter}"
+    cell = rf"(?:{quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{quote}\n]*?){delimiter}"
     return pc.replace_substring_regex(raw, rf"\A(?:{cell}){{3}}", "", max_replacements=1)
 
 

@@ -1,0 +1,115 @@
+"""A part of a sample: the rows at some positions of the file, and their lines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.samples import cells
+from bulk_pipeline.samples.defects import Defect, Format
+from bulk_pipeline.samples.draw import Rows
+from bulk_pipeline.samples.writing import encoded
+from bulk_pipeline.schema import Column, Table
+
+_BAD_ROWS_FROM = 1 << 40  # bad rows are made from numbers that no good row has
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What rows are made from. `columns`: those of the file. `parents`: rows there are to refer to, by
+    table."""
+
+    table: Table
+    columns: tuple[Column, ...]
+    seed: int
+    bad: Fraction
+    parents: Mapping[str, int]
+    defects: tuple[Defect, ...]
+
+    def bad_before(self, positions: np.ndarray) -> np.ndarray:
+        """How many bad rows stand before each position: they are spread evenly."""
+        return positions * self.bad.numerator // self.bad.denominator
+
+
+@dataclass(frozen=True)
+class Made:
+    """Typed values of some rows, and what they were made from."""
+
+    rows: Rows
+    values: pa.RecordBatch
+
+    def only(self, chosen: np.ndarray) -> "Made":
+        rows = Rows(self.rows.seed, self.rows.table, self.rows.index[chosen])
+        return Made(rows, self.values.filter(pa.array(chosen)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """`good` rows; `bad` ones as they would be without their `defects`, one for each; `previous`: for each
+    bad row the good row before it in the file. `is_bad` says where in the file they stand."""
+
+    is_bad: np.ndarray
+    good: Made
+    bad: Made
+    previous: Made
+    defects: tuple[Defect, ...]
+
+
+def part(recipe: Recipe, start: int, stop: int) -> Part:
+    positions = np.arange(start, stop)
+    bad_before = recipe.bad_before(positions)
+    is_bad = recipe.bad_before(positions + 1) > bad_before
+    number = positions - bad_before
+    follows_good = (positions > 0) & (recipe.bad_before(np.maximum(positions - 1, 0)) == bad_before)
+    turns = zip(bad_before[is_bad].tolist(), follows_good[is_bad].tolist(), strict=True)
+    return Part(
+        is_bad,
+        _make(recipe, number[~is_bad]),
+        _make(recipe, _BAD_ROWS_FROM + bad_before[is_bad]),
+        _make(recipe, np.maximum(number[is_bad] - 1, 0)),
+        tuple(_defect(recipe.defects, turn, has_previous) for turn, has_previous in turns),
+    )
+
+
+def written(recipe: Recipe, part: Part, format: Format) -> bytes:
+    """The lines of the part, in file order."""
+    lines = encoded(recipe.columns, _texts(recipe, part.good), format)
+    if not part.defects:
+        return b"".join(lines.to_pylist())
+    good, bad = iter(lines.to_pylist()), iter(_bad_lines(recipe, part, format))
+    return b"".join(next(bad) if is_bad else next(good) for is_bad in part.is_bad.tolist())
+
+
+def _make(recipe: Recipe, numbers: np.ndarray) -> Made:
+    rows = Rows(recipe.seed, recipe.table.name, numbers.astype(np.uint64))
+    arrays = [cells.values(recipe.table, column, rows, recipe.parents) for column in recipe.columns]
+    return Made(rows, pa.RecordBatch.from_arrays(arrays, names=[column.name for column in recipe.columns]))
+
+
+def _defect(kinds: tuple[Defect, ...], turn: int, has_previous: bool) -> Defect:
+    """All kinds in turn; the first kind where a good row before is needed and there is none."""
+    kind = kinds[turn % len(kinds)]
+    return kinds[0] if kind.from_previous and not has_previous else kind
+
+
+def _bad_lines(recipe: Recipe, part: Part, format: Format) -> list[bytes]:
+    names = [column.name for column in recipe.columns]
+    own = pa.RecordBatch.from_arrays(_texts(recipe, part.bad), names=names).to_pylist()
+    previous = pa.RecordBatch.from_arrays(_texts(recipe, part.previous), names=names).to_pylist()
+    records = [
+        row | {name: before[name] for name in defect.from_previous} | defect.cells
+        for row, before, defect in zip(own, previous, part.defects, strict=True)
+    ]
+    texts = [pa.array([record[name] for record in records], pa.string()) for name in names]
+    lines = encoded(recipe.columns, texts, format).to_pylist()
+    return [
+        defect.damage(line[:-1]) + b"\n" if defect.damage else line
+        for line, defect in zip(lines, part.defects, strict=True)
+    ]
+
+
+def _texts(recipe: Recipe, made: Made) -> list[pa.Array]:
+    pairs = zip(recipe.columns, made.values.columns, strict=True)
+    return [cells.as_text(column, values, made.rows) for column, values in pairs]

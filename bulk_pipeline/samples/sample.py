@@ -1,0 +1,126 @@
+"""Files to import, as large as you like: realistic, with every kind of defect, and always the same for one
+seed.
+
+A row is a pure function of (seed, table, number): children refer to rows that the samples of their parents
+with the same seed have. What must come of an import is known once the file is written.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.samples.checksum import MODULUS, checksum
+from bulk_pipeline.samples.defects import Fate, Format, defects
+from bulk_pipeline.samples.parts import Part, Recipe, part, written
+from bulk_pipeline.samples.writing import header
+from bulk_pipeline.schema import Column, Mode, Table
+
+_PART_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an import into an empty table must come to, if the rows that its parents' samples have are there.
+
+    `codes`: failures by code. `checksum`: of the table afterwards (`samples.checksum`), over
+    `checksum_columns`: ids that only the database knows are left out.
+    """
+
+    rows: int
+    inserted: int
+    superseded: int
+    rejected: int
+    codes: Mapping[str, int]
+    checksum: int
+    checksum_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file of `rows` records, of which the fraction `bad` has a defect, spread evenly, every kind in turn.
+
+    `parents`: how many good rows the sample of each parent has; where nothing is said, as many as this one.
+    """
+
+    table: Table
+    rows: int
+    seed: int = 1
+    bad: Fraction = Fraction(0)
+    parents: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rows < 0 or self.seed < 0 or not 0 <= self.bad <= 1:
+            raise ValueError("rows and seed must not be negative, bad must be from 0 to 1")
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the file. Customers bring neither ids nor timestamps, the others both."""
+        left_out = {"id", "created_at", "updated_at"} if self.table.id_optional else {"updated_at"}
+        return tuple(column for column in self.table.columns if column.name not in left_out)
+
+    @property
+    def good_rows(self) -> int:
+        return self.rows - int(self.rows * self.bad)
+
+    def write(self, out: BinaryIO, format: Format = Format.CSV) -> dict[Mode, Expected]:
+        """Write the file in constant memory; the answer says what must come of it in each mode."""
+        parents = {name: self.parents.get(name, max(self.good_rows, 1)) for name in self.table.parents}
+        kinds = defects(self.table, self.columns, format)
+        recipe = Recipe(self.table, self.columns, self.seed, Fraction(self.bad), parents, kinds)
+        outcomes = {mode: _Outcome(self, mode) for mode in Mode}
+        out.write(header(self.columns, format))
+        for start in range(0, self.rows, _PART_ROWS):
+            rows = part(recipe, start, min(start + _PART_ROWS, self.rows))
+            out.write(written(recipe, rows, format))
+            for outcome in outcomes.values():
+                outcome.add(rows)
+        return {mode: outcome.expected() for mode, outcome in outcomes.items()}
+
+
+class _Outcome:
+    """What becomes of the rows in one mode, told part by part."""
+
+    def __init__(self, sample: Sample, mode: Mode) -> None:
+        ids_are_made = sample.table.requires_id(Mode.INSERT_ONLY) and not sample.table.requires_id(mode)
+        names = [column.name for column in sample.columns]
+        self._columns = tuple(name for name in names if name != "id" or not ids_are_made)
+        self._key = "id" if "id" in names else sample.table.natural_key
+        self._mode = mode
+        self._good = 0
+        self._answers: Counter[str] = Counter()
+        self._checksum = 0
+
+    def add(self, part: Part) -> None:
+        answers = np.array([defect.answer(self._mode) for defect in part.defects], dtype=object)
+        self._good += len(part.good.values)
+        self._answers.update(answers.tolist())
+        self._checksum += self._sum(part.good.values)
+        self._checksum += self._sum(part.bad.only(answers == Fate.INSERTED).values)
+        superseding = answers == Fate.SUPERSEDES
+        if superseding.any():
+            earlier, later = part.previous.only(superseding).values, part.bad.only(superseding).values
+            place = later.schema.get_field_index(str(self._key))
+            later = later.set_column(place, self._key, earlier[self._key])
+            self._checksum += self._sum(later) - self._sum(earlier)
+
+    def expected(self) -> Expected:
+        codes = {answer: count for answer, count in sorted(self._answers.items()) if answer not in set(Fate)}
+        inserted, superseded = self._answers[Fate.INSERTED], self._answers[Fate.SUPERSEDES]
+        return Expected(
+            rows=self._good + self._answers.total(),
+            inserted=self._good + inserted,
+            superseded=superseded,
+            rejected=sum(codes.values()),
+            codes={str(code): count for code, count in codes.items()},
+            checksum=self._checksum % MODULUS,
+            checksum_columns=self._columns,
+        )
+
+    def _sum(self, rows: pa.RecordBatch) -> int:
+        return checksum(rows, self._columns)

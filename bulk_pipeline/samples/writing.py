@@ -1,0 +1,67 @@
+"""Texts of rows as the lines of a file."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.schema import Column, ColumnType
+from bulk_pipeline.schema.masks import mask
+from bulk_pipeline.stages.lines import csv_quoted, json_quoted
+
+_NEEDS_QUOTES = r'[",\r\n]|^\s|\s$|^$'
+_WIDE = pa.large_string()
+
+
+def header(columns: Sequence[Column], format: Format) -> bytes:
+    if format is Format.NDJSON:
+        return b""
+    return ",".join(column.name for column in columns).encode() + b"\n"
+
+
+def encoded(columns: Sequence[Column], texts: Sequence[pa.Array], format: Format) -> pa.Array:
+    """One line (large_binary) per row, with its line end. `texts`: a string array for each column."""
+    if format is Format.CSV:
+        cells = [_csv_cell(text) for text in texts]
+        return _joined(_wide(""), _join(cells, ","), _wide("\n"))
+    members = [
+        _join([_wide(f'"{column.name}":'), _json_cell(column, text)], "")
+        for column, text in zip(columns, texts, strict=True)
+    ]
+    return _joined(_wide("{"), _join(members, ","), _wide("}\n"))
+
+
+def _csv_cell(text: pa.Array) -> pa.Array:
+    """NULL is an empty cell, an empty text a quoted one."""
+    text = text.cast(_WIDE)
+    special = pa.array(mask(pc.match_substring_regex(text, _NEEDS_QUOTES)))
+    if pc.any(special).as_py():
+        text = pc.replace_with_mask(text, special, csv_quoted(text.filter(special)))
+    return pc.fill_null(text, "")
+
+
+def _json_cell(column: Column, text: pa.Array) -> pa.Array:
+    """Booleans and arrays as JSON's own, where the text is one."""
+    quoted = json_quoted(text)
+    if column.type is ColumnType.BOOLEAN:
+        return pc.if_else(_matches(text, r"\A(true|false)\z"), text.cast(_WIDE), quoted)
+    if column.type is ColumnType.TEXT_ARRAY:
+        return pc.if_else(_matches(text, r"\A\["), text.cast(_WIDE), quoted)
+    return quoted
+
+
+def _matches(text: pa.Array, pattern: str) -> pa.Array:
+    return pc.fill_null(pc.match_substring_regex(text, pattern), False)
+
+
+def _joined(before: pa.Scalar, middle: pa.Array, after: pa.Scalar) -> pa.Array:
+    return _join([before, middle, after], "").cast(pa.large_binary())
+
+
+def _join(parts: Sequence[pa.Array | pa.Scalar], between: str) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, _wide(between))
+
+
+def _wide(text: str) -> pa.Scalar:
+    return pa.scalar(text, _WIDE)
