@@ -21,15 +21,8 @@ from bulk_pipeline.stages.parse.limits import Limits
 ZSTD_SLICE = 2048
 """A zstd block of 4 bytes can unpack to 128 KiB and its decoder has no bound: feed it little at a time."""
 
-_DAMAGED = (
-    zlib.error,
-    igzip_lib.error,
-    zstandard.ZstdError,
-    zipfile.BadZipFile,
-    EOFError,
-    OSError,
-    ValueError,
-)
+_IsalError: type[Exception] = igzip_lib.error  # pyright: ignore[reportAssignmentType]  # a class; its stub errs
+_DAMAGED = (zlib.error, _IsalError, zstandard.ZstdError, zipfile.BadZipFile, EOFError, OSError, ValueError)
 _BAD_ZIP = (*_DAMAGED, NotImplementedError, RuntimeError, OverflowError)
 
 
@@ -42,7 +35,7 @@ class _Member(Protocol):
     def needs_input(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    def decompress(self, data: bytes, /, max_length: int = -1) -> bytes: ...
 
 
 def unpack(chunks: Chunks, kind: str, uploaded: Uploaded, limits: Limits) -> Chunks:
@@ -61,6 +54,11 @@ def zip_members(path: Path) -> list[str]:
     except _BAD_ZIP as error:
         raise _damaged("zip", error) from error
     return [name for name in names if not name.startswith("__MACOSX/") and not name.endswith(".DS_Store")]
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether the zip is an .xlsx file."""
+    return "xl/workbook.xml" in zip_members(path)
 
 
 def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
@@ -140,6 +138,6 @@ def _capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iter
         if bomb or total > limits.unpacked_bytes:
             raise FileError(
                 "too_large",
-                f"{uploaded.size:,} uploaded bytes unpack to more than {total:,}: looks like a compression bomb",
+                f"{uploaded.size:,} uploaded bytes unpack to over {total:,}: looks like a compression bomb",
             )
         yield chunk

@@ -7,11 +7,12 @@ answer wherever more than one of them can; a property test holds them to it.
 
 from collections.abc import Iterable, Iterator
 
+from bulk_pipeline.errors import FileError
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
 from bulk_pipeline.stages.parse.csv_mixed import read_mixed
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_regular import read_regular
-from bulk_pipeline.stages.parse.csv_window import Cut, Window
+from bulk_pipeline.stages.parse.csv_window import Window
 from bulk_pipeline.stages.parse.limits import BLOCK_BYTES
 from bulk_pipeline.stages.parse.parsed import Parsed, in_batches
 
@@ -55,13 +56,13 @@ def _grown(chunks: Iterable[bytes], block: int) -> Iterator[tuple[bytes, bool]]:
 def _window(
     data: bytes, start: int, final: bool, row: int, line: int, plan: Plan, block: int
 ) -> Window | None:
-    """Whole lines of about one block; None if there are none yet. A line above every limit counts as whole."""
+    """Whole lines of about one block; None if there are none yet."""
     near = min(len(data), start + block)
     stop = _last_line_end(data, start, near, final)
     if stop <= start:
         stop = _first_line_end(data, near, final)
     if stop <= start and len(data) - start > plan.limits.record_bytes:
-        stop = len(data)
+        raise FileError("too_large", f"line {line} is longer than {plan.limits.record_bytes:,} bytes")
     return Window(data, start, stop, final, row, line) if stop > start else None
 
 
@@ -77,7 +78,9 @@ def _last_line_end(data: bytes, start: int, stop: int, final: bool) -> int:
 
 
 def _first_line_end(data: bytes, start: int, final: bool) -> int:
-    at = min((found for found in (data.find(b"\n", start), data.find(b"\r", start)) if found >= 0), default=-1)
+    at = min(
+        (found for found in (data.find(b"\n", start), data.find(b"\r", start)) if found >= 0), default=-1
+    )
     if at < 0 or (not final and at + 1 == len(data)):
         return 0
     return at + (2 if data.startswith(b"\r\n", at) else 1)

@@ -71,6 +71,15 @@ class Reader:
             return self._long(start, stop, end, cells, after)
         return Record(cells, self._wrong_width(cells), stop, end)
 
+    def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
+        """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in `Record`."""
+        stop, end = self.line(start)
+        try:
+            cells, after = self._cells(start, stop, None)
+        except _BrokenError:
+            return None, stop, end
+        return (cells, *self.line(after)) if after > stop else (cells, stop, end)
+
     def alone(self, start: int) -> bool:
         """Whether the physical line at `start` is a whole record of the right width by itself."""
         stop, _ = self.line(start)
@@ -142,7 +151,11 @@ class Reader:
 
     def _after_quote(self, cell: int, crossed: bool) -> str:
         label = self._plan.label(cell)
-        return f"has a quote in {label} that is not closed" if crossed else f"has text after the closing quote of {label}"
+        return (
+            f"has a quote in {label} that is not closed"
+            if crossed
+            else f"has text after the closing quote of {label}"
+        )
 
     def _unquoted(self, text: bytes, cell: int) -> bytes | None:
         if self._strict_quotes and self._quote and text.count(self._quote) % 2:

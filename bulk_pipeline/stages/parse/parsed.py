@@ -41,7 +41,7 @@ class Dialect:
     record_end: str | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self) | {"header": list(self.header)}
+        return {**asdict(self), "header": list(self.header)}
 
 
 @dataclass(frozen=True)

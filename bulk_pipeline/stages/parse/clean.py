@@ -1,0 +1,118 @@
+"""Writes what the parser saw as clean CSV (RFC 4180, UTF-8), for a file that was read without a table.
+
+Every row that can be read at all is written, with all its cells: a row that is malformed is read as well as it can
+be (`csv_salvage`), each of its lines by itself, and keeps the number of cells it has. NULL is an empty cell, an empty
+string is `""`. Failures and warnings say which rows those are.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from bulk_pipeline.stages.parse.csv_dialect import as_text
+from bulk_pipeline.stages.parse.csv_plan import Syntax
+from bulk_pipeline.stages.parse.csv_salvage import salvage
+from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Parsed
+from bulk_pipeline.stages.parse.upload import Upload
+
+_SPECIAL = re.compile(r'[",\r\n]|^[ \t]|[ \t]$')
+_OPTIONS = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+
+
+def write_clean_csv(upload: Upload, out: BinaryIO) -> None:
+    """Reads `upload` to its end and writes its records to `out`, under a header."""
+    if upload.dialect.format == "csv":
+        _write_delimited(upload, out)
+    else:
+        _write_records(upload, out)
+
+
+def _write_delimited(upload: Upload, out: BinaryIO) -> None:
+    dialect = upload.dialect
+    header = [name for name in dialect.header if name not in IGNORED_COLUMNS] or list(upload.columns)
+    _write_rows(out, [header])
+    reread = _Reread(upload)
+    for parsed in upload:
+        if parsed.failures.num_rows == 0:
+            arrow_csv.write_csv(parsed.records.drop_columns(["_row", "_line"]), out, _OPTIONS)
+        else:
+            _write_rows(out, reread.rows(parsed))
+
+
+class _Reread:
+    """The rows of a chunk with failures: damaged ones from their raw bytes."""
+
+    def __init__(self, upload: Upload) -> None:
+        dialect = upload.dialect
+        self._syntax = Syntax(
+            (dialect.delimiter or ",").encode(),
+            (dialect.quote or "").encode(),
+            (dialect.escape or "").encode(),
+        )
+        self._ignored = [i for i, name in enumerate(dialect.header) if name in IGNORED_COLUMNS]
+        self._width = len(upload.columns) + len(self._ignored)
+
+    def rows(self, parsed: Parsed) -> Iterator[Sequence[str | None]]:
+        damaged = set(parsed.failures.column("row").to_pylist())
+        records = _as_rows(parsed.records)
+        numbers = iter(parsed.records.column("_row").to_pylist())
+        number = next(numbers, None)
+        for row, raw in zip(
+            parsed.raw.column("_row").to_pylist(), parsed.raw.column("raw").to_pylist(), strict=True
+        ):
+            if row == number:
+                record, number = next(records), next(numbers, None)
+                if row not in damaged:
+                    yield record
+                    continue
+            for line in raw.splitlines():
+                yield self._cells(line)
+
+    def _cells(self, line: bytes) -> list[str | None]:
+        cells = salvage(line, self._syntax, self._width)
+        return [
+            None if cell is None else as_text(cell) for i, cell in enumerate(cells) if i not in self._ignored
+        ]
+
+
+def _write_records(upload: Upload, out: BinaryIO) -> None:
+    """Columns may turn up late, so the records wait in a temporary file until all are known."""
+    with tempfile.TemporaryFile() as waiting:
+        count = 0
+        for parsed in upload:
+            with pa.ipc.new_stream(waiting, parsed.records.schema) as writer:
+                writer.write_batch(parsed.records)
+            count += 1
+        waiting.seek(0)
+        _write_rows(out, [upload.columns])
+        for _ in range(count):
+            for batch in pa.ipc.open_stream(waiting):
+                _write_rows(out, _as_rows(_with_columns(batch, upload.columns)))
+
+
+def _with_columns(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    absent = pa.nulls(batch.num_rows, pa.string())
+    numbers = {"_row": batch.column(0), "_line": batch.column(1)}
+    return pa.RecordBatch.from_pydict(numbers | {name: found.get(name, absent) for name in names})
+
+
+def _as_rows(records: pa.RecordBatch) -> Iterator[Sequence[str | None]]:
+    columns = [column.to_pylist() for column in records.columns[2:]]
+    return iter(zip(*columns, strict=True)) if columns else iter([()] * records.num_rows)
+
+
+def _write_rows(out: BinaryIO, rows: Iterable[Sequence[str | None]]) -> None:
+    lines = (",".join(map(_quoted, row)) for row in rows)
+    out.write("".join((line or '""') + "\n" for line in lines).encode("utf-8"))
+
+
+def _quoted(cell: str | None) -> str:
+    if cell is None:
+        return ""
+    plain = cell and not _SPECIAL.search(cell)
+    return cell if plain else '"' + cell.replace('"', '""') + '"'

@@ -1,0 +1,124 @@
+"""Tells delimiter, quote and escape from the beginning of a delimited file.
+
+With a table, the delimiter under which a line names most of its columns. Without, the one that cuts most lines into
+the same number of cells. A quote other than `"` and a backslash escape need evidence.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+
+from bulk_pipeline.schema import Table
+from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv_tolerant import Reader
+from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
+
+SAMPLE_BYTES, SAMPLE_LINES = 256 << 10, 500
+HEADER_LINES = 100
+"""How far down a table's header is looked for."""
+
+_WEIGHTS = {
+    b",": 1.0,
+    b";": 1.0,
+    b"\t": 1.0,
+    b"|": 1.0,
+    b"\x1f": 1.0,
+    b"\x01": 1.0,
+    "§".encode(): 1.0,
+    "¦".encode(): 1.0,
+    b"^": 0.9,
+    b"~": 0.9,
+    b"#": 0.5,
+    b" ": 0.5,
+    b":": 0.4,
+}
+_DOUBLED = tuple(single * 2 for single in (b",", b";", b"\t", b"|", b":", b"~", b"^"))
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+def detect(head: bytes, table: Table | None) -> Syntax:
+    lines = sample_lines(head)
+    quote = _quote(lines)
+    delimiter = None if table is None else _by_header(lines, quote, table)
+    if delimiter is None:
+        delimiter = _by_widths(lines, quote)
+    syntax = Syntax(delimiter, quote)
+    escaped = Syntax(delimiter, quote, b"\\")
+    if b"\\" + quote in head[:SAMPLE_BYTES] and _troubled(lines, escaped) < _troubled(lines, syntax):
+        return escaped
+    return syntax
+
+
+def sample_lines(head: bytes) -> list[bytes]:
+    """Physical lines that are not blank; a last line that may be cut off is left out unless it is alone."""
+    sample = head[:SAMPLE_BYTES]
+    lines = [line for line in islice(_LINE_END.split(sample), SAMPLE_LINES) if line.strip()]
+    cut = len(head) > SAMPLE_BYTES and len(lines) > 1 and sample.endswith(lines[-1])
+    return lines[:-1] if cut else lines
+
+
+def cells_of(line: bytes, syntax: Syntax) -> list[bytes | None] | None:
+    """The cells of a line by itself; None if its quotes do not add up."""
+    return Reader(line, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True).loose(0)[0]
+
+
+def widths(lines: Sequence[bytes], syntax: Syntax) -> list[int]:
+    """Cells per line, 0 where its quotes do not add up."""
+    return [len(cells) if (cells := cells_of(line, syntax)) is not None else 0 for line in lines]
+
+
+def usual_width(found: Sequence[int]) -> int:
+    counts = Counter(width for width in found if width)
+    return max(counts, key=lambda width: (counts[width], width), default=1)
+
+
+def _quote(lines: Sequence[bytes]) -> bytes:
+    edge = rb"(?:^|[,;|\t :^~])[ \t]*%b[^%b]"
+    double = sum(len(re.findall(edge % (b'"', b'"'), line)) for line in lines)
+    whole = rb"(?:^|[,;|\t ^~])[ \t]*'(?:[^',;|\t][^\n]*?)?'[ \t]*(?=$|[,;|\t ^~])"
+    single = sum(len(re.findall(whole, line[:4096])) for line in lines)
+    return b"'" if double == 0 and single >= max(2, len(lines) // 2) else b'"'
+
+
+def _by_header(lines: Sequence[bytes], quote: bytes, table: Table) -> bytes | None:
+    best, most = None, 0
+    for delimiter in _candidates(lines[:HEADER_LINES]):
+        for line in lines[:HEADER_LINES]:
+            cells = cells_of(line, Syntax(delimiter, quote)) or []
+            count = header.known((as_text(cell) for cell in cells), table)
+            if count > most:
+                best, most = delimiter, count
+    return best
+
+
+def _by_widths(lines: Sequence[bytes], quote: bytes) -> bytes:
+    best, most = b",", 0.0
+    for delimiter in _candidates(lines):
+        found = widths(lines, Syntax(delimiter, quote))
+        usual = usual_width(found)
+        share = found.count(usual) / len(found)
+        score = share * share * (1 - 1 / usual) * _WEIGHTS.get(delimiter, 1.0)
+        if score > most:
+            best, most = delimiter, score
+    return best
+
+
+def _candidates(lines: Sequence[bytes]) -> list[bytes]:
+    singles = [single for single in _WEIGHTS if any(single in line for line in lines)]
+    return [double for double in _DOUBLED if _is_always_doubled(double, lines)] + singles
+
+
+def _is_always_doubled(double: bytes, lines: Sequence[bytes]) -> bool:
+    within = [line for line in lines if double[:1] in line]
+    exact = sum(line.count(double) * 2 == line.count(double[:1]) for line in within)
+    return len(within) > 0.5 * len(lines) and exact > 0.9 * len(within) and double in lines[0]
+
+
+def _troubled(lines: Sequence[bytes], syntax: Syntax) -> int:
+    return widths(lines, syntax).count(0)
+
+
+def as_text(cell: bytes | None) -> str:
+    return "" if cell is None else cell.decode("utf-8", "replace").replace("\0", "\ufffd")

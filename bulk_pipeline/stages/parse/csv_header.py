@@ -1,0 +1,141 @@
+"""Finds the header line of a delimited file, below any title lines and comments."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import Table
+from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, as_text, usual_width
+from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv_salvage import salvage
+from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader
+from bulk_pipeline.stages.parse.data_shape import looks_like_data
+from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.stages.parse.parsed import Notes
+
+_SAMPLE_RECORDS = 500
+
+
+@dataclass(frozen=True)
+class Header:
+    """`cells` as written; none if the file has no header. The data start at `end`, in the physical line `next_line`."""
+
+    cells: tuple[str, ...]
+    raw: bytes
+    line: int | None
+    end: int
+    next_line: int
+    width: int
+
+
+@dataclass(frozen=True)
+class _Line:
+    cells: list[bytes | None] | None
+    raw: bytes
+    number: int
+    start: int
+    end: int
+    next_number: int
+
+    @property
+    def filled(self) -> int:
+        return sum(cell not in (None, b"") for cell in self.cells or ())
+
+
+def of_table(head: bytes, final: bool, syntax: Syntax, table: Table, limits: Limits) -> Header:
+    """The first line with all required columns, else the one that names most of the table's columns."""
+    lines = list(_lines(head, final, syntax, limits, HEADER_LINES))
+    best, most = None, 0
+    for line in lines:
+        count = header.known((as_text(cell) for cell in line.cells or ()), table)
+        if count > most and (count > 1 or line is lines[0] or len(line.cells or ()) <= 2):
+            best, most = line, count
+    if best is None:
+        seen = [as_text(cell) for cell in lines[0].cells or [lines[0].raw]] if lines else []
+        expected = header.listed(table.column_names)
+        raise FileError(
+            "no_header",
+            f"no usable header: found {header.listed(seen)}; expected columns of {table.name}: {expected}",
+        )
+    return _header(best, len(best.cells or ()))
+
+
+def of_file(head: bytes, final: bool, syntax: Syntax, limits: Limits, notes: Notes) -> Header:
+    """The first line that is about as wide as most lines are, unless it looks like data itself."""
+    lines = list(_lines(head, final, syntax, limits, _SAMPLE_RECORDS))
+    width = usual_width([len(line.cells or ()) for line in lines])
+    index = next((i for i, line in enumerate(lines) if _may_be_header(line, width, syntax)), 0)
+    if not lines:
+        raise FileError("no_header", "the file holds blank lines only")
+    line = lines[index]
+    cells = line.cells
+    if cells is None or (len(cells) == 1 and width > 1):
+        notes.warn(
+            f"the header (line {line.number}) is not in the form of the other lines: it was read as well as could be"
+        )
+        line = _Line(
+            salvage(line.raw, syntax, width), line.raw, line.number, line.start, line.end, line.next_number
+        )
+    rows = [
+        list(map(as_text, other.cells))
+        for other in lines[index + 1 :]
+        if other.cells and len(other.cells) == width
+    ]
+    if looks_like_data([as_text(cell) for cell in line.cells or ()], rows):
+        notes.warn("the file has no header: its columns were named column_1, column_2, …")
+        return Header((), b"", None, line.start, line.number, width)
+    return _header(line, width)
+
+
+def _header(line: _Line, width: int) -> Header:
+    cells = tuple(as_text(cell) for cell in line.cells or ())
+    return Header(cells, line.raw, line.number, line.end, line.next_number, width)
+
+
+def _may_be_header(line: _Line, width: int, syntax: Syntax) -> bool:
+    if width <= 1:
+        return not line.raw.startswith(b"#")
+    filled, cells = line.filled, line.cells
+    if cells is None or len(cells) == 1:
+        salvaged = salvage(line.raw, syntax, width)
+        filled = len(salvaged) if len(salvaged) == width else 0
+    if line.raw.startswith(b"#") and len(cells or ()) != width:
+        return False
+    return filled >= max(2, round(0.6 * width))
+
+
+def _lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) -> Iterator[_Line]:
+    """The first records that are not blank; a line whose quotes do not add up is one by itself."""
+    reader = Reader(head, Plan(syntax, 0, (), (), (), b"", limits), final)
+    start, number, count = 0, 1, 0
+    while start < len(head) and count < most:
+        try:
+            cells, stop, end = _record(reader, start)
+        except MoreNeeded:
+            return
+        next_number = number + _line_ends(head[start:end])
+        if head[start:stop].strip():
+            yield _Line(cells, head[start:stop], number, start, end, next_number)
+            count += 1
+        start, number = end, next_number
+
+
+def _record(reader: Reader, start: int) -> tuple[list[bytes | None] | None, int, int]:
+    try:
+        return reader.loose(start)
+    except MoreNeeded:  # a quote that is not closed in sight
+        return (None, *reader.line(start))
+
+
+def _line_ends(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+def record_end(head: bytes) -> str | None:
+    """CRLF, LF, CR or mixed, as the beginning of the file has it."""
+    crlf = head.count(b"\r\n")
+    counts = Counter({"CRLF": crlf, "LF": head.count(b"\n") - crlf, "CR": head.count(b"\r") - crlf})
+    used = [name for name, count in counts.items() if count]
+    return None if not used else used[0] if len(used) == 1 else "mixed"

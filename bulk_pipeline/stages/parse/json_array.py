@@ -1,0 +1,198 @@
+"""Cuts a JSON array into its elements, as a stream, by brackets and commas outside strings.
+
+An element may be broken inside: it is cut all the same and costs itself. If a quote or bracket is missing, all that
+follows looks wrong; then the reader looks for the next object that can be read and goes on there.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from bulk_pipeline.stages.parse.chunks import Chunks
+from bulk_pipeline.stages.parse.json_text import compact
+from bulk_pipeline.stages.parse.limits import Limits
+
+WINDOW_BYTES = 2 << 20
+_NEXT_OBJECT = re.compile(rb",\s*(?=\{)")
+_CANDIDATES, _LOOK_AHEAD = 20, 1 << 16
+_LONG_ELEMENT = 4 * WINDOW_BYTES
+_MISSING = "is not valid JSON: a quote or bracket is missing"
+_MOST_GARBAGE = 64 << 10
+_BLANKS = b" \t\r\n"
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Elements as they stand in the file, on one line each; `problems` by index."""
+
+    raw: list[bytes]
+    problems: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """Where complete elements begin and stop, where the next begins, and whether the array is closed there."""
+
+    spans: list[tuple[int, int]]
+    rest: int
+    closed: bool
+
+
+def elements(chunks: Chunks, limits: Limits) -> Iterator[Elements]:
+    """The elements of the array the text begins with. What stands after it is one more, with a problem."""
+    data = chunks.peek(64)
+    chunks.drop(data.index(b"[") + 1)
+    data, patience = b"", _Patience()
+    for chunk, final in _windows(chunks):
+        data += chunk
+        if not final and len(data) < WINDOW_BYTES:
+            continue
+        start = 0
+        while True:
+            scan = _scan(data, start)
+            found, again = _resolved(data, scan, patience, final)
+            if found.raw:
+                yield found
+            if again is None and not scan.closed and (final or len(data) - scan.rest > _LONG_ELEMENT):
+                again = _next_object(data, scan.rest + 1)
+                if again is not None:
+                    yield Elements([_broken(data, scan.rest, again)], {0: _MISSING})
+            start = scan.rest if again is None else again
+            if again is None:
+                break
+        data = data[start:]
+        if scan.closed:
+            yield from _after(data, chunks)
+            return
+        if final or len(data) > limits.record_bytes:
+            yield from _unclosed(data, chunks)
+            return
+
+
+def _windows(chunks: Chunks) -> Iterator[tuple[bytes, bool]]:
+    for chunk in chunks:
+        yield chunk, False
+    yield b"", True
+
+
+def _scan(data: bytes, start: int) -> _Scan:
+    block = np.frombuffer(data, np.uint8, offset=start)
+    quotes = block == ord('"')
+    if data.find(b"\\", start) >= 0:
+        quotes &= ~_escaped(block)
+    outside = np.bitwise_xor.accumulate(quotes.view(np.uint8)) == 0
+    deeper = (block == ord("{")) | (block == ord("["))
+    higher = (block == ord("}")) | (block == ord("]"))
+    places = np.flatnonzero((deeper | higher | (block == ord(","))) & outside)
+    steps = deeper[places].astype(np.int64) - higher[places]
+    depth = 1 + np.cumsum(steps)
+    end = int(np.argmax(depth == 0)) if (depth == 0).any() else None
+    cuts = places[:end][(depth[:end] == 1) & (steps[:end] == 0)] + start
+    begins = [start, *(cuts + 1).tolist()]
+    stops = cuts.tolist()
+    if end is None:
+        return _Scan(list(zip(begins, stops, strict=False)), begins[-1], False)
+    close = int(places[end]) + start
+    spans = list(zip(begins, [*stops, close], strict=True))
+    if not data[spans[-1][0] : close].strip(_BLANKS):
+        spans.pop()  # an empty array, or a comma before the bracket
+    return _Scan(spans, close + 1, True)
+
+
+def _escaped(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Bytes with an odd number of backslashes before them."""
+    places = np.flatnonzero(block == ord("\\"))
+    first = np.diff(places, prepend=-2) != 1
+    last = np.flatnonzero(np.append(first[1:], True))
+    lengths = np.diff(last, prepend=-1)
+    after = places[last[lengths % 2 == 1]] + 1
+    escaped = np.zeros(len(block), np.bool_)
+    escaped[after[after < len(block)]] = True
+    return escaped
+
+
+def _resolved(data: bytes, scan: _Scan, patience: "_Patience", final: bool) -> tuple[Elements, int | None]:
+    """The elements of a scan up to where it went astray, and from where to scan again."""
+    raw = [compact(data[begin:stop].strip(_BLANKS)) for begin, stop in scan.spans]
+    bad = _unreadable(raw)
+    for index in bad:
+        lost = index + 1 in bad or (index + 1 == len(raw) and final and not scan.closed)
+        if not lost or not patience.tries():
+            continue
+        begin = scan.spans[index][0]
+        again = _next_object(data, begin + 1)
+        patience.learn(again is not None)
+        if again is not None:
+            return Elements([*raw[:index], _broken(data, begin, again)], {index: _MISSING}), again
+    return Elements(raw, {index: "is empty" for index in bad if not raw[index]}), None
+
+
+def _broken(data: bytes, begin: int, end: int) -> bytes:
+    return compact(data[begin:end].strip(_BLANKS).rstrip(b","))
+
+
+def _unreadable(raw: Sequence[bytes]) -> dict[int, None]:
+    bad: dict[int, None] = {}
+    for index, item in enumerate(raw):
+        try:
+            orjson.loads(item)
+        except orjson.JSONDecodeError:
+            bad[index] = None
+    return bad
+
+
+def _next_object(data: bytes, start: int) -> int | None:
+    """Where the next object stands that can be read, a few candidates on."""
+    decoder = json.JSONDecoder()
+    for count, match in enumerate(_NEXT_OBJECT.finditer(data, start)):
+        if count == _CANDIDATES:
+            return None
+        text = data[match.end() : match.end() + _LOOK_AHEAD].decode("utf-8", "replace")
+        try:
+            decoder.raw_decode(text)
+        except (ValueError, RecursionError):
+            continue
+        return match.end()
+    return None
+
+
+class _Patience:
+    """Looking for the way back costs time: after vain attempts, wait longer and longer."""
+
+    def __init__(self) -> None:
+        self._wait, self._next_wait = 0, 1
+
+    def tries(self) -> bool:
+        self._wait -= 1
+        return self._wait < 0
+
+    def learn(self, found: bool) -> None:
+        self._next_wait = 1 if found else min(1024, 2 * self._next_wait)
+        self._wait = 0 if found else self._next_wait
+
+
+def _after(data: bytes, chunks: Chunks) -> Iterator[Elements]:
+    rest = data.strip(_BLANKS)
+    for chunk in chunks:
+        rest = (rest + chunk)[:_MOST_GARBAGE].lstrip(_BLANKS) if len(rest) < _MOST_GARBAGE else rest
+    if rest.rstrip(_BLANKS):
+        yield Elements([compact(rest.rstrip(_BLANKS))], {0: "stands after the end of the JSON array"})
+
+
+def _unclosed(data: bytes, chunks: Chunks) -> Iterator[Elements]:
+    """The last element of an array that ends too early or cannot be followed any further."""
+    for _ in chunks:
+        pass
+    rest = compact(data.strip(_BLANKS))
+    problem = "the JSON array is not closed after this: the file may be cut short"
+    try:
+        orjson.loads(rest)
+    except orjson.JSONDecodeError:
+        yield Elements([rest[:_MOST_GARBAGE]], {0: problem})
+    else:
+        yield Elements([rest, b""], {1: problem})

@@ -1,0 +1,71 @@
+"""Opens NDJSON and JSON arrays."""
+
+from collections.abc import Iterable, Iterator
+
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.parse.chunks import Chunks
+from bulk_pipeline.stages.parse.json_array import elements
+from bulk_pipeline.stages.parse.json_objects import ObjectRows
+from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, HEAD_BYTES, Limits
+from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed
+
+
+def open_ndjson(
+    chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+) -> Opened:
+    """One object per line. Keys are matched like the names of a header."""
+    head = chunks.peek(HEAD_BYTES)
+    first = head.split(b"\n", 1)[0].strip()
+    if first == b"{":
+        raise FileError(
+            "unsupported_format",
+            "this is a JSON object over several lines; expected an array of objects, or one object per line",
+        )
+    dialect = Dialect("ndjson", encoding=encoding, record_end="CRLF" if head.find(b"\r\n") >= 0 else "LF")
+    return Opened(dialect, notes, _ndjson(chunks, ObjectRows(table, notes, encoding), limits))
+
+
+def open_json_array(
+    chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+) -> Opened:
+    """An array of objects; rows have no lines, their number is the index."""
+    dialect = Dialect("json", encoding=encoding)
+    return Opened(dialect, notes, _array(chunks, ObjectRows(table, notes, encoding), limits))
+
+
+def _ndjson(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
+    line = 1
+    for lines in _blocks_of_lines(chunks, limits):
+        texts = [text.removesuffix(b"\r") for text in lines]
+        filled = [i for i, text in enumerate(texts) if text.strip(b" \t\r")]
+        for start in range(0, len(filled), BATCH_ROWS):
+            part = filled[start : start + BATCH_ROWS]
+            yield rows.chunk([texts[i] for i in part], [line + i for i in part], {})
+        line += len(lines)
+    rows.finish()
+
+
+def _array(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
+    for found in elements(chunks, limits):
+        for start in range(0, len(found.raw), BATCH_ROWS):
+            stop = start + BATCH_ROWS
+            problems = {i - start: text for i, text in found.problems.items() if start <= i < stop}
+            yield rows.chunk(found.raw[start:stop], None, problems)
+    rows.finish()
+
+
+def _blocks_of_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[list[bytes]]:
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK_BYTES and b"\n" in chunk:
+            *lines, rest = b"".join(parts).split(b"\n")
+            yield lines
+            parts, size = [rest], len(rest)
+        if size > limits.record_bytes and b"\n" not in chunk:
+            raise FileError("too_large", f"a line is longer than {limits.record_bytes:,} bytes")
+    if rest := b"".join(parts):
+        yield rest.removesuffix(b"\n").split(b"\n")

@@ -1,0 +1,91 @@
+"""One JSON object, read so that nothing is lost: number texts, repeated keys, halves of surrogate pairs.
+
+Slower than orjson, so it only sees the objects that orjson refuses or that may hold one of these.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import orjson
+
+_BLANKS_OUTSIDE_STRINGS = re.compile(rb'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
+
+
+class JsonError(Exception):
+    """This is not an object that can be a row; the message completes "the row …"."""
+
+
+class Number(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The object, its numbers as `Number`. A byte that is no UTF-8 is kept as a lone surrogate."""
+    try:
+        value = json.loads(
+            raw.decode("utf-8", "surrogateescape"),
+            object_pairs_hook=_without_repeats,
+            parse_int=Number,
+            parse_float=Number,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise JsonError(f"is not valid JSON: {_cause(error)} at character {error.pos + 1}") from error
+    except RecursionError as error:
+        raise JsonError("is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise JsonError(f"is {kind(value)}, expected an object")
+    return value
+
+
+def kind(value: object) -> str:
+    """What a JSON value is, for a message."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def text_of(value: object) -> str:
+    """A value as JSON text; strings and numbers as they are."""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(_plain(value)).decode("utf-8")
+
+
+def compact(raw: bytes) -> bytes:
+    """JSON over several lines as one line, otherwise as it was written."""
+    if b"\n" not in raw and b"\r" not in raw:
+        return raw
+    return _BLANKS_OUTSIDE_STRINGS.sub(lambda match: match[1] or b"", raw)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Number):
+        return orjson.Fragment(str(value))
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _without_repeats(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise JsonError(f"has the key {key[:50]!r} twice")
+        found[key] = value
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"is not valid JSON: {name} is not a JSON value")
+
+
+def _cause(error: json.JSONDecodeError) -> str:
+    return error.msg[:1].lower() + error.msg[1:]

@@ -1,0 +1,176 @@
+"""Opens Parquet: every column as text, without loss, a record batch at a time."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pyarrow import parquet
+
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import ColumnType, Mode, Table
+from bulk_pipeline.stages.failures import Code
+from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.cells import bad_character, shown
+from bulk_pipeline.stages.parse.header import Columns
+from bulk_pipeline.stages.parse.limits import BATCH_ROWS, Limits
+from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
+
+_BATCH_BYTES = 8 << 20
+_DAMAGED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError, UnicodeDecodeError)
+
+
+def open_parquet(
+    path: Path, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+) -> Opened:
+    """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one value is a
+    failure of its cell."""
+    try:
+        file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+        names = file.schema_arrow.names
+    except _DAMAGED as error:
+        raise _unreadable(error) from error
+    if len(names) > limits.columns:
+        raise FileError("too_large", f"the file has {len(names):,} columns, the limit is {limits.columns:,}")
+    columns = (
+        header.of_file(names, len(names), notes)
+        if table is None
+        else header.of_table(names, table, mode, notes)
+    )
+    notes.columns = columns.names
+    return Opened(Dialect("parquet", header=tuple(names)), notes, _chunks(file, names, columns, table))
+
+
+def _chunks(
+    file: parquet.ParquetFile, names: list[str], columns: Columns, table: Table | None
+) -> Iterator[Parsed]:
+    row = 1
+    size = _rows_per_batch(file)
+    try:
+        for batch in file.iter_batches(batch_size=size, use_threads=False):
+            yield _chunk(batch, names, columns, table, row)
+            row += batch.num_rows
+    except _DAMAGED as error:
+        raise _unreadable(error) from error
+    finally:
+        file.close()
+
+
+def _rows_per_batch(file: parquet.ParquetFile) -> int:
+    meta = file.metadata
+    size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    per_row = max(1, size // max(1, meta.num_rows))
+    return max(1, min(BATCH_ROWS, _BATCH_BYTES // per_row))
+
+
+def _chunk(
+    batch: pa.RecordBatch, names: list[str], columns: Columns, table: Table | None, row: int
+) -> Parsed:
+    failures = FailureRows()
+    texts = [_as_text(column) for column in batch.columns]
+    wanted = []
+    for name, position in zip(columns.names, columns.positions, strict=True):
+        nested = table is not None and table.column(name).type is not ColumnType.TEXT_ARRAY
+        wanted.append(
+            _checked(batch.column(position), texts[position], name, row, failures, scalars_only=nested)
+        )
+    numbers = pa.array(np.arange(row, row + batch.num_rows), pa.int64())
+    lines = pa.nulls(batch.num_rows, pa.int64())
+    records = pa.RecordBatch.from_arrays([numbers, lines, *wanted], schema=records_schema(columns.names))
+    raw = pa.RecordBatch.from_arrays([numbers, lines, _as_objects(names, texts)], schema=RAW)
+    return Parsed(records, raw, failures.batch())
+
+
+def _as_text(column: pa.Array) -> list[str | None]:
+    """The values as text; an undecodable byte becomes a lone surrogate."""
+    if isinstance(column, pa.ExtensionArray):
+        if str(column.type) == "extension<arrow.uuid>":
+            return [None if value is None else str(value) for value in column.to_pylist()]
+        column = column.storage
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    type_ = column.type
+    if pa.types.is_timestamp(type_):
+        return _timestamps(column)
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
+        return [None if v is None else v.decode("utf-8", "surrogateescape") for v in column.to_pylist()]
+    if pa.types.is_float16(type_):
+        column = column.cast(pa.float32())
+    if pa.types.is_nested(type_):
+        return [None if value is None else _as_json(value) for value in column.to_pylist()]
+    try:
+        return column.cast(pa.string()).to_pylist()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return [None if value is None else str(value) for value in column.to_pylist()]
+
+
+def _timestamps(column: pa.Array) -> list[str | None]:
+    """ISO 8601 in UTC with the microseconds, or nanoseconds where there are any; without a zone means UTC."""
+    unit = column.type.unit
+    utc = column.cast(pa.timestamp(unit, "UTC"))
+    with contextlib.suppress(pa.ArrowInvalid):  # nanoseconds that are no whole microseconds
+        utc = utc.cast(pa.timestamp("us", "UTC"))
+    return [None if text is None else text.replace(" ", "T") for text in utc.cast(pa.string()).to_pylist()]
+
+
+def _as_json(value: object) -> str:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")
+    except TypeError:
+        return json.dumps(value, default=str)
+
+
+def _checked(
+    column: pa.Array,
+    texts: list[str | None],
+    name: str,
+    row: int,
+    failures: FailureRows,
+    *,
+    scalars_only: bool,
+) -> pa.Array:
+    if scalars_only and pa.types.is_nested(column.type):
+        for index, text in enumerate(texts):
+            if text is not None:
+                failures.add(
+                    row + index,
+                    None,
+                    name,
+                    Code.BAD_TYPE,
+                    shown(text),
+                    f"is a {column.type}, expected one value",
+                )
+        return pa.nulls(len(texts), pa.string())
+    try:
+        array = pa.array(texts, pa.string())
+        if not any("\0" in text for text in texts if text):
+            return array
+    except UnicodeEncodeError:
+        pass
+    kept = list(texts)
+    for index, text in enumerate(texts):
+        problem = None if text is None else bad_character(text, "utf-8")
+        if text is not None and problem is not None:
+            failures.add(row + index, None, name, Code.BAD_ENCODING, shown(text), problem)
+            kept[index] = None
+    return pa.array(kept, pa.string())
+
+
+def _as_objects(names: Sequence[str], columns: Sequence[Sequence[str | None]]) -> pa.Array:
+    rows = zip(*columns, strict=True)
+    return pa.array([_object(dict(zip(names, row, strict=True))) for row in rows], pa.binary())
+
+
+def _object(found: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(found)
+    except TypeError:  # a lone surrogate
+        return json.dumps(found, ensure_ascii=True).encode()
+
+
+def _unreadable(error: Exception) -> FileError:
+    return FileError("unreadable_file", f"the Parquet file is damaged or uses what is not supported: {error}")

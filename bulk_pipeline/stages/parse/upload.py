@@ -1,0 +1,160 @@
+"""Opens an uploaded file of any format and hands it on as chunks of numbered rows of text.
+
+The first step of the way of a row. What is in here: which packing, which format, which reader. Not in here: what a
+cell means (that is `stages.validate`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.parse import formats
+from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
+from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
+from bulk_pipeline.stages.parse.csv_file import open_csv
+from bulk_pipeline.stages.parse.encoding import to_utf8
+from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
+from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, HEAD_BYTES, Limits
+from bulk_pipeline.stages.parse.parquet import open_parquet
+from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed
+from bulk_pipeline.stages.parse.spool import Spool
+from bulk_pipeline.stages.parse.xlsx import open_xlsx
+
+PARSER_VERSION = "1"
+"""Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did before."""
+
+_MOST_PACKINGS = 3
+
+
+class Upload:
+    """A file being read. Iterate it once; `rows`, `columns`, `warnings` and `sha256` are complete afterwards.
+
+    Iterating raises `FileError` where the file turns out to be damaged as a whole.
+    """
+
+    def __init__(self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool) -> None:
+        self.dialect: Dialect = opened.dialect
+        self.rows = 0
+        self._opened = opened
+        self._uploaded = uploaded
+        self._rest = rest
+        self._spool = spool
+
+    def __iter__(self) -> Iterator[Parsed]:
+        try:
+            for parsed in self._opened.chunks:
+                self.rows += parsed.raw.num_rows
+                yield parsed
+            for _ in self._rest:  # what a reader had no use for still belongs to the checksum
+                pass
+            if self.rows == 0:
+                self._opened.notes.warn("the file has no rows")
+        finally:
+            self._spool.close()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the record columns that the file brought along."""
+        return self._opened.notes.columns
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._opened.notes.warnings
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes as they were uploaded, before any unpacking."""
+        return self._uploaded.sha256
+
+
+def open_upload(
+    stream: BinaryIO,
+    name: str,
+    *,
+    table: Table | None = None,
+    mode: Mode | None = None,
+    encoding: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    spool_dir: Path | None = None,
+) -> Upload:
+    """The upload `name`, whose bytes `stream.read` gives from first to last.
+
+    With a `table`, its columns are looked for in the header, those that `mode` requires among them; without one, the
+    records have the columns of the file. `encoding` is a declared code page, used where the file has no byte order
+    mark. Raises `FileError` for a file that cannot be read as a whole.
+    """
+    uploaded, notes, spool = Uploaded(stream), Notes(), Spool(spool_dir)
+    try:
+        chunks = Chunks(uploaded)
+        if not chunks.peek(1):
+            raise FileError("empty_file", "the file is empty (0 bytes)")
+        packings, kind, content = _unpacked(chunks, uploaded, spool, limits)
+        _compare_names(name, packings, kind, notes)
+        if isinstance(content, Path):
+            open_file = open_parquet if kind == "parquet" else open_xlsx
+            opened = open_file(content, notes, table=table, mode=mode, limits=limits)
+        else:
+            opened = _open_text(content, name, encoding, notes, table, mode, limits)
+    except BaseException:
+        spool.close()
+        raise
+    dialect = replace(opened.dialect, compression="+".join(packings) or None)
+    return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool)
+
+
+def _unpacked(
+    chunks: Chunks, uploaded: Uploaded, spool: Spool, limits: Limits
+) -> tuple[list[str], str | None, Chunks | Path]:
+    """The packings, the format if its first bytes say it, and the content, as a file for formats that need one."""
+    packings: list[str] = []
+    while True:
+        kind = formats.by_magic(chunks.peek(64))
+        if kind not in formats.PACKED:
+            return packings, kind, spool.write(chunks) if kind == "parquet" else chunks
+        if len(packings) == _MOST_PACKINGS:
+            raise FileError("unsupported_format", f"the file is packed more than {_MOST_PACKINGS} times over")
+        if kind == "zip":
+            path = spool.write(chunks)
+            if is_workbook(path):
+                return packings, "xlsx", path
+            chunks = unzip(path, uploaded, limits)
+        else:
+            chunks = unpack(chunks, kind, uploaded, limits)
+        packings.append(kind)
+        if not chunks.peek(1):
+            raise FileError("empty_file", f"the file is empty: the {kind} data unpacks to 0 bytes")
+
+
+def _open_text(
+    chunks: Chunks,
+    name: str,
+    encoding: str | None,
+    notes: Notes,
+    table: Table | None,
+    mode: Mode | None,
+    limits: Limits,
+) -> Opened:
+    used, text = to_utf8(chunks, encoding, notes)
+    head = text.peek(HEAD_BYTES)
+    if not head:
+        raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
+    format_ = formats.of_text(head, name, notes)
+    if format_ == "csv":
+        return open_csv(text, used, notes, table=table, mode=mode, limits=limits)
+    open_file = open_ndjson if format_ == "ndjson" else open_json_array
+    return open_file(text, used, notes, table=table, mode=mode, limits=limits)
+
+
+def _compare_names(name: str, packings: list[str], kind: str | None, notes: Notes) -> None:
+    said, format_ = formats.by_name(name)
+    if said != packings[: len(said)] or (packings and not said):
+        notes.warn(
+            f"the file's name is {name!r}, its content is packed with {' and '.join(packings) or 'nothing'}"
+        )
+    if format_ in ("parquet", "xlsx") and format_ != kind:
+        notes.warn(f"the file's name says {format_}, its content does not: it was read as what it is")
+    if kind is not None and format_ is not None and format_ != kind:
+        notes.warn(f"the file's name says {format_}, its content is {kind}: it was read as {kind}")
