@@ -2,6 +2,10 @@
 
 import typer
 
+from bulk_pipeline.cli import stack
+from bulk_pipeline.cli.imports import import_files
+from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
+from bulk_pipeline.cli.parse import parse_files
 from bulk_pipeline.cli.tables import show_tables
 
 app = typer.Typer(
@@ -12,4 +16,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("tables")(show_tables)
+_STACK = "The stack"
+_IMPORTS = "Imports"
+_FILES = "Files, without any stack"
+
+app.command("up", rich_help_panel=_STACK)(stack.up)
+app.command("down", rich_help_panel=_STACK)(stack.down)
+app.command("status", rich_help_panel=_STACK)(stack.status)
+app.command("migrate", rich_help_panel=_STACK)(stack.migrate)
+app.command("version", rich_help_panel=_STACK)(stack.version)
+app.command("import", rich_help_panel=_IMPORTS)(import_files)
+app.command("jobs", rich_help_panel=_IMPORTS)(jobs)
+app.command("job", rich_help_panel=_IMPORTS)(job)
+app.command("errors", rich_help_panel=_IMPORTS)(errors)
+app.command("retry", rich_help_panel=_IMPORTS)(retry)
+app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
+app.command("tables", rich_help_panel=_FILES)(show_tables)
+app.command("parse", rich_help_panel=_FILES)(parse_files)

@@ -13,13 +13,17 @@ from bulk_pipeline.errors import FileError
 
 
 def parse_files(
-    files: Annotated[list[Path], typer.Argument(help="Delimited text, JSON, Parquet or xlsx; may be compressed.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Delimited text, JSON, Parquet or xlsx; may be compressed.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write clean CSV here: a file, or for several files a folder."),
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the records.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of the records.")
+    ] = False,
 ) -> None:
     """Show what the parser sees: encoding, dialect, header, warnings, and the records as clean CSV.
 
@@ -30,7 +34,9 @@ def parse_files(
         raise typer.BadParameter(f"{out} is a file: several files need a folder")
     if to_folder and out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    seen = [_parse_one(file, out / file.name if to_folder and out else out, encoding, as_json) for file in files]
+    seen = [
+        _parse_one(file, out / file.name if to_folder and out else out, encoding, as_json) for file in files
+    ]
     if as_json:
         output.print_json(seen if len(files) > 1 else seen[0])
     if any("error" in facts for facts in seen):

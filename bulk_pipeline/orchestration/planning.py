@@ -12,22 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bulk_pipeline.schema import Table
+from bulk_pipeline.stores.jobs import OpenJob
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class OpenJob:
-    """What planning needs to know of a job that is not final. `active`: a run has it, or was asked to."""
-
-    id: str
-    table: str
-    size_bytes: int
-    arrived_at: datetime
-    created_at: datetime
-    active: bool
-    isolated: bool = False
-    next_attempt_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ def _group(
     limits: Limits,
 ) -> Group | None:
     queue = queues.get(table.name, [])
-    if any(job.active for job in queue):
+    if any(job.is_busy for job in queue):
         return None
     chosen: list[OpenJob] = []
     hurried: list[str] = []

@@ -97,4 +97,6 @@ def jobs_untouched_for(root: Path, seconds: float) -> list[str]:
     if not root.is_dir():
         return []
     before = time.time() - seconds
-    return sorted(folder.name for folder in root.iterdir() if folder.is_dir() and folder.stat().st_mtime < before)
+    return sorted(
+        folder.name for folder in root.iterdir() if folder.is_dir() and folder.stat().st_mtime < before
+    )

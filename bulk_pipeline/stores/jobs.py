@@ -105,6 +105,11 @@ class OpenJob:
     next_attempt_at: datetime | None
     is_held: bool
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run has it, or is about to."""
+        return self.is_held or self.group_id is not None
+
 
 @dataclass(frozen=True)
 class Counts:

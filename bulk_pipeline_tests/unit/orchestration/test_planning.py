@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration.planning import Group, Limits, OpenJob, plan
+from bulk_pipeline.orchestration.planning import Group, Limits, plan
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stores.jobs import OpenJob, Status
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = Limits(group_files=3, group_bytes=1000, settle_seconds=2, parent_wait_seconds=60)
@@ -15,7 +17,22 @@ def at(seconds: float) -> datetime:
 
 
 def job(name: str, table: str = "users", arrived: float = 0, size_bytes: int = 10) -> OpenJob:
-    return OpenJob(name, table, size_bytes, at(arrived), at(arrived), active=False)
+    return OpenJob(
+        id=name,
+        table=table,
+        mode=Mode.INSERT_ONLY,
+        status=Status.PENDING,
+        size_bytes=size_bytes,
+        arrived_at=at(arrived),
+        created_at=at(arrived),
+        attempt=0,
+        group_id=None,
+        isolated=False,
+        run_id=None,
+        requested_at=None,
+        next_attempt_at=None,
+        is_held=False,
+    )
 
 
 def groups(*jobs: OpenJob, now: float = 10, scanned: float | dict[str, float] = 10) -> list[Group]:
@@ -42,7 +59,8 @@ def test_a_file_larger_than_the_limit_still_runs() -> None:
 
 
 def test_a_table_that_is_worked_on_starts_nothing_more() -> None:
-    assert groups(replace(job("a"), active=True), job("b")) == []
+    assert groups(replace(job("a"), is_held=True), job("b")) == []
+    assert groups(replace(job("a"), group_id="asked for"), job("b")) == []
 
 
 def test_an_isolated_file_runs_alone_and_keeps_its_place() -> None:
@@ -63,7 +81,10 @@ def test_a_file_waits_until_all_that_arrived_before_it_is_claimed() -> None:
 def test_a_child_waits_for_parents_that_arrived_up_to_the_settling_time_after_it() -> None:
     child = job("child", "articles", arrived=0)
     assert groups(child, job("parent", arrived=2)) == [Group("users", ("parent",))]
-    assert groups(child, job("parent", arrived=2.1)) == [Group("users", ("parent",)), Group("articles", ("child",))]
+    assert groups(child, job("parent", arrived=2.1)) == [
+        Group("users", ("parent",)),
+        Group("articles", ("child",)),
+    ]
 
 
 def test_a_child_waits_until_the_inboxes_of_its_parents_are_searched() -> None:
@@ -75,11 +96,11 @@ def test_a_child_waits_until_the_inboxes_of_its_parents_are_searched() -> None:
 
 def test_a_child_stops_waiting_in_the_end_and_says_so() -> None:
     child = job("child", "articles", arrived=0)
-    parent = replace(job("parent", arrived=1), active=True)
+    parent = replace(job("parent", arrived=1), is_held=True)
     assert groups(child, parent, now=60, scanned=60) == []
     assert groups(child, parent, now=61, scanned=60) == [Group("articles", ("child",), hurried=("child",))]
 
 
 def test_a_stream_of_later_parents_does_not_hold_a_child_back() -> None:
-    parents = [replace(job(f"p{n}", arrived=3 + n), active=True) for n in range(50)]
+    parents = [replace(job(f"p{n}", arrived=3 + n), is_held=True) for n in range(50)]
     assert groups(job("child", "articles", arrived=0), *parents, now=5) == [Group("articles", ("child",))]

@@ -1,0 +1,34 @@
+"""Which servers a command talks to: those the environment names, else those of the stack in the home folder."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bulk_pipeline.settings import Settings, read_settings
+
+if TYPE_CHECKING:  # drivers are imported when a command first needs them
+    from bulk_pipeline.orchestration.stores import Stores
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="BULK_HOME", help="The folder of the stack.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+DEFAULT_HOME = Path(".bulk")
+
+
+def stores_of(home: Path) -> "Stores":
+    """The stores that the environment or the running stack names."""
+    from bulk_pipeline.orchestration.stores import Stores
+
+    return Stores(settings_of(home))
+
+
+def settings_of(home: Path) -> Settings:
+    """The environment's settings, or those of the running stack; `StackError` if there is neither."""
+    if "DATABASE_URL" in os.environ:
+        return read_settings()
+    from bulk_pipeline.stack import environment
+
+    return read_settings(**{name.lower(): value for name, value in environment(home).items()})

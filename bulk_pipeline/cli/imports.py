@@ -1,0 +1,176 @@
+"""`import`: put files into the bucket, follow their jobs, and say how they ended."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bulk_pipeline import tables
+from bulk_pipeline.cli import output
+from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
+from bulk_pipeline.cli.jobs import describe, show_grid
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+
+_POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class _Dropped:
+    """A file that was put into the inbox. `before`: the newest job its key had until then."""
+
+    file: Path
+    key: str
+    before: str | None
+
+
+def import_files(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
+    ],
+    table: Annotated[str, typer.Option(help="The table they are for.")],
+    mode: Annotated[Mode | None, typer.Option(help="How rows meet rows that are there.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the jobs to their end.")] = True,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Import files into a table. Exit 0: every row accepted; 3: some rejected; 1: a file failed.
+
+    Example: bulk-pipeline import users.csv more-users.ndjson.gz --table users --mode upsert
+    """
+    declared = tables.get(table)
+    at = stores_of(home)
+    metadata = {"mode": str(mode or declared.default_mode)} | ({"encoding": encoding} if encoding else {})
+    dropped = [_drop(at, file, declared.name, metadata) for file in files]
+    if not wait:
+        _say_dropped(at, dropped, as_json)
+        return
+    with _Bars(dropped) if output.err.is_terminal and not as_json else _Lines() as show:
+        finished = _follow(at, dropped, show)
+    documents = [describe(job, at.ledger.counts([job.id])[job.id], at.settings) for job in finished]
+    if as_json:
+        output.print_json(documents)
+    else:
+        _summarise(documents)
+    raise typer.Exit(_exit_status(finished))
+
+
+def _say_dropped(at: Stores, dropped: list[_Dropped], as_json: bool) -> None:
+    places = [f"s3://{at.settings.s3_bucket_uploads}/{drop.key}" for drop in dropped]
+    if as_json:
+        output.print_json(
+            [{"file": str(d.file), "object": place} for d, place in zip(dropped, places, strict=True)]
+        )
+        return
+    for place in places:
+        output.say(f"dropped {place}; its job will show in: bulk-pipeline jobs")
+
+
+def _drop(at: Stores, file: Path, table: str, metadata: dict[str, str]) -> _Dropped:
+    """Upload a file under a key that holds a digest of its bytes: the same file again is the same object."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        bucket, key = at.settings.s3_bucket_uploads, f"{table}/{digest[:12]}/{file.name}"
+        earlier = at.ledger.newest_of_object(bucket, key)
+        at.objects.upload(bucket, key, stream, metadata=metadata)
+    return _Dropped(file, key, earlier.id if earlier else None)
+
+
+def _follow(at: Stores, dropped: list[_Dropped], show: "_Lines | _Bars") -> list[ImportJob]:
+    """Wait until every file's job is final; a skipped one stands for the job that did its work."""
+    finished: dict[_Dropped, ImportJob] = {}
+    while len(finished) < len(dropped):
+        for drop in dropped:
+            if drop in finished:
+                continue
+            job = _job_of(at, drop)
+            if job is not None:
+                show.job(drop, job, at.ledger.counts([job.id])[job.id])
+                if job.status.is_final:
+                    finished[drop] = job
+        time.sleep(_POLL_SECONDS)
+    return [finished[drop] for drop in dropped]
+
+
+def _job_of(at: Stores, drop: _Dropped) -> ImportJob | None:
+    job = at.ledger.newest_of_object(at.settings.s3_bucket_uploads, drop.key)
+    if job is None or job.id == drop.before:
+        return None
+    if job.status is Status.SKIPPED and job.first_job_id is not None:
+        return at.ledger.get(job.first_job_id)
+    return job
+
+
+class _Lines:
+    """One line to stderr whenever a file gets on: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._said: dict[_Dropped, str] = {}
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def job(self, drop: _Dropped, job: ImportJob, counts: Counts) -> None:
+        line = f"{drop.file.name}: {job.status}"
+        if counts.total:
+            line += f", {counts.processed:,} of {counts.total:,} rows"
+        if self._said.get(drop) != line:
+            self._said[drop] = line
+            output.err.print(line, markup=False)
+
+
+class _Bars:
+    """A progress bar per file, on a terminal."""
+
+    def __init__(self, dropped: list[_Dropped]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            console=output.err,
+        )
+        self._bars: dict[_Dropped, TaskID] = {
+            drop: self._progress.add_task(drop.file.name, total=None, status="waiting") for drop in dropped
+        }
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def job(self, drop: _Dropped, job: ImportJob, counts: Counts) -> None:
+        total = counts.total or (1 if job.status.is_final else None)
+        done = total if job.status.is_final and total is not None else counts.processed
+        self._progress.update(self._bars[drop], total=total, completed=done, status=str(job.status))
+
+
+def _summarise(documents: list[dict[str, Any]]) -> None:
+    show_grid(documents)
+    for document in documents:
+        if document["error"]:
+            output.say(f"{document['key']}: {document['error']}")
+        for warning in document["warnings"]:
+            output.say(f"{document['key']}: warning: {warning}")
+        if document["reports"]:
+            output.say(f"why rows were rejected: bulk-pipeline errors {document['id']}")
+
+
+def _exit_status(finished: list[ImportJob]) -> int:
+    statuses = {job.status for job in finished}
+    if statuses & {Status.FAILED, Status.CANCELLED}:
+        return 1
+    return 3 if Status.COMPLETED_WITH_ERRORS in statuses else 0

@@ -1,0 +1,177 @@
+"""`jobs`, `job`, `errors`, `retry`, `cancel`: the ledger, job by job."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bulk_pipeline.cli import output
+from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
+from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+
+JobId = Annotated[str, typer.Argument(help="The job's id, as `jobs` shows it.")]
+
+
+class Report(StrEnum):
+    CSV = "csv"
+    NDJSON = "ndjson"
+    REJECTED = "rejected"
+
+
+_REPORT_NAMES = {Report.CSV: "errors.csv", Report.NDJSON: "errors.ndjson", Report.REJECTED: "rejected"}
+
+
+def jobs(
+    table: Annotated[str | None, typer.Option(help="Only jobs of this table.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only jobs in this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """List imports, newest first.
+
+    Example: bulk-pipeline jobs --table users --status failed
+    """
+    at = stores_of(home)
+    newest = at.ledger.newest(table=table, status=status, limit=limit)
+    counts = at.ledger.counts(job.id for job in newest)
+    found = [describe(job, counts[job.id], at.settings) for job in newest]
+    if as_json:
+        output.print_json(found)
+    elif found:
+        show_grid(found)
+    else:
+        output.say("no such jobs")
+
+
+def job(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show one job: status, counts, failures by code, dialect, warnings, run and reports.
+
+    Example: bulk-pipeline job 0199a1b2-0000-7000-8000-000000000000
+    """
+    at = stores_of(home)
+    document = describe(at.ledger.get(job_id), at.ledger.counts([job_id])[job_id], at.settings)
+    if as_json:
+        output.print_json(document)
+    else:
+        output.print_facts(document)
+
+
+def errors(
+    job_id: JobId,
+    report: Annotated[
+        Report, typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows.")
+    ] = (Report.CSV),
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, not to stdout.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Fetch a report of a finished job.
+
+    Example: bulk-pipeline errors 0199a1b2-0000-7000-8000-000000000000 --format rejected -o fix-me.csv
+    """
+    at = stores_of(home)
+    found = at.ledger.get(job_id)
+    if not found.status.is_final:
+        raise JobNotFinishedError(f"job {job_id} is {found.status}: its reports come when it has finished")
+    keys = [key for name, key in found.reports.items() if name.startswith(_REPORT_NAMES[report])]
+    if not keys:
+        raise NotFoundError(f"job {job_id} is {found.status} and has no rejected rows, so there is no report")
+    with at.objects.open(at.settings.s3_bucket_reports, keys[0]) as stream:
+        if out is None:
+            while block := stream.read(1 << 20):
+                sys.stdout.buffer.write(block)
+            sys.stdout.buffer.flush()
+            return
+        with out.open("wb") as file:
+            while block := stream.read(1 << 20):
+                file.write(block)
+    output.err.print(f"wrote {out}", markup=False)
+
+
+def retry(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Import a finished job's archived file again, as a new job.
+
+    Example: bulk-pipeline retry 0199a1b2-0000-7000-8000-000000000000
+    """
+    at = stores_of(home)
+    made = at.claims.retry(job_id)
+    if as_json:
+        output.print_json(describe(made, at.ledger.counts([made.id])[made.id], at.settings))
+    else:
+        output.say(f"job {made.id} will import {made.key} again; follow it with: bulk-pipeline job {made.id}")
+
+
+def cancel(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Stop a pending or running job. Rows that are committed stay in the table.
+
+    Example: bulk-pipeline cancel 0199a1b2-0000-7000-8000-000000000000
+    """
+    at = stores_of(home)
+    stopped = at.ledger.cancel(job_id)
+    counts = at.ledger.counts([job_id])[job_id]
+    if as_json:
+        output.print_json(describe(stopped, counts, at.settings))
+    elif stopped.status is Status.CANCELLED:
+        output.say(f"cancelled before any row was loaded: {stopped.key}")
+    else:
+        output.say(f"stopping after the batch it is at; the {counts.processed:,} rows settled so far stay")
+
+
+def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
+    """A job as plain values, the way `--json` prints it."""
+    seconds = found.seconds
+    run_url = f"{settings.dagster_url}/runs/{found.run_id}" if settings.dagster_url and found.run_id else None
+    return {
+        "id": found.id,
+        "table": found.table,
+        "mode": found.mode,
+        "status": found.status,
+        "key": found.key,
+        "total": counts.total,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+        "superseded": counts.superseded,
+        "rejected": counts.rejected,
+        "unprocessed": counts.unprocessed,
+        "failures": found.failure_counts,
+        "error": found.error,
+        "warnings": found.warnings,
+        "seconds": round(seconds, 3) if seconds is not None else None,
+        "rows_per_second": round((counts.total or 0) / seconds) if seconds else None,
+        "size_bytes": found.size_bytes,
+        "sha256": found.sha256,
+        "dialect": found.dialect,
+        "attempt": found.attempt,
+        "first_job_id": found.first_job_id,
+        "retry_of": found.retry_of,
+        "archive": f"s3://{settings.s3_bucket_archive}/{found.archive_key}" if found.archive_key else None,
+        "reports": {name: f"s3://{settings.s3_bucket_reports}/{key}" for name, key in found.reports.items()},
+        "run_id": found.run_id,
+        "run_url": run_url,
+        "arrived_at": found.arrived_at,
+        "created_at": found.created_at,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
+    }
+
+
+_GRID = ("id", "table", "mode", "status", "file", "total", "inserted", "updated", "unchanged")
+_GRID_END = ("superseded", "rejected", "seconds")
+
+
+def show_grid(documents: list[dict[str, Any]]) -> None:
+    """One line per job."""
+    output.print_grid(
+        (*_GRID, *_GRID_END),
+        (
+            [*(document["key"] if name == "file" else document[name] for name in (*_GRID, *_GRID_END))]
+            for document in documents
+        ),
+    )

@@ -1,0 +1,114 @@
+"""`up`, `down`, `status`, `migrate`: the servers and processes the pipeline runs on."""
+
+from typing import Annotated
+
+import typer
+
+from bulk_pipeline.cli import output
+from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, stores_of
+
+
+def up(
+    home: HomeOption = DEFAULT_HOME,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once it is ready; `down` stops it.")
+    ] = False,
+) -> None:
+    """Start the stack: Postgres and an S3 server, unless DATABASE_URL and S3_ENDPOINT_URL name others, and Dagster.
+
+    Example: bulk-pipeline up --detach
+    """
+    from bulk_pipeline import stack
+
+    output.err.print(f"starting in {home.resolve()} ...", markup=False)
+    stack.up(home, detach=detach, on_ready=lambda url: _ready(url, detach))
+
+
+def down(
+    home: HomeOption = DEFAULT_HOME,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the stack's data too, for good.")] = False,
+) -> None:
+    """Stop the stack and everything it started.
+
+    Example: bulk-pipeline down --purge
+    """
+    from bulk_pipeline import stack
+
+    stopped = stack.down(home, purge=purge)
+    output.say("stopped" if stopped else f"no stack was up in {home.resolve()}")
+    if purge:
+        output.say("removed its data")
+
+
+def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Show whether the stack is healthy, where it is reached, and how many jobs wait. Exit 1 if it is not.
+
+    Example: bulk-pipeline status --json
+    """
+    from bulk_pipeline import stack
+
+    found = stack.status(home)
+    waiting = stores_of(home).ledger.open_counts() if found.healthy else {}
+    document = found.as_dict() | {name: waiting.get(name, 0) for name in ("pending", "processing")}
+    if as_json:
+        output.print_json(document)
+    else:
+        _show(document)
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+def migrate(home: HomeOption = DEFAULT_HOME) -> None:
+    """Apply the migrations in sql/ that the database does not have yet, and make room for Dagster's tables.
+
+    Example: DATABASE_URL=postgresql://... bulk-pipeline migrate
+    """
+    from bulk_pipeline.stack.dagster import SCHEMA
+    from bulk_pipeline.stores import migrations, servers
+
+    database_url = settings_of(home).database_url.get_secret_value()
+    applied = migrations.migrate(database_url)
+    servers.create_schema(database_url, SCHEMA)
+    for name in applied:
+        output.say(f"applied {name}")
+    if not applied:
+        output.say("nothing to apply: the database is up to date")
+
+
+def version() -> None:
+    """Print the version.
+
+    Example: bulk-pipeline version
+    """
+    from bulk_pipeline import __version__
+
+    output.say(__version__)
+
+
+def _ready(url: str, detach: bool) -> None:
+    output.say(f"ready: Dagster UI at {url}")
+    if not detach:
+        output.say("Ctrl-C stops it")
+
+
+def _show(document: dict[str, object]) -> None:
+    s3 = document["s3"]
+    assert isinstance(s3, dict)
+    services = document["services"]
+    assert isinstance(services, (list, tuple))
+    output.print_facts(
+        {
+            "home": document["home"],
+            "healthy": document["healthy"],
+            "Dagster UI": document["dagster_url"],
+            "S3": s3["endpoint_url"],
+            "jobs pending": document["pending"],
+            "jobs processing": document["processing"],
+        }
+    )
+    if services:
+        output.print_grid(
+            ("service", "state", "pid", "restarts"),
+            ((s["name"], s["problem"] or "healthy", str(s["pid"] or ""), s["restarts"]) for s in services),
+        )
+    output.say("connection strings and keys: bulk-pipeline status --json")

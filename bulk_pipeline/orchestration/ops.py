@@ -1,0 +1,144 @@
+"""The ops of an import: parse, validate, split, load, emit. Glue: unpack, call a step, report counts.
+
+An op passes every file of its run through one step; what a file's trouble means for its job is decided in `worker`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePath
+from time import monotonic
+from typing import BinaryIO
+
+import dagster as dg
+
+from bulk_pipeline import tables
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.orchestration import metadata, steps
+from bulk_pipeline.orchestration.staged import Staged
+from bulk_pipeline.orchestration.worker import Worker
+from bulk_pipeline.stages.ids import IdMaker
+from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
+from bulk_pipeline.stores.jobs import ImportJob
+from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline.stores.rows import PostgresRowStore
+from bulk_pipeline.stores.settlements import load_failures
+
+_CONTENT_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".ndjson": "application/x-ndjson",
+}
+
+Step = Callable[[ImportJob, Staged], Staged]
+
+
+class ImportConfig(dg.Config):
+    """Which jobs of the ledger the run works on."""
+
+    job_ids: list[str]
+
+
+@dg.op(description="The archived upload to numbered text records; malformed records become failures.")
+def parse(
+    context: dg.OpExecutionContext, config: ImportConfig, worker: dg.ResourceParam[Worker]
+) -> list[Staged]:
+    started, done = monotonic(), []
+    for job in worker.take(config.job_ids):
+        with worker.working_on(job):
+            done.append(_parse_one(job, worker))
+    context.add_output_metadata(metadata.of_op(done, monotonic() - started))
+    return done
+
+
+@dg.op(description="Text records to typed rows, by the table's pandera schema; broken rules become failures.")
+def validate(
+    context: dg.OpExecutionContext, parsed: list[Staged], worker: dg.ResourceParam[Worker]
+) -> list[Staged]:
+    root = worker.stores.settings.bulk_work_dir
+    return _each(context, worker, parsed, lambda _, staged: steps.validate_rows(staged, root))
+
+
+@dg.op(description="Good rows apart from rejected ones: references, and keys used twice in the file.")
+def split(
+    context: dg.OpExecutionContext, validated: list[Staged], worker: dg.ResourceParam[Worker]
+) -> list[Staged]:
+    root = worker.stores.settings.bulk_work_dir
+    with PostgresReferences(worker.stores.database_url) as references:
+        return _each(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, root))
+
+
+@dg.op(description="Good rows into Postgres, batch by batch, each in one transaction with its ledger row.")
+def load(
+    context: dg.OpExecutionContext, separated: list[Staged], worker: dg.ResourceParam[Worker]
+) -> list[Staged]:
+    step = partial(_load_one, worker=worker, ids=IdMaker(), tell=context.log.info)
+    return _each(context, worker, separated, step)
+
+
+@dg.op(description="Failures to errors.csv, errors.ndjson and the rejected rows; the job's final status.")
+def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.ResourceParam[Worker]) -> None:
+    _each(context, worker, loaded, partial(_emit_one, context=context, worker=worker))
+    if worker.trouble:
+        told = "; ".join(f"job {job_id}: {why}" for job_id, why in worker.trouble.items())
+        raise dg.Failure(description=told, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False)
+
+
+def _parse_one(job: ImportJob, worker: Worker) -> Staged:
+    stores, settings, table = worker.stores, worker.stores.settings, tables.get(job.table)
+    plan = stores.attempts.fix_plan(
+        job.id, job.attempt, batch_rows=settings.bulk_batch_rows, parser_version=PARSER_VERSION
+    )
+    if plan.parser_version != PARSER_VERSION:
+        raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
+    with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
+        upload = open_upload(stream, job.file_name, table=table, mode=job.mode, encoding=job.encoding)
+        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, settings.bulk_work_dir)
+    stores.attempts.note_parsed(
+        job.id,
+        job.attempt,
+        columns=upload.columns,
+        dialect=upload.dialect.as_dict(),
+        warnings=upload.warnings,
+        total_rows=upload.rows,
+        sha256=upload.sha256,
+    )
+    return staged
+
+
+def _load_one(
+    job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
+) -> Staged:
+    batch_rows = job.batch_rows or worker.stores.settings.bulk_batch_rows
+    with PostgresRowStore(worker.stores.database_url, staged.table, job.id, job.attempt) as store:
+        return steps.load_rows(staged, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}"))
+
+
+def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:
+    stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
+    root, reports = stores.settings.bulk_work_dir, {}
+
+    def deliver(name: str, file: BinaryIO) -> None:
+        reports[name] = f"{job.id}/{name}"
+        stores.objects.upload(bucket, reports[name], file, content_type=_CONTENT_TYPES[PurePath(name).suffix])
+
+    reported = steps.write_job_reports(staged, load_failures(stores.database_url, job.id), deliver, root)
+    final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
+    worker.finished(final)
+    counts = stores.ledger.counts([job.id])[job.id]
+    context.log_event(metadata.materialization(final, counts, reported.first, bucket))
+    return staged
+
+
+def _each(
+    context: dg.OpExecutionContext, worker: Worker, items: Iterable[Staged], step: Step
+) -> list[Staged]:
+    """Pass the files of jobs that are still ours through a step; show the sums on the op."""
+    started, done = monotonic(), []
+    staged_by_job = {staged.job_id: staged for staged in items}
+    for job in worker.take(staged_by_job):
+        with worker.working_on(job):
+            staged = staged_by_job[job.id]
+            done.append(step(job, replace(staged, attempt=job.attempt)))
+    context.add_output_metadata(metadata.of_op(done, monotonic() - started))
+    return done

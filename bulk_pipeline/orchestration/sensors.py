@@ -1,0 +1,76 @@
+"""Sensors: drops become runs, dead runs are noticed, what is no longer needed goes.
+
+An outage raises, so that the tick fails visibly and is repeated; it is never a skipped tick.
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from bulk_pipeline.orchestration import reaping
+from bulk_pipeline.orchestration.intake import Request, take_in
+from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.stores import Stores
+
+GROUP_TAG = "bulk/group_id"
+_START_SECONDS = 60
+
+
+@dg.sensor(
+    job=import_files,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Claims what is dropped into the bucket and starts runs for it, parents first.",
+)
+def upload_sensor(
+    context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]
+) -> dg.SensorResult | dg.SkipReason:
+    taken = take_in(stores, context.cursor)
+    requests = [_run_request(request) for request in taken.requests]
+    for request in taken.requests:
+        stores.ledger.requested(request.key)
+    if taken.claimed:
+        context.log.info(f"claimed {taken.claimed} uploads")
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=taken.cursor)
+    return dg.SensorResult(skip_reason="nothing is ready to start", cursor=taken.cursor)
+
+
+@dg.sensor(
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Finds jobs whose run has died and lets them be tried again.",
+)
+def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
+    reaped = [
+        *reaping.reap_dead_runs(stores, context.instance),
+        *reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
+    ]
+    for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):
+        reaped.append(f"finished the claim of {job.key}")
+    for told in reaped:
+        context.log.warning(told)
+    return dg.SkipReason("; ".join(reaped) or "every run that has a job is alive")
+
+
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Removes work files of finished jobs and debris of broken uploads.",
+)
+def cleaning_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
+    removed = reaping.remove_work_files(stores)
+    aborted = reaping.abort_broken_uploads(stores)
+    return dg.SkipReason(f"removed the work files of {removed} jobs and {aborted} broken uploads")
+
+
+def _run_request(request: Request) -> dg.RunRequest:
+    jobs = request.jobs
+    modes = {str(job.mode) for job in jobs}
+    tags = {"bulk/table": request.table, "bulk/mode": ", ".join(sorted(modes)), GROUP_TAG: request.key}
+    tags |= {"bulk/job_id": jobs[0].id} if len(jobs) == 1 else {"bulk/jobs": str(len(jobs))}
+    return dg.RunRequest(
+        run_key=request.key,
+        run_config={"ops": {"parse": {"config": {"job_ids": [job.id for job in jobs]}}}},
+        tags=tags,
+    )

@@ -1,0 +1,72 @@
+"""What one op hands to the next about one job: references and counts, never rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline import tables
+from bulk_pipeline.orchestration import work
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.failures import none
+from bulk_pipeline.stages.parse.parsed import Dialect
+
+FOUND_BEFORE_LOAD = ("parse_failures", "validate_failures", "split_failures")
+"""The failure files of a job, in the order in which the stages write them."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One job on its way. `files`: name -> path of an Arrow IPC file in the work area.
+
+    `columns`: the table's columns that the file has. `rows`: data records in the file.
+    `good`: those of them that no stage so far has rejected.
+    """
+
+    job_id: str
+    attempt: int
+    table_name: str
+    mode: Mode
+    dialect: Dialect
+    columns: tuple[str, ...]
+    rows: int
+    good: int
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Table:
+        return tables.get(self.table_name)
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        return work.read(self.files[name])
+
+    def written(self, area: work.WorkArea, *names: str) -> dict[str, str]:
+        """`files`, and those that a step has just written."""
+        return self.files | {name: area.path(name) for name in names}
+
+    def rejected(self, *names: str) -> np.ndarray:
+        """Numbers of the rows with a failure in one of these files: int64, sorted, each once."""
+        found = [batch["row"].to_numpy() for name in names for batch in self.batches(name)]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+
+class FailureReader:
+    """Walks failure batches, sorted by row, alongside the records they belong to."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = iter(batches)
+        self._pending = none()
+
+    def through(self, row: int) -> pa.RecordBatch:
+        """The failures of rows up to and including `row` that were not given before."""
+        parts = [self._pending]
+        while parts[-1].num_rows == 0 or parts[-1]["row"][-1].as_py() <= row:
+            following = next(self._batches, None)
+            if following is None:
+                break
+            parts.append(following)
+        together = pa.concat_batches(parts)
+        cut = int(np.searchsorted(together["row"].to_numpy(), row, side="right"))
+        self._pending = together.slice(cut)
+        return together.slice(0, cut)

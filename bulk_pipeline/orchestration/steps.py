@@ -1,0 +1,147 @@
+"""One job through one stage: open what the stage reads, call it, write what it gives. Knows no Dagster.
+
+Every step but the first takes the `Staged` that the step before it left, and gives the next one.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, FailureReader, Staged
+from bulk_pipeline.orchestration.work import WorkArea
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.ids import IdMaker
+from bulk_pipeline.stages.load import load
+from bulk_pipeline.stages.parse.upload import Upload
+from bulk_pipeline.stages.rejected import rejected_suffix
+from bulk_pipeline.stages.report import Reported, Reports, write_reports
+from bulk_pipeline.stages.row_store import LoadCounts, RowStore
+from bulk_pipeline.stages.split import References, split
+from bulk_pipeline.stages.validate import validate
+
+_TELL_SECONDS = 2.0
+
+
+def parse_upload(upload: Upload, job_id: str, attempt: int, table: Table, mode: Mode, root: Path) -> Staged:
+    """Bytes to numbered text records, the records as they stood in the file, and malformed ones as failures."""
+    area = WorkArea.of(root, job_id, attempt)
+    rejected = 0
+    with (
+        area.writer("records") as records,
+        area.writer("raw") as raw,
+        area.writer("parse_failures") as failures,
+    ):
+        for chunk in upload:
+            records.write(chunk.records)
+            raw.write(chunk.raw)
+            if chunk.failures.num_rows:
+                failures.write(chunk.failures)
+                rejected += len(np.unique(chunk.failures["row"]))
+    return Staged(
+        job_id=job_id,
+        attempt=attempt,
+        table_name=table.name,
+        mode=mode,
+        dialect=upload.dialect,
+        columns=upload.columns,
+        rows=upload.rows,
+        good=upload.rows - rejected,
+        files={name: area.path(name) for name in ("records", "raw", "parse_failures")},
+    )
+
+
+def validate_rows(staged: Staged, root: Path) -> Staged:
+    """Text records to typed rows, and the failures of single rows."""
+    area = WorkArea.of(root, staged.job_id, staged.attempt)
+    found = FailureReader(staged.batches("parse_failures"))
+    with area.writer("rows") as rows, area.writer("validate_failures") as failures:
+        for records in staged.batches("records"):
+            if not records.num_rows:
+                continue
+            known = found.through(records["_row"][-1].as_py())
+            checked = validate(records, known, staged.table, staged.mode)
+            rows.write(checked.rows)
+            if checked.failures.num_rows:
+                failures.write(checked.failures)
+    validated = replace(staged, files=staged.written(area, "rows", "validate_failures"))
+    rejected = validated.rejected("parse_failures", "validate_failures")
+    return replace(validated, good=validated.rows - len(rejected))
+
+
+def split_rows(staged: Staged, references: References, root: Path) -> Staged:
+    """Good rows apart from rejected ones, once references and the keys within the file are known."""
+    area = WorkArea.of(root, staged.job_id, staged.attempt)
+    rejected = staged.rejected("parse_failures", "validate_failures")
+    parts = split(lambda: staged.batches("rows"), rejected, staged.table, staged.mode, references)
+    with area.writer("good") as good, area.writer("split_failures") as failures:
+        for part in parts:
+            good.write(part.good)
+            if part.failures.num_rows:
+                failures.write(part.failures)
+    return replace(staged, files=staged.written(area, "good", "split_failures"), good=good.rows)
+
+
+def load_rows(
+    staged: Staged, batch_rows: int, store: RowStore, ids: IdMaker, tell: Callable[[str], None]
+) -> Staged:
+    """Good rows into the table, telling every few seconds how far it is."""
+    counts = load(
+        lambda: staged.batches("good"),
+        total_rows=staged.rows,
+        batch_rows=batch_rows,
+        table=staged.table,
+        mode=staged.mode,
+        columns=staged.columns,
+        store=store,
+        ids=ids,
+        progress=_Progress(staged.rows, tell),
+    )
+    return replace(staged, good=staged.rows - counts.rejected)
+
+
+def write_job_reports(
+    staged: Staged,
+    load_failures: Iterable[pa.RecordBatch],
+    deliver: Callable[[str, BinaryIO], None],
+    root: Path,
+) -> Reported:
+    """The reports of a job; `deliver` gets each by its name, if there is anything to report."""
+    folder = WorkArea.of(root, staged.job_id, staged.attempt).folder
+    names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(staged.dialect)}")
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / name).open("w+b")) for name in names]
+        reported = write_reports(
+            [*(staged.batches(name) for name in FOUND_BEFORE_LOAD), load_failures],
+            staged.batches("raw"),
+            staged.table,
+            staged.dialect,
+            Reports(*files),
+        )
+        if reported.failures:
+            for name, file in zip(names, files, strict=True):
+                file.seek(0)
+                deliver(name, file)
+    return reported
+
+
+class _Progress:
+    """Tells of a load in percent, every few seconds and at its end."""
+
+    def __init__(self, total: int, tell: Callable[[str], None]) -> None:
+        self._total = total
+        self._tell = tell
+        self._told_at = monotonic()
+
+    def __call__(self, counts: LoadCounts) -> None:
+        if counts.settled == self._total or monotonic() - self._told_at >= _TELL_SECONDS:
+            self._told_at = monotonic()
+            self._tell(
+                f"{counts.settled / self._total:.0%} loaded: {counts.settled:,} of {self._total:,} rows, "
+                f"{counts.rejected:,} of them rejected"
+            )

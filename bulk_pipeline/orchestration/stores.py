@@ -1,0 +1,55 @@
+"""The stores a run or a sensor works with, made once from the settings."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.attempts import Attempts
+from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.leases import Leases
+from bulk_pipeline.stores.ledger import Ledger
+from bulk_pipeline.stores.objects import ObjectStore
+from bulk_pipeline.stores.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Postgres and the object store, and the nouns of the ledger that live in them."""
+
+    settings: Settings
+
+    @property
+    def database_url(self) -> str:
+        return self.settings.database_url.get_secret_value()
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        return Postgres(self.database_url)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        return ObjectStore(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.postgres)
+
+    @cached_property
+    def claims(self) -> Claims:
+        return Claims(self.postgres, self.objects, self.settings.s3_bucket_archive)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        return Attempts(self.postgres)
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(
+            self.postgres,
+            lease_seconds=self.settings.bulk_lease_seconds,
+            retry_seconds=self.settings.bulk_retry_seconds,
+            max_attempts=self.settings.bulk_max_attempts,
+        )
+
+    def close(self) -> None:
+        self.postgres.close()

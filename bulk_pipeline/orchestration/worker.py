@@ -1,0 +1,132 @@
+"""A run's hold on its jobs: leases, heartbeats, and what each kind of trouble means for a job.
+
+A problem of one file fails that file's job alone. An outage or a bug gives the job back, to be tried again later by
+a run of its own. Whatever went wrong, the run says so in the end.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from types import TracebackType
+from typing import Protocol, Self
+
+from bulk_pipeline.errors import (
+    FileError,
+    JobCancelledError,
+    JobFinishedError,
+    LeaseLostError,
+    StoreUnavailableError,
+)
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.stores.heartbeat import Heartbeat
+from bulk_pipeline.stores.jobs import ImportJob, Status
+from bulk_pipeline.stores.leases import Lease
+
+
+class Log(Protocol):
+    """Where a worker tells what happens; Dagster's log, for one."""
+
+    def info(self, message: str) -> None: ...
+    def warning(self, message: str) -> None: ...
+    def exception(self, message: str) -> None: ...
+
+
+class Worker:
+    """The jobs that one run works on; a context manager that gives back what is not finished.
+
+    `repeats`: the run repeats another one, so the files of jobs that failed are imported anew.
+    `was_cancelled` says, once the run is interrupted, whether a person has asked for that.
+    """
+
+    def __init__(
+        self, stores: Stores, run_id: str, log: Log, *, repeats: bool, was_cancelled: Callable[[], bool]
+    ) -> None:
+        self.stores = stores
+        self._run_id = run_id
+        self._log = log
+        self._repeats = repeats
+        self._was_cancelled = was_cancelled
+        self._held: dict[str, Lease] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}
+        self._exit = ExitStack()
+        self.trouble: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lease in list(self._held.values()):
+            self._give_back(lease, str(error or "the run ended before the job did"))
+        self._exit.close()
+
+    def take(self, job_ids: Iterable[str]) -> list[ImportJob]:
+        """Lease those of the jobs that are not final. `LeaseHeldError` if another run is at work on one."""
+        asked = [self._to_repeat(job_id) for job_id in job_ids]
+        new = [job_id for job_id in asked if job_id not in self._held]
+        leases = self.stores.leases.take(new, self._run_id)
+        if leases:
+            heartbeat = Heartbeat(
+                self.stores.postgres, leases, seconds=self.stores.settings.bulk_heartbeat_seconds
+            )
+            self._exit.enter_context(heartbeat)
+        for lease in leases:
+            self._held[lease.job_id] = lease
+            self._heartbeats[lease.job_id] = heartbeat
+        for job_id in asked:
+            if job_id not in self._held:
+                self._log.info(f"job {job_id} is finished: nothing to do")
+        return [self._held[job_id].job for job_id in asked if job_id in self._held]
+
+    @contextmanager
+    def working_on(self, job: ImportJob) -> Iterator[None]:
+        """Work on a job that was taken; its troubles end here, an outage ends the run."""
+        lease = self._held[job.id]
+        try:
+            self._heartbeats[job.id].check(job.id)
+            yield
+        except FileError as error:
+            self.stores.attempts.fail_file(job.id, lease.attempt, str(error))
+            self._drop(job, str(error))
+        except JobCancelledError as error:
+            self.stores.attempts.finish_cancelled(job.id, lease.attempt)
+            self._drop(job, str(error))
+        except LeaseLostError as error:
+            self._drop(job, str(error))
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            self._log.exception(f"job {job.id}: unexpected {type(error).__name__}")
+            self._give_back(lease, f"{type(error).__name__}: {error}")
+            self._drop(job, f"{type(error).__name__}: {error}")
+
+    def finished(self, job: ImportJob) -> None:
+        """The job is final: the run is done with it."""
+        del self._held[job.id]
+        if job.status is Status.FAILED:
+            self.trouble[job.id] = job.error or "failed"
+
+    def _to_repeat(self, job_id: str) -> str:
+        """The job itself or, in a run that repeats another, a new one for the file of one that failed."""
+        if not self._repeats or job_id in self._held:
+            return job_id
+        job = self.stores.ledger.get(job_id)
+        if job.status not in (Status.FAILED, Status.CANCELLED):
+            return job_id
+        again = self.stores.claims.retry(job_id)
+        self._log.info(f"job {job_id} {job.status}: its file is imported again as job {again.id}")
+        return again.id
+
+    def _drop(self, job: ImportJob, why: str) -> None:
+        self._held.pop(job.id, None)
+        self.trouble[job.id] = why
+        self._log.warning(f"job {job.id} ({job.key}): {why}")
+
+    def _give_back(self, lease: Lease, why: str) -> None:
+        """Let the job be tried again, or end it if a person has cancelled the run. Whatever cannot be said now,
+        in an outage, the reaper finds out when the lease expires."""
+        with suppress(StoreUnavailableError, LeaseLostError):
+            if self._was_cancelled():
+                with suppress(JobFinishedError):
+                    self.stores.ledger.cancel(lease.job_id)
+            self.stores.leases.release(lease, error=why)
