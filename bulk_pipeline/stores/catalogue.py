@@ -50,7 +50,7 @@ def compare(table: Table, found: CatalogueTable | None) -> list[str]:
 
 
 def read_catalogue(connection: psycopg.Connection) -> dict[str, CatalogueTable]:
-    """Every table of the schema that unqualified names lead to."""
+    """Every table of the schema `public`."""
     columns: dict[str, dict[str, CatalogueColumn]] = {}
     for table, column, *described in connection.execute(_COLUMNS):
         columns.setdefault(table, {})[column] = CatalogueColumn(*described)
@@ -129,7 +129,7 @@ _COLUMNS = """
     FROM pg_class AS class
     JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
     WHERE class.relkind IN ('r', 'p')
-      AND class.relnamespace = current_schema()::regnamespace
+      AND class.relnamespace = 'public'::regnamespace
       AND attribute.attnum > 0
       AND NOT attribute.attisdropped
     ORDER BY class.relname, attribute.attnum
@@ -142,7 +142,7 @@ _KEYS = """
     CROSS JOIN LATERAL unnest(index.indkey::smallint[]) WITH ORDINALITY AS place (attnum, ordinality)
     LEFT JOIN pg_attribute AS attribute
         ON attribute.attrelid = class.oid AND attribute.attnum = place.attnum AND place.attnum > 0
-    WHERE class.relnamespace = current_schema()::regnamespace
+    WHERE class.relnamespace = 'public'::regnamespace
       AND index.indisunique
       AND index.indisvalid
       AND index.indpred IS NULL
@@ -164,5 +164,5 @@ _FOREIGN_KEYS = """
         SELECT string_agg(attname, ', ' ORDER BY array_position(con.confkey, attnum)) AS names
         FROM pg_attribute WHERE attrelid = con.confrelid AND attnum = ANY (con.confkey)
     ) AS referred_columns
-    WHERE con.contype = 'f' AND class.relnamespace = current_schema()::regnamespace
+    WHERE con.contype = 'f' AND class.relnamespace = 'public'::regnamespace
 """

@@ -4,7 +4,7 @@ No cursor by time of change, which loses files: every pass through a table's fol
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -42,7 +42,7 @@ class Inbox:
     page_size: int = 100
     complete_through: dict[str, datetime] = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
-    _turn: str = ""
+    _turn: str | None = None
 
     @classmethod
     def resume(
@@ -51,7 +51,7 @@ class Inbox:
         """The inbox where `cursor` left it; from the beginning without one."""
         inbox = cls(objects, bucket, tables, page_size)
         seen = json.loads(cursor) if cursor else {}
-        inbox._turn = seen.get("turn", "")
+        inbox._turn = seen.get("turn")
         inbox.complete_through = {
             name: _time(text) for name, text in seen.get("complete_through", {}).items()
         }
@@ -70,7 +70,7 @@ class Inbox:
         return json.dumps({"turn": self._turn, "complete_through": complete, "places": places})
 
     def pages(self, is_over: Callable[[], bool]) -> Iterator[tuple[FoundObject, ...]]:
-        """Pages of objects to claim, a folder after the other, until each was walked to its end or time is over.
+        """Pages of objects to claim, a folder after the other, until each is walked or time is over.
 
         A page counts as claimed when the next one is asked for: one that was left halfway comes again.
         At least one page is looked at, so that a short time makes progress too.
@@ -87,11 +87,12 @@ class Inbox:
             self._move_on(folder, page)
             if is_over():
                 return
+        self._turn = None
 
     def _folders(self) -> list[str]:
-        """Every folder once, from the one behind that which was walked last; "" is all that belongs to no table."""
+        """Every folder once, first those the last walk did not come to; "" is what belongs to no table."""
         folders = [*(f"{table}/" for table in self.tables), ""]
-        start = folders.index(self._turn) + 1 if self._places and self._turn in folders else 0
+        start = folders.index(self._turn) + 1 if self._turn in folders else 0
         return folders[start:] + folders[:start]
 
     def _list(self, folder: str) -> Page:

@@ -198,12 +198,16 @@ _LEASE = """
         heartbeat_at = excluded.heartbeat_at
 """
 
+# An array, not a join: nobody tells the planner how few leases there are, and it would read all past jobs.
 _EXPIRED = job_query("""
     SELECT {columns}
-    FROM bulk.job_leases AS lease
-    JOIN bulk.import_jobs AS job ON job.id = lease.job_id
-    WHERE lease.heartbeat_at <= clock_timestamp() - %(lease)s
-    ORDER BY lease.heartbeat_at
+    FROM bulk.import_jobs AS job
+    WHERE job.id = ANY (ARRAY(
+        SELECT lease.job_id
+        FROM bulk.job_leases AS lease
+        WHERE lease.heartbeat_at <= clock_timestamp() - %(lease)s
+    ))
+    ORDER BY job.arrived_at, job.id
 """)
 
 _UNSTARTED = job_query("""

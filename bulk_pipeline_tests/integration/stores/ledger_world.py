@@ -1,0 +1,125 @@
+"""The ledger and the object store together, and what a person or a run does with them."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.attempts import Attempts
+from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.jobs import ImportJob
+from bulk_pipeline.stores.leases import Lease, Leases
+from bulk_pipeline.stores.ledger import Ledger
+from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.postgres import Postgres
+
+KEY = "users/people.csv"
+T = TypeVar("T")
+
+
+class World:
+    """Stores over the servers of one test."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.postgres = Postgres(settings.database_url.get_secret_value())
+        self.objects = ObjectStore(settings)
+        self.uploads, self.archive = settings.s3_bucket_uploads, settings.s3_bucket_archive
+        self.claims = self.claims_with(self.objects)
+        self.ledger = Ledger(self.postgres)
+        self.attempts = Attempts(self.postgres)
+        self.leases = self.leases_of(lease_seconds=30)
+
+    def claims_with(self, objects: ObjectStore) -> Claims:
+        return Claims(self.postgres, objects, self.archive)
+
+    def leases_of(self, *, lease_seconds: float, max_attempts: int = 3) -> Leases:
+        return Leases(self.postgres, lease_seconds=lease_seconds, retry_seconds=0, max_attempts=max_attempts)
+
+    def drop(self, key: str = KEY, content: bytes = b"one", **metadata: str) -> FoundObject:
+        """What a person does."""
+        named = {name.replace("_", "-"): value for name, value in metadata.items()}
+        self.objects.put(self.uploads, key, content, metadata=named)
+        found = self.objects.find(self.uploads, key)
+        assert found is not None
+        return found
+
+    def claimed(self, key: str = KEY, content: bytes = b"one", **metadata: str) -> ImportJob:
+        job = self.claims.claim(self.drop(key, content, **metadata))
+        assert job is not None
+        return job
+
+    def taken(self, job: ImportJob, run_id: str = "run-1") -> Lease:
+        (lease,) = self.leases.take([job.id], run_id)
+        return lease
+
+    def parsed(self, lease: Lease, total_rows: int, sha256: str = "00") -> ImportJob:
+        return self.attempts.note_parsed(
+            lease.job_id,
+            lease.attempt,
+            columns=["email"],
+            dialect={"delimiter": ","},
+            warnings=[],
+            total_rows=total_rows,
+            sha256=sha256,
+        )
+
+    def commit_batch(self, lease: Lease, first: int, last: int, rejected: int = 0) -> None:
+        """What loading does: here only the ledger's side of it."""
+        rows = last - first + 1
+        with self.postgres.transaction() as connection:
+            connection.execute(
+                """
+                INSERT INTO bulk.import_batches
+                    (job_id, first_row, last_row, attempt, inserted, updated, unchanged, superseded, rejected)
+                VALUES (%s, %s, %s, %s, %s, 0, 0, 0, %s)
+                """,
+                (lease.job_id, first, last, lease.attempt, rows - rejected, rejected),
+            )
+
+    def finish(self, lease: Lease, rows: int, rejected: int = 0) -> ImportJob:
+        """All that a run does between taking and finishing a job."""
+        self.parsed(lease, rows)
+        if rows:
+            self.commit_batch(lease, 1, rows, rejected)
+        return self.attempts.finish(lease.job_id, lease.attempt, failure_counts={}, reports={})
+
+    def finished(self, key: str = KEY, content: bytes = b"one", rejected: int = 0) -> ImportJob:
+        return self.finish(self.taken(self.claimed(key, content)), 2, rejected)
+
+    def jobs(self) -> list[ImportJob]:
+        """All of them, oldest first."""
+        return self.ledger.newest(limit=1000)[::-1]
+
+    def inbox(self) -> list[str]:
+        return [found.key for found in self.objects.page(self.uploads).found]
+
+    def archived(self) -> dict[str, bytes]:
+        found = self.objects.page(self.archive).found
+        return {entry.key: self.objects.open(self.archive, entry.key).read() for entry in found}
+
+    def sql(self, query: str) -> list[tuple[object, ...]]:
+        with self.postgres.transaction() as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def silence(self, *jobs: ImportJob) -> None:
+        """Let their leases run out."""
+        for job in jobs:
+            self.sql(
+                "UPDATE bulk.job_leases SET heartbeat_at = heartbeat_at - interval '1 hour' "
+                f"WHERE job_id = '{job.id}'"
+            )
+
+
+def at_once(act: Callable[[int], T], times: int) -> list[T]:
+    """What `act` gives when so many threads do it at the same moment."""
+    barrier = threading.Barrier(times)
+
+    def start(number: int) -> T:
+        barrier.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(start, range(times)))

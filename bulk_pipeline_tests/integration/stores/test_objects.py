@@ -1,0 +1,319 @@
+"""Objects of any name and size go in and come out whole, and every trouble has its own error."""
+
+import hashlib
+import io
+import os
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ResponseStreamingError
+from botocore.response import StreamingBody
+
+from bulk_pipeline.errors import NotFoundError, SettingsError, StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores import objects as objects_module
+from bulk_pipeline.stores import s3
+from bulk_pipeline.stores.object_reader import open_object
+from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+
+ODD_KEYS = [
+    'users/it\'s "quoted" & 100%+=%41.csv',
+    "users/\u4f60\u597d é \U0001f600.csv",
+    "users/line\nbreak\ttab.csv",
+    "users/" + "/".join(["x" * 198] * 5),
+]
+
+
+@pytest.fixture
+def store(settings: Settings) -> ObjectStore:
+    return ObjectStore(settings)
+
+
+@pytest.fixture
+def bucket(settings: Settings) -> str:
+    return settings.s3_bucket_uploads
+
+
+@pytest.fixture
+def archive(settings: Settings) -> str:
+    return settings.s3_bucket_archive
+
+
+def put(
+    store: ObjectStore, bucket: str, key: str = "users/a.csv", content: bytes = b"content"
+) -> FoundObject:
+    store.put(bucket, key, content)
+    found = store.find(bucket, key)
+    assert found is not None
+    return found
+
+
+def test_pages_hold_everything_once_in_order(store: ObjectStore, bucket: str) -> None:
+    keys = [f"users/{number}" for number in range(7)] + ["users-old/a", "users.csv"]
+    for key in keys:
+        store.put(bucket, key, b"")
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = store.page(bucket, after=after, limit=2)
+        seen += [found.key for found in page.found]
+        if page.next_after is None:
+            break
+        after = page.next_after
+    assert seen == sorted(keys)
+    assert [found.key for found in store.page(bucket, "users/", after="users/4").found] == [
+        "users/5",
+        "users/6",
+    ]
+
+
+def test_a_page_says_when_it_was_listed_by_the_stores_clock(store: ObjectStore, bucket: str) -> None:
+    found = put(store, bucket)
+    page = store.page(bucket)
+    assert timedelta(seconds=-2) < page.listed_at - found.last_modified < timedelta(seconds=5)
+    assert found == FoundObject(bucket, "users/a.csv", found.etag, 7, found.last_modified)
+    assert found.etag == hashlib.md5(b"content").hexdigest()
+    assert abs(datetime.now(UTC) - found.last_modified) < timedelta(minutes=1)
+
+
+def test_an_exact_name_is_not_found_by_its_beginning(store: ObjectStore, bucket: str) -> None:
+    put(store, bucket, "users/a.csv.gz")
+    assert store.find(bucket, "users/a.csv") is None
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_odd_keys_are_like_any_other(store: ObjectStore, bucket: str, archive: str, key: str) -> None:
+    found = put(store, bucket, key)
+    assert found.key == key
+    assert store.copy(found, archive, key)
+    assert store.remove_if_unchanged(found)
+    assert store.open(archive, key).read() == b"content"
+    assert store.find(bucket, key) is None
+
+
+def test_metadata_may_be_any_text_and_is_copied(store: ObjectStore, bucket: str, archive: str) -> None:
+    metadata = {"mode": "upsert", "idempotency-key": " é 100%41\n/\U0001f600 "}
+    store.put(bucket, "a", b"", metadata=metadata)
+    found = store.find(bucket, "a")
+    assert found is not None
+    store.copy(found, archive, "b")
+    assert store.head(archive, "b").metadata == metadata
+
+
+def test_a_copy_is_refused_when_the_source_has_changed_or_gone(
+    store: ObjectStore, bucket: str, archive: str
+) -> None:
+    old = put(store, bucket)
+    new = put(store, bucket, content=b"other")
+    assert not store.copy(old, archive, "copy")
+    assert store.copy(new, archive, "copy")
+    store.remove(bucket, new.key)
+    assert not store.copy(new, archive, "copy")
+    assert store.open(archive, "copy").read() == b"other"
+
+
+def test_a_copy_to_a_bucket_that_is_missing_is_not_a_missing_source(store: ObjectStore, bucket: str) -> None:
+    with pytest.raises(StoreRefusedError, match="NoSuchBucket"):
+        store.copy(put(store, bucket), "no-such-bucket", "copy")
+
+
+def test_large_objects_are_copied_in_parts_with_their_metadata(
+    store: ObjectStore, bucket: str, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects_module, "MULTIPART_COPY_BYTES", 20 << 20)
+    content = os.urandom(21 << 20)
+    store.upload(bucket, "big", io.BytesIO(content), metadata={"mode": "é"})
+    found = store.find(bucket, "big")
+    assert found is not None
+    assert store.copy(found, archive, "big")
+    assert store.open(archive, "big").read() == content
+    assert store.head(archive, "big").metadata == {"mode": "é"}
+    put(store, bucket, "big", b"replaced")
+    assert not store.copy(found, archive, "again")
+
+
+def test_only_the_object_that_was_found_is_removed(store: ObjectStore, bucket: str) -> None:
+    old = put(store, bucket)
+    put(store, bucket, content=b"other")
+    assert not store.remove_if_unchanged(old)
+    same = put(store, bucket, content=b"other")
+    later = FoundObject(bucket, same.key, same.etag, 5, same.last_modified + timedelta(seconds=1))
+    assert not store.remove_if_unchanged(later)
+    assert store.remove_if_unchanged(same)
+    assert not store.remove_if_unchanged(same)
+
+
+def test_an_upload_is_streamed_in_parts_and_reports_progress(store: ObjectStore, bucket: str) -> None:
+    content = os.urandom(20 << 20)
+    sent: list[int] = []
+    store.upload(bucket, "big", io.BytesIO(content), content_type="text/csv", progress=sent.append)
+    assert sum(sent) == len(content)
+    assert store.open(bucket, "big").read() == content
+
+
+class BreakingFile(io.RawIOBase):
+    """A file on a disk that breaks after some parts."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # typeshed names a private type here
+        if self._left <= 0:
+            raise OSError("the disk broke")
+        length = min(len(buffer), self._left)
+        self._left -= length
+        return length
+
+
+def test_nothing_is_left_of_an_upload_that_breaks(
+    store: ObjectStore, settings: Settings, bucket: str
+) -> None:
+    with pytest.raises(OSError, match="the disk broke"):
+        store.upload(bucket, "big", io.BufferedReader(BreakingFile(30 << 20)))
+    assert store.find(bucket, "big") is None
+    assert "Uploads" not in s3.connect(settings).list_multipart_uploads(Bucket=bucket)
+
+
+def test_uploads_that_somebody_left_are_thrown_away(
+    store: ObjectStore, settings: Settings, bucket: str
+) -> None:
+    client = s3.connect(settings)
+    for key in ("users/a", "é"):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    assert store.abort_stale_uploads(bucket, older_than=timedelta(hours=1)) == 0
+    assert store.abort_stale_uploads(bucket, older_than=timedelta(seconds=-5)) == 2
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+class Breaking:
+    """A client whose answers break off after some bytes, as often as asked."""
+
+    def __init__(self, client: s3.Client, *, after: int, times: int) -> None:
+        self._client = client
+        self._after = after
+        self._times = times
+        self.ranges: list[str | None] = []
+
+    def get_object(self, **asked: str) -> dict[str, Any]:
+        self.ranges.append(asked.get("Range"))
+        response = self._client.get_object(**asked)
+        if self._times > 0:
+            self._times -= 1
+            response["Body"] = BreakingBody(response["Body"], self._after)
+        return response
+
+
+class BreakingBody:
+    def __init__(self, body: StreamingBody, left: int) -> None:
+        self._body = body
+        self._left = left
+
+    def read(self, size: int) -> bytes:
+        if self._left <= 0:
+            raise ResponseStreamingError(error="connection reset")
+        chunk = self._body.read(min(size, self._left))
+        self._left -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def test_reading_goes_on_where_the_connection_broke(
+    store: ObjectStore, settings: Settings, bucket: str
+) -> None:
+    content = os.urandom(5 << 20)
+    store.upload(bucket, "big", io.BytesIO(content))
+    client = Breaking(s3.connect(settings), after=3_000_001, times=1)
+    assert open_object(client, bucket, "big", wait=lambda _: None).read() == content
+    assert client.ranges == [None, "bytes=3000001-"]
+
+
+def test_reading_that_never_gets_on_is_an_outage(store: ObjectStore, settings: Settings, bucket: str) -> None:
+    put(store, bucket)
+    waits: list[float] = []
+    client = Breaking(s3.connect(settings), after=0, times=99)
+    with pytest.raises(StoreUnavailableError, match="broke off at byte 0 of 7"):
+        open_object(client, bucket, "users/a.csv", wait=waits.append).read()
+    assert len(waits) == 6
+
+
+def test_an_object_that_changes_while_it_is_read_is_refused(
+    store: ObjectStore, settings: Settings, bucket: str
+) -> None:
+    put(store, bucket)
+    client = Breaking(s3.connect(settings), after=3, times=1)
+    stream = open_object(client, bucket, "users/a.csv", wait=lambda _: None)
+    put(store, bucket, content=b"CONTENT")
+    with pytest.raises(StoreRefusedError):
+        stream.read()
+
+
+def test_a_stream_can_seek(store: ObjectStore, bucket: str) -> None:
+    content = os.urandom(3 << 20)
+    store.put(bucket, "big", content)
+    with store.open(bucket, "big") as stream:
+        assert stream.read(3) == content[:3]
+        assert stream.seek(-10, io.SEEK_END) == len(content) - 10
+        assert stream.read() == content[-10:]
+        stream.seek(2_000_000)
+        assert stream.read(5) == content[2_000_000:2_000_005]
+
+
+def test_an_empty_object_is_read_as_nothing(store: ObjectStore, bucket: str) -> None:
+    put(store, bucket, content=b"")
+    assert store.open(bucket, "users/a.csv").read() == b""
+
+
+def test_an_object_that_is_missing_is_not_found(store: ObjectStore, bucket: str) -> None:
+    for act in (store.head, store.open):
+        with pytest.raises(NotFoundError, match=f"s3://{bucket}/nothing does not exist"):
+            act(bucket, "nothing")
+
+
+def test_anybody_can_read_a_presigned_url(store: ObjectStore, bucket: str) -> None:
+    put(store, bucket, "a b/é.csv")
+    url = store.presigned_url(bucket, "a b/é.csv", file_name="errors é.csv")
+    assert "X-Amz-Signature" in url
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == b"content"
+        assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''errors%20%C3%A9.csv"
+
+
+def test_buckets_are_made_once(store: ObjectStore, bucket: str) -> None:
+    store.ensure_buckets(bucket, f"{bucket}-2")
+    store.ensure_buckets(bucket, f"{bucket}-2")
+    assert store.page(f"{bucket}-2").found == ()
+
+
+@pytest.fixture
+def changed(settings: Settings, request: pytest.FixtureRequest) -> ObjectStore:
+    """A store with other settings."""
+    return ObjectStore(settings.model_copy(update=request.param))
+
+
+@pytest.mark.parametrize("changed", [{"s3_endpoint_url": "http://127.0.0.1:1"}], indirect=True)
+def test_a_server_that_is_away_is_an_outage(changed: ObjectStore, store: ObjectStore, bucket: str) -> None:
+    found = put(store, bucket)
+    for act in (
+        lambda: changed.page(bucket),
+        lambda: changed.head(bucket, found.key),
+        lambda: changed.open(bucket, found.key),
+        lambda: changed.copy(found, bucket, "b"),
+        lambda: changed.remove_if_unchanged(found),
+        lambda: changed.put(bucket, "b", b""),
+        lambda: changed.upload(bucket, "b", io.BytesIO(b"x")),
+    ):
+        with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1:1"):
+            act()
+
+
+@pytest.mark.parametrize("changed", [{"s3_access_key": "somebody"}], indirect=True)
+def test_wrong_keys_are_a_wrong_setting(changed: ObjectStore, bucket: str) -> None:
+    with pytest.raises(SettingsError, match="S3_ACCESS_KEY"):
+        changed.page(bucket)

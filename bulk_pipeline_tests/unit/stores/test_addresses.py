@@ -1,0 +1,74 @@
+"""What keys and metadata ask for."""
+
+import pytest
+
+from bulk_pipeline import tables
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stores.addresses import Address, address, archive_key
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata", "expected"),
+    [
+        ("users/a.csv", {}, Address(table="users", mode=Mode.INSERT_ONLY)),
+        ("users/upsert/a.csv", {}, Address(table="users", mode=Mode.UPSERT)),
+        ("users/Upsert/a.csv", {}, Address(table="users", mode=Mode.UPSERT)),
+        ("users/insert_only/2026/a.csv", {}, Address(table="users", mode=Mode.INSERT_ONLY)),
+        ("users/2026/upsert/a.csv", {}, Address(table="users", mode=Mode.INSERT_ONLY)),
+        ("users/upsert", {}, Address(table="users", mode=Mode.INSERT_ONLY)),
+        ("users/a.csv", {"mode": " UPSERT "}, Address(table="users", mode=Mode.UPSERT)),
+        ("users/upsert/a.csv", {"mode": "insert_only"}, Address(table="users", mode=Mode.INSERT_ONLY)),
+        (
+            "users/a.csv",
+            {"encoding": "cp1252", "Idempotency-Key": "k 1", "force": "True"},
+            Address(
+                table="users", mode=Mode.INSERT_ONLY, encoding="cp1252", idempotency_key="k 1", force=True
+            ),
+        ),
+        ("users/a.csv", {"idempotency-key": " \0"}, Address(table="users", mode=Mode.INSERT_ONLY)),
+    ],
+)
+def test_key_and_metadata_say_table_and_mode(key: str, metadata: dict[str, str], expected: Address) -> None:
+    assert address(key, metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata", "table", "problem"),
+    [
+        ("a.csv", {}, "", "the key 'a.csv' names no table: drop files as <table>/<name>"),
+        ("/a.csv", {}, "", "the key '/a.csv' names no table: drop files as <table>/<name>"),
+        (
+            "userz/a.csv",
+            {},
+            "userz",
+            f"unknown table 'userz': expected one of {', '.join(tables.names())}",
+        ),
+        (
+            "users/a.csv",
+            {"mode": "replace"},
+            "users",
+            "unknown mode 'replace' in the metadata: expected one of insert_only, upsert",
+        ),
+    ],
+)
+def test_an_unclear_address_has_one_clear_problem(
+    key: str, metadata: dict[str, str], table: str, problem: str
+) -> None:
+    found = address(key, metadata)
+    assert (found.table, found.problem) == (table, problem)
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        ("users/a.csv", "users/j/a.csv"),
+        ("users/upsert/a b'\"é.csv.gz", "users/j/a_b_.csv.gz"),
+        ("users/..", "users/j/upload"),
+        ("users/", "users/j/upload"),
+        ("userz/a.csv", "_unknown/j/a.csv"),
+        ("a.csv", "_unknown/j/a.csv"),
+        ("users/" + "x" * 990 + ".csv", "users/j/" + "x" * 50 + "x" * 46 + ".csv"),
+    ],
+)
+def test_archived_names_are_harmless_and_keep_their_ending(key: str, kept: str) -> None:
+    assert archive_key(address(key, {}), "j", key) == kept

@@ -1,0 +1,112 @@
+"""The walk through the inbox: nothing is lost, nobody starves, and it says through when it is complete."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bulk_pipeline.stores.inbox import Inbox
+from bulk_pipeline.stores.objects import FoundObject, Page
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TABLES = ("users", "articles")
+
+
+def at(second: int) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+@dataclass
+class Bucket:
+    """A bucket in memory, whose clock ticks once a listing."""
+
+    keys: set[str]
+    listed: list[str] = field(default_factory=list)
+
+    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
+        self.listed.append(prefix)
+        keys = sorted(key for key in self.keys if key.startswith(prefix) and key > after)
+        found = tuple(FoundObject(bucket, key, "etag", 1, START) for key in keys[:limit])
+        return Page(found, found[-1].key if len(keys) > limit else None, at(len(self.listed)))
+
+
+def never() -> bool:
+    return False
+
+
+def after(times: int) -> Callable[[], bool]:
+    answers = iter([False] * (times - 1) + [True])
+    return lambda: next(answers)
+
+
+def walk(
+    bucket: Bucket, cursor: str | None = None, is_over: Callable[[], bool] = never
+) -> tuple[list[str], Inbox]:
+    """Claim everything that is met, as the sensor does."""
+    inbox = Inbox.resume(bucket, "uploads", TABLES, cursor, page_size=2)
+    met: list[str] = []
+    for page in inbox.pages(is_over):
+        met += [found.key for found in page]
+        bucket.keys -= {found.key for found in page}
+    return met, inbox
+
+
+def test_everything_is_met_once_whatever_table_it_belongs_to() -> None:
+    keys = ["a.csv", "articles/1", "users/1", "users/2", "users/3", "userz/1", "z.csv", "tables/x/y"]
+    met, inbox = walk(Bucket(set(keys)))
+    assert sorted(met) == sorted(keys)
+    assert inbox.complete_through == {"users": at(1), "articles": at(2)}
+
+
+def test_a_walk_that_was_cut_short_goes_on_where_it_was() -> None:
+    bucket, cursor, met = Bucket({f"users/{n}" for n in range(5)} | {"articles/1", "b"}), None, []
+    for _ in range(7):
+        keys, inbox = walk(bucket, cursor, after(1))
+        met += keys
+        cursor = inbox.cursor
+    assert sorted(met) == ["articles/1", "b", *(f"users/{n}" for n in range(5))]
+
+
+def test_a_folder_that_never_empties_does_not_starve_the_others() -> None:
+    bucket, cursor, met = Bucket({"articles/1", "other/1"}), None, set[str]()
+    for number in range(4):
+        bucket.keys |= {f"users/{number}{letter}" for letter in "abcdef"}
+        keys, inbox = walk(bucket, cursor, after(1))
+        met |= set(keys)
+        cursor = inbox.cursor
+    assert {"articles/1", "other/1"} <= met
+
+
+def test_a_page_that_was_left_halfway_comes_again() -> None:
+    bucket = Bucket({"users/1", "users/2", "users/3"})
+    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    next(iter(inbox.pages(never)))
+    assert inbox.complete_through == {}
+    met, again = walk(bucket, inbox.cursor)
+    assert sorted(met) == ["users/1", "users/2", "users/3"]
+    assert set(again.complete_through) == {"users", "articles"}
+
+
+def test_complete_through_is_when_the_pass_began_not_when_it_ended() -> None:
+    bucket = Bucket({f"users/{n}" for n in range(5)})
+    inbox = walk(bucket, None, after(1))[1]
+    for _ in range(6):
+        bucket.keys.add("users/0")  # behind the walk: the next pass will meet it
+        inbox = walk(bucket, inbox.cursor, after(1))[1]
+        if "users" in inbox.complete_through:
+            break
+    assert inbox.complete_through["users"] == at(1)
+    assert "users/0" in bucket.keys
+    assert walk(bucket, inbox.cursor)[0] == ["users/0"]
+
+
+def test_an_object_that_cannot_be_claimed_does_not_hide_those_behind_it() -> None:
+    bucket = Bucket({f"users/{n}" for n in range(6)})
+    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    met = [found.key for page in inbox.pages(never) for found in page]
+    assert met == [f"users/{n}" for n in range(6)]
+    assert inbox.complete_through["users"] == at(1)
+
+
+def test_a_cursor_stays_short() -> None:
+    bucket = Bucket({f"{folder}/{'x' * 1000}{n}" for folder in ("users", "articles", "c") for n in range(9)})
+    assert len(walk(bucket, None, after(3))[1].cursor) < 5_000
