@@ -1,14 +1,13 @@
 """Ask Dagster how it does: the webserver answers, the code is loaded, every daemon gives signs of life."""
 
-import json
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
-_SECONDS = 5
+from bulk_pipeline.stack.graphql import ask
+
 # Heartbeats come every 30 s; Dagster itself calls a daemon healthy for 30 minutes after the last one.
 _SILENCE_SECONDS = 120
 _QUERY = """{
@@ -39,23 +38,13 @@ class DagsterHealth:
 def dagster_health(url: str, daemon_started_at: float) -> DagsterHealth:
     """`daemon_started_at`: heartbeats from before are of a daemon that is gone (seconds since the epoch)."""
     try:
-        data = _ask(url)
+        data = ask(url, _QUERY)
     except HTTPError as error:
         with error:
             return DagsterHealth(f"answers {error.code}: {error.read(500)!r}", "unknown", "unknown")
     except (OSError, HTTPException, ValueError) as error:
         return DagsterHealth(f"does not answer: {error}", "unknown", "unknown")
     return DagsterHealth(None, _location_problem(data), _daemon_problem(data, daemon_started_at, time.time()))
-
-
-def _ask(url: str) -> dict[str, Any]:  # GraphQL's answer to _QUERY
-    request = Request(
-        f"{url}/graphql",
-        data=json.dumps({"query": _QUERY}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with build_opener(ProxyHandler({})).open(request, timeout=_SECONDS) as response:
-        return json.load(response)["data"]
 
 
 def _location_problem(data: dict[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import postgres
 from bulk_pipeline.stack.account import unprivileged
-from bulk_pipeline.stack.process import is_running
+from bulk_pipeline.stack.process import POLL_SECONDS, is_running
+
+_DYING_SECONDS = 3
 
 
 class Frozen(BaseModel):
@@ -127,15 +130,15 @@ def owned(home: Home) -> Iterator[None]:
     """Own the home for as long as the block runs. `StackError` when another process does."""
     descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        url = read(home).environment.get("DAGSTER_URL", "an address it has not chosen yet")
-        raise StackError(f"the stack in {home.folder} is already up; its UI is at {url}") from error
-    try:
+        _lock(home, descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def is_up(record: Record) -> bool:
+    """Whether a supervisor owns the home."""
+    return record.supervisor is not None and record.supervisor.find() is not None
 
 
 def purge(home: Home) -> None:
@@ -147,3 +150,18 @@ def purge(home: Home) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         home.folder.rmdir()
+
+
+def _lock(home: Home, descriptor: int) -> None:
+    deadline = time.monotonic() + _DYING_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            record = read(home)
+            # A killed owner holds the lock for a moment longer than it can be seen among the processes.
+            if is_up(record) or time.monotonic() > deadline:
+                url = record.environment.get("DAGSTER_URL", "an address it has not chosen yet")
+                raise StackError(f"the stack in {home.folder} is already up; its UI is at {url}") from error
+        time.sleep(POLL_SECONDS)

@@ -59,7 +59,7 @@ def status(folder: Path) -> StackStatus:
     return StackStatus(
         home=str(place.folder),
         healthy=bool(services) and all(service.healthy for service in services),
-        up=_is_up(record),
+        up=home.is_up(record),
         dagster_url=known.get("DAGSTER_URL"),
         database_url=known.get("DATABASE_URL"),
         s3=S3Status(
@@ -73,15 +73,11 @@ def environment(folder: Path) -> dict[str, str]:
     """The environment variables of a client of the stack. `StackError` if it is not up."""
     place = home.at(folder)
     record = home.read(place)
-    if not (_is_up(record) and record.ready):
+    if not (home.is_up(record) and record.ready):
         raise StackError(
             f"no stack is up in {place.folder}; start one with: bulk-pipeline up --home {folder}"
         )
     return dict(record.environment)
-
-
-def _is_up(record: Record) -> bool:
-    return record.supervisor is not None and record.supervisor.find() is not None
 
 
 def _settings(known: dict[str, str]) -> Settings:
