@@ -3,9 +3,12 @@
 import typer
 
 from bulk_pipeline.cli import stack
+from bulk_pipeline.cli.check import check_file
+from bulk_pipeline.cli.demo import demo
 from bulk_pipeline.cli.imports import import_files
 from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
 from bulk_pipeline.cli.parse import parse_files
+from bulk_pipeline.cli.sample import write_sample
 from bulk_pipeline.cli.tables import show_tables
 
 app = typer.Typer(
@@ -24,6 +27,7 @@ app.command("up", rich_help_panel=_STACK)(stack.up)
 app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("status", rich_help_panel=_STACK)(stack.status)
 app.command("migrate", rich_help_panel=_STACK)(stack.migrate)
+app.command("demo", rich_help_panel=_STACK)(demo)
 app.command("version", rich_help_panel=_STACK)(stack.version)
 app.command("import", rich_help_panel=_IMPORTS)(import_files)
 app.command("jobs", rich_help_panel=_IMPORTS)(jobs)
@@ -31,5 +35,7 @@ app.command("job", rich_help_panel=_IMPORTS)(job)
 app.command("errors", rich_help_panel=_IMPORTS)(errors)
 app.command("retry", rich_help_panel=_IMPORTS)(retry)
 app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
+app.command("check", rich_help_panel=_FILES)(check_file)
+app.command("sample", rich_help_panel=_FILES)(write_sample)
 app.command("tables", rich_help_panel=_FILES)(show_tables)
 app.command("parse", rich_help_panel=_FILES)(parse_files)

@@ -71,7 +71,7 @@ def text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {text(item)}" for key, item in value.items() if item not in (None, [], {}))
     if isinstance(value, (list, tuple)):
         return ", ".join(text(item) for item in value)
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))

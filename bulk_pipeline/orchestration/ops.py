@@ -15,7 +15,7 @@ import dagster as dg
 from bulk_pipeline import tables
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.orchestration import metadata, steps
-from bulk_pipeline.orchestration.staged import Staged
+from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.stages.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
@@ -122,7 +122,9 @@ def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext,
         reports[name] = f"{job.id}/{name}"
         stores.objects.upload(bucket, reports[name], file, content_type=_CONTENT_TYPES[PurePath(name).suffix])
 
-    reported = steps.write_job_reports(staged, load_failures(stores.database_url, job.id), deliver, root)
+    found = [staged.batches(name) for name in FOUND_BEFORE_LOAD]
+    found.append(load_failures(stores.database_url, job.id))
+    reported = steps.write_job_reports(staged, found, deliver, root)
     final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]

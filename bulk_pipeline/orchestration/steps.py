@@ -3,7 +3,7 @@
 Every step but the first takes the `Staged` that the step before it left, and gives the next one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, FailureReader, Staged
+from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkArea
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.ids import IdMaker
@@ -107,21 +107,20 @@ def load_rows(
 
 def write_job_reports(
     staged: Staged,
-    load_failures: Iterable[pa.RecordBatch],
+    failures: Sequence[Iterable[pa.RecordBatch]],
     deliver: Callable[[str, BinaryIO], None],
     root: Path,
 ) -> Reported:
-    """The reports of a job; `deliver` gets each by its name, if there is anything to report."""
+    """The reports of a job; `deliver` gets each by its name, if there is anything to report.
+
+    `failures`: what each stage has found, sorted by row.
+    """
     folder = WorkArea.of(root, staged.job_id, staged.attempt).folder
     names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(staged.dialect)}")
     with ExitStack() as stack:
         files = [stack.enter_context((folder / name).open("w+b")) for name in names]
         reported = write_reports(
-            [*(staged.batches(name) for name in FOUND_BEFORE_LOAD), load_failures],
-            staged.batches("raw"),
-            staged.table,
-            staged.dialect,
-            Reports(*files),
+            failures, staged.batches("raw"), staged.table, staged.dialect, Reports(*files)
         )
         if reported.failures:
             for name, file in zip(names, files, strict=True):
