@@ -1,0 +1,16 @@
+"""Free ports."""
+
+import socket
+
+from bulk_pipeline.stack.ports import HOST, free_port
+
+
+def test_the_preferred_port_is_taken_when_it_is_free() -> None:
+    port = free_port()
+    assert free_port(port) == port
+
+
+def test_another_port_is_taken_when_somebody_listens_on_the_preferred_one() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        taken = server.getsockname()[1]
+        assert free_port(taken) != taken
