@@ -1,5 +1,6 @@
 """The ways in which a row of a sample is bad, and what each must be answered with."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,7 +54,7 @@ def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[
         *_broken_rules(table),
         *_unknown_references(table),
         *_repeated_keys(table, columns),
-        *(_csv_damage() if format is Format.CSV else _ndjson_damage(columns)),
+        *(_csv_damage() if format is Format.CSV else _ndjson_damage()),
     )
 
 
@@ -143,10 +144,11 @@ def _csv_damage() -> Iterator[Defect]:
     yield _same("bytes that are not UTF-8", Code.BAD_ENCODING, damage=lambda line: b"\xff\xfe" + line)
 
 
-def _ndjson_damage(columns: tuple[Column, ...]) -> Iterator[Defect]:
-    first = f'"{columns[0].name}":'.encode()
+def _ndjson_damage() -> Iterator[Defect]:
     yield _same("cut off", Code.MALFORMED_ROW, damage=lambda line: line[:-1])
     yield _same("no object", Code.MALFORMED_ROW, damage=lambda line: b"[" + line + b"]")
-    yield _same(
-        "nested", Code.BAD_TYPE, damage=lambda line: line.replace(first, first + b'{"value":1},"was":', 1)
-    )
+    yield _same("nested", Code.BAD_TYPE, damage=_nest_first_value)
+
+
+def _nest_first_value(line: bytes) -> bytes:
+    return re.sub(rb'^({"\w+":)("[^"]*"|null)', rb'\1{"value":\2}', line, count=1)

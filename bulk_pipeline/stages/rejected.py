@@ -23,6 +23,7 @@ from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.parsed import Dialect
 
 COLUMNS = ("_row", "_line", "_errors")
+_RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 _OLD_KEYS = (
     r'\A\s*\{\s*"_row"\s*:\s*\d+\s*,\s*"_line"\s*:\s*(?:\d+|null)\s*,'
     r'\s*"_errors"\s*:\s*"(?:[^"\\]|\\.)*"\s*,?'
@@ -156,4 +157,4 @@ def _delimiter(dialect: Dialect) -> str:
 
 
 def _record_end(dialect: Dialect) -> str:
-    return dialect.record_end if dialect.record_end in ("\n", "\r\n", "\r") else "\n"
+    return _RECORD_ENDS.get(dialect.record_end or "", "\n")

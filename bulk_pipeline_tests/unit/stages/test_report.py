@@ -17,7 +17,7 @@ from bulk_pipeline.stages.rejected import rejected_suffix
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
 
 USERS = tables.get("users")
-CSV = Dialect("csv", encoding="utf-8", delimiter=",", quote='"', header=("role", "email"), record_end="\n")
+CSV = Dialect("csv", encoding="utf-8", delimiter=",", quote='"', header=("role", "email"), record_end="LF")
 NDJSON = Dialect("ndjson", encoding="utf-8")
 
 Failure = tuple[int, str | None, str, str]
@@ -153,12 +153,12 @@ def test_a_sentence_stays_on_one_line_and_a_raw_row_may_have_many() -> None:
     [
         (CSV, b'boss,"a ""b"""', b'_row,_line,_errors,role,email\n1,2,"say ""no""",boss,"a ""b"""\n'),
         (
-            Dialect("csv", None, "utf-8", ";", "'", "\\", ("ro;le", "e'mail"), 1, 0, "\r\n"),
+            Dialect("csv", None, "utf-8", ";", "'", "\\", ("ro;le", "e'mail"), 1, 0, "CRLF"),
             b"'a\\'b';c",
             b"_row;_line;_errors;'ro;le';'e\\'mail'\r\n1;2;'say \"no\"';'a\\'b';c\r\n",
         ),
         (
-            Dialect("csv", None, "utf-8", "\t", None, None, ("role", "email"), 1, 0, "\r"),
+            Dialect("csv", None, "utf-8", "\t", None, None, ("role", "email"), 1, 0, "CR"),
             b"boss\tx",
             b'_row\t_line\t_errors\trole\temail\r1\t2\tsay "no"\tboss\tx\r',
         ),
