@@ -1,0 +1,82 @@
+"""A pipeline without Dagster's processes: drop files, take them in, run the import job here and now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from bulk_pipeline.orchestration.intake import take_in
+from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.resources import worker
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.jobs import Counts, ImportJob
+
+
+@dataclass
+class Pipeline:
+    """The sensor's and the run's work, done in the test's own process on real Postgres and real S3."""
+
+    stores: Stores
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+
+    def drop(self, key: str, content: bytes, **metadata: str) -> None:
+        self.stores.objects.put(self.stores.settings.s3_bucket_uploads, key, content, metadata=metadata)
+
+    def work_off(self) -> None:
+        """Take in and run until nothing is left that may start."""
+        while True:
+            taken = take_in(self.stores, self.cursor)
+            self.cursor = taken.cursor
+            for request in taken.requests:
+                self.stores.ledger.requested(request.key)
+                self.run(*(job.id for job in request.jobs))
+            if not (taken.requests or taken.claimed or self.stores.ledger.open_jobs()):
+                return
+
+    def run(self, *job_ids: str) -> dg.ExecuteInProcessResult:
+        """One run of the import job, which fails visibly only in its result."""
+        return import_files.execute_in_process(
+            run_config={"ops": {"parse": {"config": {"job_ids": list(job_ids)}}}},
+            resources={"stores": self.stores, "worker": worker},
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+    def load(self, key: str, content: bytes, **metadata: str) -> ImportJob:
+        """Drop a file, work everything off, and give the file's job."""
+        self.drop(key, content, **metadata)
+        self.work_off()
+        return self.job(key)
+
+    def job(self, key: str) -> ImportJob:
+        job = self.stores.ledger.newest_of_object(self.stores.settings.s3_bucket_uploads, key)
+        assert job is not None, f"no job for {key}"
+        return job
+
+    def counts(self, job: ImportJob) -> Counts:
+        return self.stores.ledger.counts([job.id])[job.id]
+
+    def report(self, job: ImportJob, name: str) -> bytes:
+        with self.stores.objects.open(self.stores.settings.s3_bucket_reports, job.reports[name]) as stream:
+            return stream.read()
+
+    def inbox(self) -> list[str]:
+        page = self.stores.objects.page(self.stores.settings.s3_bucket_uploads)
+        return [found.key for found in page.found]
+
+    def query(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.stores.database_url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
+@pytest.fixture
+def pipeline(settings: Settings) -> Iterator[Pipeline]:
+    stores = Stores(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Pipeline(stores, instance)
+    stores.close()
