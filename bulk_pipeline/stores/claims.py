@@ -112,9 +112,9 @@ class Claims:
         job = locked_job(connection, job_id)
         if job.claimed_at is not None or job.archive_key is None:
             return job
-        if self._has_archived(job.archive_key, job.size_bytes):
-            return drops.mark_claimed(connection, job)
-        if self._objects.copy(drops.as_found(job), self._archive, job.archive_key):
+        # Copying twice does no harm: nobody reads the copy before `claimed_at` is set.
+        copied = self._objects.copy(drops.as_found(job), self._archive, job.archive_key)
+        if copied or self._has_archived(job.archive_key, job.size_bytes):
             return drops.mark_claimed(connection, job)
         return drops.mark_gone(connection, job, GONE)
 

@@ -72,7 +72,8 @@ class Inbox:
     def pages(self, is_over: Callable[[], bool]) -> Iterator[tuple[FoundObject, ...]]:
         """Pages of objects to claim, a folder after the other, until each is walked or time is over.
 
-        A page counts as claimed when the next one is asked for: one that was left halfway comes again.
+        A page counts as claimed when the next one is asked for: one that is left halfway, because time is
+        over or a claim raised, comes again.
         At least one page is looked at, so that a short time makes progress too.
         """
         waiting = self._folders()

@@ -241,11 +241,9 @@ _WAIT = job_query("""
     RETURNING {columns}
 """)
 
-# At the end the attempt goes up although none begins: whoever still believes to hold the job is shut out.
 _CANCEL = job_query("""
     UPDATE bulk.import_jobs AS job
     SET status = 'cancelled',
-        attempt = attempt + 1,
         finished_at = clock_timestamp(),
         next_attempt_at = NULL
     WHERE id = %(id)s
@@ -255,7 +253,6 @@ _CANCEL = job_query("""
 _FAIL = job_query("""
     UPDATE bulk.import_jobs AS job
     SET status = 'failed',
-        attempt = attempt + 1,
         error = %(error)s,
         finished_at = clock_timestamp(),
         next_attempt_at = NULL

@@ -218,11 +218,9 @@ _ASK_TO_CANCEL = job_query("""
     RETURNING {columns}
 """)
 
-# Shuts out a worker that lost its lease and does not know yet.
 _CANCEL = job_query("""
     UPDATE bulk.import_jobs AS job
     SET status = 'cancelled',
-        attempt = attempt + CASE WHEN status = 'processing' THEN 1 ELSE 0 END,
         cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
         next_attempt_at = NULL,
         finished_at = clock_timestamp()
