@@ -58,21 +58,26 @@ def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[
     )
 
 
-def _same(name: str, code: str, **fields: object) -> Defect:
-    return Defect(name, code, code, **fields)  # type: ignore[arg-type]
+def _cells(name: str, code: str, cells: Record) -> Defect:
+    """The same failure in both modes."""
+    return Defect(name, code, code, cells)
+
+
+def _damage(name: str, code: str, damage: Callable[[bytes], bytes]) -> Defect:
+    return Defect(name, code, code, damage=damage)
 
 
 def _missing(table: Table, columns: tuple[Column, ...]) -> Iterator[Defect]:
     for column in columns:
         if column.name in table.required_columns(Mode.UPSERT):
-            yield _same(f"{column.name} missing", Code.REQUIRED, cells={column.name: None})
+            yield _cells(f"{column.name} missing", Code.REQUIRED, {column.name: None})
     if table.requires_id(Mode.INSERT_ONLY) and not table.requires_id(Mode.UPSERT):
         yield Defect("id missing", Code.REQUIRED, Fate.INSERTED, {"id": None})
 
 
 def _limits(column: Column) -> Iterator[Defect]:
     def cell(what: str, code: str, text: str) -> Defect:
-        return _same(f"{column.name} {what}", code, cells={column.name: text})
+        return _cells(f"{column.name} {what}", code, {column.name: text})
 
     if column.pattern is not None:
         yield cell("of a wrong form", Code.BAD_FORMAT, "foo@bar")
@@ -113,13 +118,13 @@ def _broken_rules(table: Table) -> Iterator[Defect]:
     }
     for rule in table.rules:
         if rule.name in breaking:
-            yield _same(f"breaks {rule.name}", rule_code(rule.name), cells=breaking[rule.name])
+            yield _cells(f"breaks {rule.name}", rule_code(rule.name), breaking[rule.name])
 
 
 def _unknown_references(table: Table) -> Iterator[Defect]:
     for key in table.foreign_keys:
         nobody = {key.column: "00000000-0000-7000-8000-000000000000"}
-        yield _same(f"{key.column} of nobody", Code.UNKNOWN_REFERENCE, cells=nobody)
+        yield _cells(f"{key.column} of nobody", Code.UNKNOWN_REFERENCE, nobody)
 
 
 def _repeated_keys(table: Table, columns: tuple[Column, ...]) -> Iterator[Defect]:
@@ -138,16 +143,16 @@ def _repeated_keys(table: Table, columns: tuple[Column, ...]) -> Iterator[Defect
 
 def _csv_damage() -> Iterator[Defect]:
     """All damage is done at the start of the line, where keys stand, which are never quoted."""
-    yield _same("a cell too few", Code.MALFORMED_ROW, damage=lambda line: line.split(b",", 1)[1])
-    yield _same("a cell too many", Code.MALFORMED_ROW, damage=lambda line: b"extra," + line)
-    yield _same("a quote never closed", Code.MALFORMED_ROW, damage=lambda line: b'"' + line)
-    yield _same("bytes that are not UTF-8", Code.BAD_ENCODING, damage=lambda line: b"\xff\xfe" + line)
+    yield _damage("a cell too few", Code.MALFORMED_ROW, lambda line: line.split(b",", 1)[1])
+    yield _damage("a cell too many", Code.MALFORMED_ROW, lambda line: b"extra," + line)
+    yield _damage("a quote never closed", Code.MALFORMED_ROW, lambda line: b'"' + line)
+    yield _damage("bytes that are not UTF-8", Code.BAD_ENCODING, lambda line: b"\xff\xfe" + line)
 
 
 def _ndjson_damage() -> Iterator[Defect]:
-    yield _same("cut off", Code.MALFORMED_ROW, damage=lambda line: line[:-1])
-    yield _same("no object", Code.MALFORMED_ROW, damage=lambda line: b"[" + line + b"]")
-    yield _same("nested", Code.BAD_TYPE, damage=_nest_first_value)
+    yield _damage("cut off", Code.MALFORMED_ROW, lambda line: line[:-1])
+    yield _damage("no object", Code.MALFORMED_ROW, lambda line: b"[" + line + b"]")
+    yield _damage("nested", Code.BAD_TYPE, _nest_first_value)
 
 
 def _nest_first_value(line: bytes) -> bytes:
