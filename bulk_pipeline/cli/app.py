@@ -5,6 +5,7 @@ import typer
 from bulk_pipeline.cli import stack
 from bulk_pipeline.cli.check import check_file
 from bulk_pipeline.cli.demo import demo
+from bulk_pipeline.cli.doctor import doctor
 from bulk_pipeline.cli.imports import import_files
 from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
 from bulk_pipeline.cli.parse import parse_files
@@ -27,6 +28,7 @@ app.command("up", rich_help_panel=_STACK)(stack.up)
 app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("status", rich_help_panel=_STACK)(stack.status)
 app.command("migrate", rich_help_panel=_STACK)(stack.migrate)
+app.command("doctor", rich_help_panel=_STACK)(doctor)
 app.command("demo", rich_help_panel=_STACK)(demo)
 app.command("version", rich_help_panel=_STACK)(stack.version)
 app.command("import", rich_help_panel=_IMPORTS)(import_files)

@@ -35,7 +35,9 @@ def _declared() -> dict[str, Table]:
     for table in tables.values():
         for key in table.foreign_keys:
             if key.table not in tables:
-                raise DeclarationError(f"table {table.name}: {key.column} refers to unknown table {key.table!r}")
+                raise DeclarationError(
+                    f"table {table.name}: {key.column} refers to unknown table {key.table!r}"
+                )
     try:
         order = TopologicalSorter({name: table.parents for name, table in tables.items()}).static_order()
     except CycleError as error:
