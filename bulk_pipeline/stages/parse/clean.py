@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
+import pyarrow.compute as pc
 
 from bulk_pipeline.stages.parse.csv_dialect import as_text
 from bulk_pipeline.stages.parse.csv_plan import Syntax
@@ -19,8 +19,8 @@ from bulk_pipeline.stages.parse.csv_salvage import salvage
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Parsed
 from bulk_pipeline.stages.parse.upload import Upload
 
-_SPECIAL = re.compile(r'[",\r\n]|^[ \t]|[ \t]$')
-_OPTIONS = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+_SPECIAL = re.compile(r'[",\r\n]|^[ \t]|[ \t]$|^$')
+"""What must be quoted; an unquoted empty cell is NULL."""
 
 
 def write_clean_csv(upload: Upload, out: BinaryIO) -> None:
@@ -38,7 +38,7 @@ def _write_delimited(upload: Upload, out: BinaryIO) -> None:
     reread = _Reread(upload)
     for parsed in upload:
         if parsed.failures.num_rows == 0:
-            arrow_csv.write_csv(parsed.records.drop_columns(["_row", "_line"]), out, _OPTIONS)
+            _write_batch(out, parsed.records.columns[2:])
         else:
             _write_rows(out, reread.rows(parsed))
 
@@ -106,13 +106,32 @@ def _as_rows(records: pa.RecordBatch) -> Iterator[Sequence[str | None]]:
     return iter(zip(*columns, strict=True)) if columns else iter([()] * records.num_rows)
 
 
+def _write_batch(out: BinaryIO, columns: Sequence[pa.Array]) -> None:
+    if not columns:
+        return
+    cells = [pc.fill_null(_quoted_where_needed(column), "") for column in columns]
+    lines = pc.binary_join_element_wise(*cells, ",")
+    _write_lines(out, lines.to_pylist())
+
+
+def _quoted_where_needed(column: pa.Array) -> pa.Array:
+    special = pc.match_substring_regex(column, _SPECIAL.pattern)
+    if not pc.any(special).as_py():
+        return column
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+    return pc.if_else(special, quoted, column)
+
+
 def _write_rows(out: BinaryIO, rows: Iterable[Sequence[str | None]]) -> None:
-    lines = (",".join(map(_quoted, row)) for row in rows)
+    _write_lines(out, (",".join(map(_quoted, row)) for row in rows))
+
+
+def _write_lines(out: BinaryIO, lines: Iterable[str]) -> None:
+    """A row of one NULL is written as an empty string: a blank line would be none."""
     out.write("".join((line or '""') + "\n" for line in lines).encode("utf-8"))
 
 
 def _quoted(cell: str | None) -> str:
     if cell is None:
         return ""
-    plain = cell and not _SPECIAL.search(cell)
-    return cell if plain else '"' + cell.replace('"', '""') + '"'
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell

@@ -100,7 +100,7 @@ def _may_be_header(line: _Line, width: int, syntax: Syntax) -> bool:
     filled, cells = line.filled, line.cells
     if cells is None or len(cells) == 1:
         salvaged = salvage(line.raw, syntax, width)
-        filled = len(salvaged) if len(salvaged) == width else 0
+        filled = len(salvaged) if len(salvaged) > 1 else 0
     if line.raw.startswith(b"#") and len(cells or ()) != width:
         return False
     return filled >= max(2, round(0.6 * width))

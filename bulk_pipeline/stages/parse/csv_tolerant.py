@@ -139,9 +139,7 @@ class Reader:
                     line_stop, _ = self.line(at)
                 at = self._skip_blanks(at, line_stop)
                 if at < line_stop and not data.startswith(delimiter, at):
-                    raise _BrokenError(
-                        f"has text after the closing quote in {self._plan.label(len(cells) - 1)}"
-                    )
+                    raise _BrokenError(self._after_quote(len(cells) - 1, crossed=line_stop > stop))
             else:
                 text, at = self._until_delimiter(at, line_stop)
                 cells.append(self._unquoted(text, len(cells)))
@@ -187,6 +185,8 @@ class Reader:
                 search = found + 2
             elif found + 1 == len(data) and bound is None and not self._final:
                 raise MoreNeeded
+            elif not self._strict_quotes and not self._may_close(found + 1):
+                search = found + 1
             else:
                 break
         text = data[at:found]
@@ -197,6 +197,11 @@ class Reader:
             )
         text = text.replace(quote * 2, quote)
         return self._unescaped(text) if self._escape else text, found + 1
+
+    def _may_close(self, at: int) -> bool:
+        """Whether a cell may end at `at`; an apostrophe inside a word is not the end of it."""
+        at = self._skip_blanks(at, len(self._data))
+        return self._data[at : at + 1] in (b"", b"\r", b"\n") or self._data.startswith(self._delimiter, at)
 
     def _unclosed(self, record: int, cell: int, bound: int | None) -> None:
         size = len(self._data) - record

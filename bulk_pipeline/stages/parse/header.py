@@ -36,7 +36,7 @@ def of_table(cells: Sequence[str], table: Table, mode: Mode | None, notes: Notes
         name for name, count in Counter(names).items() if count > 1 and name not in ("", *IGNORED_COLUMNS)
     ]
     if repeated:
-        cell_numbers = ", ".join(str(i) for i, name in enumerate(names, 1) if name == repeated[0])
+        cell_numbers = " and ".join(str(i) for i, name in enumerate(names, 1) if name == repeated[0])
         raise FileError("duplicate_header", f"the header names {repeated[0]!r} twice (cells {cell_numbers})")
     check(names, cells, table, mode)
     unknown = [cell for cell, name in zip(cells, names, strict=True) if name not in table.column_names]

@@ -36,11 +36,15 @@ class Elements:
 
 @dataclass(frozen=True)
 class _Scan:
-    """Where complete elements begin and stop, where the next begins, and whether the array is closed there."""
+    """Where complete elements begin and stop, where the next begins, and whether the array is closed there.
+
+    `astray`: the next element closes more brackets than it opens.
+    """
 
     spans: list[tuple[int, int]]
     rest: int
     closed: bool
+    astray: bool = False
 
 
 def elements(chunks: Chunks, limits: Limits) -> Iterator[Elements]:
@@ -58,7 +62,11 @@ def elements(chunks: Chunks, limits: Limits) -> Iterator[Elements]:
             found, again = _resolved(data, scan, patience, final)
             if found.raw:
                 yield found
-            if again is None and not scan.closed and (final or len(data) - scan.rest > _LONG_ELEMENT):
+            if (
+                again is None
+                and not scan.closed
+                and (scan.astray or final or len(data) - scan.rest > _LONG_ELEMENT)
+            ):
                 again = _next_object(data, scan.rest + 1)
                 if again is not None:
                     yield Elements([_broken(data, scan.rest, again)], {0: _MISSING})
@@ -98,6 +106,8 @@ def _scan(data: bytes, start: int) -> _Scan:
     if end is None:
         return _Scan(list(zip(begins, stops, strict=False)), begins[-1], False)
     close = int(places[end]) + start
+    if data[close] != ord("]"):
+        return _Scan(list(zip(begins, stops, strict=False)), begins[-1], closed=False, astray=True)
     spans = list(zip(begins, [*stops, close], strict=True))
     if not data[spans[-1][0] : close].strip(_BLANKS):
         spans.pop()  # an empty array, or a comma before the bracket

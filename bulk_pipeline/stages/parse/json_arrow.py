@@ -21,12 +21,12 @@ class ArrowJson:
     def columns(self, raw: Sequence[bytes]) -> list[pa.Array] | None:
         """One array per name, a row per item of `raw`; no item may hold a line end."""
         text = b"\n".join(raw) + b"\n"
-        if not raw or b"\\u0000" in text or not _one_object_per_line(text):
+        if not raw or b"\\u0000" in text or not _is_utf8(text) or not _one_object_per_line(text):
             return None
         self._read.block_size = len(text) + 1
         try:
             table = json.read_json(pa.py_buffer(text), self._read, self._parse)
-        except (pa.ArrowInvalid, UnicodeDecodeError):
+        except pa.ArrowInvalid:
             return None
         if table.num_rows != len(raw):
             return None
@@ -42,6 +42,15 @@ class ArrowJson:
             ):
                 found.add(name)
         return found
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Arrow's JSON parser does not look."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _one_object_per_line(text: bytes) -> bool:

@@ -4,6 +4,7 @@ Strings stay as they are, numbers and booleans become their JSON text, null is N
 of strings go to Arrow; others are read one by one with orjson, and what that cannot tell by `json_text`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from bulk_pipeline.stages.parse.json_arrow import ArrowJson
 from bulk_pipeline.stages.parse.json_text import JsonError, kind, read_object, text_of
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, RAW, FailureRows, Notes, Parsed, records_schema
 
+_NUMBER_LIKE = re.compile(rb"\d[.eE]|\d{16}")
 Place = tuple[int, int | None]
 """Row and line of an object."""
 
@@ -164,7 +166,10 @@ def _is_simple(raw: bytes, value: dict[str, Any]) -> bool:
     """
     if raw.count(b'":') != len(value) or b'" :' in raw or b'"\t:' in raw or b'"\r:' in raw:
         return False
-    return float not in map(type, value.values()) and b"-0" not in raw
+    types = set(map(type, value.values()))
+    if float in types or b"-0" in raw:
+        return False
+    return not types & {list, dict} or _NUMBER_LIKE.search(raw) is None
 
 
 def _ids(places: Sequence[Place]) -> list[pa.Array]:

@@ -103,6 +103,12 @@ def records_schema(columns: Iterable[str]) -> pa.Schema:
     return pa.schema(numbers + [pa.field(name, pa.string()) for name in columns])
 
 
+def empty(columns: Iterable[str]) -> Parsed:
+    """A chunk without rows: it shows the columns of a file that has none."""
+    schemas = (records_schema(columns), RAW, FAILURES)
+    return Parsed(*(pa.RecordBatch.from_pylist([], schema=schema) for schema in schemas))
+
+
 def in_batches(parsed: Parsed) -> Iterator[Parsed]:
     """The chunk in pieces of at most `BATCH_ROWS` rows."""
     if parsed.raw.num_rows <= BATCH_ROWS:

@@ -19,7 +19,7 @@ from bulk_pipeline.stages.parse.encoding import to_utf8
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, HEAD_BYTES, Limits
 from bulk_pipeline.stages.parse.parquet import open_parquet
-from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed
+from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, empty
 from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.xlsx import open_xlsx
 
@@ -32,7 +32,7 @@ _MOST_PACKINGS = 3
 class Upload:
     """A file being read. Iterate it once; `rows`, `columns`, `warnings` and `sha256` are complete afterwards.
 
-    Iterating raises `FileError` where the file turns out to be damaged as a whole.
+    A file without rows gives one empty chunk. Iterating raises `FileError` where the file turns out to be damaged as a whole.
     """
 
     def __init__(self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool) -> None:
@@ -52,6 +52,7 @@ class Upload:
                 pass
             if self.rows == 0:
                 self._opened.notes.warn("the file has no rows")
+                yield empty(self.columns)
         finally:
             self._spool.close()
 
