@@ -1,18 +1,27 @@
 """Ask a Dagster webserver something."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-_SECONDS = 5
+_SECONDS = 10
 
 
-def ask(url: str, query: str) -> dict[str, Any]:  # what GraphQL answers depends on the query
-    """The data of the answer. Raises `OSError` and `HTTPException` if there is none, `ValueError` if it is no JSON."""
+def ask(url: str, query: str, variables: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The data of the answer, whose shape depends on the query.
+
+    Raises `OSError` and `HTTPException` if there is none, `ValueError` if it is no JSON.
+    """
     request = Request(
         f"{url}/graphql",
-        data=json.dumps({"query": query}).encode(),
+        data=json.dumps({"query": query, "variables": variables or {}}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with build_opener(ProxyHandler({})).open(request, timeout=_SECONDS) as response:
-        return json.load(response)["data"]
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=_SECONDS) as response:
+            return json.load(response)["data"]
+    except HTTPError as error:
+        with error:
+            raise OSError(f"{url} answers {error.code}: {error.read(500)!r}") from error

@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
 
 from bulk_pipeline.stack.graphql import ask
 
@@ -39,9 +38,6 @@ def dagster_health(url: str, daemon_started_at: float) -> DagsterHealth:
     """`daemon_started_at`: heartbeats from before are of a daemon that is gone (seconds since the epoch)."""
     try:
         data = ask(url, _QUERY)
-    except HTTPError as error:
-        with error:
-            return DagsterHealth(f"answers {error.code}: {error.read(500)!r}", "unknown", "unknown")
     except (OSError, HTTPException, ValueError) as error:
         return DagsterHealth(f"does not answer: {error}", "unknown", "unknown")
     return DagsterHealth(None, _location_problem(data), _daemon_problem(data, daemon_started_at, time.time()))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import postgres
 from bulk_pipeline.stack.account import unprivileged
-from bulk_pipeline.stack.process import POLL_SECONDS, is_running
+from bulk_pipeline.stack.leftovers import is_running
 
 _DYING_SECONDS = 3
 
@@ -164,4 +164,4 @@ def _lock(home: Home, descriptor: int) -> None:
             if is_up(record) or time.monotonic() > deadline:
                 url = record.environment.get("DAGSTER_URL", "an address it has not chosen yet")
                 raise StackError(f"the stack in {home.folder} is already up; its UI is at {url}") from error
-        time.sleep(POLL_SECONDS)
+        time.sleep(0.05)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from bulk_pipeline.errors import StackError
-from bulk_pipeline.stack import detached, home, process, supervisor
+from bulk_pipeline.stack import detached, home, leftovers, supervisor
 from bulk_pipeline.stack.home import Home
 
 DEFINITIONS = "bulk_pipeline.definitions"
@@ -66,9 +66,9 @@ def _stop_supervisor(place: Home) -> bool:
         return False
     try:
         running.terminate()
-        if process.wait_gone([running], _STOP_SECONDS):
+        if leftovers.wait_gone([running], _STOP_SECONDS):
             running.kill()
-            process.wait_gone([running], 5)
+            leftovers.wait_gone([running], 5)
     except psutil.AccessDenied as error:
         raise StackError(f"the stack in {place.folder} belongs to another user") from error
     return True

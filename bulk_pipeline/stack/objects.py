@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stack.leftovers import terminate, working_in
 from bulk_pipeline.stack.ports import HOST
-from bulk_pipeline.stack.process import Service, terminate, working_in
+from bulk_pipeline.stack.process import Service
 from bulk_pipeline.stores import servers
 
 ACCESS_KEY = "bulk-pipeline"

@@ -17,8 +17,9 @@ import psutil
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import binaries
 from bulk_pipeline.stack.account import Account, passable, unprivileged
+from bulk_pipeline.stack.leftovers import terminate, wait_gone, working_in
 from bulk_pipeline.stack.ports import HOST
-from bulk_pipeline.stack.process import Service, terminate, wait_gone, working_in
+from bulk_pipeline.stack.process import Service
 from bulk_pipeline.stores import servers
 
 USER = "bulk"

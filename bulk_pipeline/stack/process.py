@@ -1,4 +1,4 @@
-"""Child processes: start one with its log, wait until it answers, stop it, find those an earlier owner left.
+"""Child processes: start one with its log, wait until it answers, stop it.
 
 Every child leads a process group of its own: a Ctrl-C in the terminal reaches only the owner, and what a
 child starts (Dagster's runs) is stopped with it. On Linux a child is told to stop when its owner is killed.
@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-import psutil
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack.account import Account
@@ -118,53 +116,6 @@ def stop(children: Iterable[Child]) -> None:
         child.process.wait()
 
 
-def marked(variable: str, value: str) -> list[psutil.Process]:
-    """Processes that were started with the environment variable set so, children of children too."""
-    return [process for process in psutil.process_iter() if _environment(process).get(variable) == value]
-
-
-def working_in(folder: Path, name: str) -> list[psutil.Process]:
-    """Processes of that name whose working directory is the folder.
-
-    For Postgres and JuiceFS, which overwrite the environment they were started with.
-    """
-    return [
-        process
-        for process in psutil.process_iter()
-        if _named(process, name) and _working_directory(process) == str(folder)
-    ]
-
-
-def terminate(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
-    """Stop processes that may not be children of this one."""
-    running = list(processes)
-    for process in running:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in wait_gone(running, seconds):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    wait_gone(running, seconds)
-
-
-def wait_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait for the end of processes; those that are still there after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while left := [process for process in processes if is_running(process)]:
-        if time.monotonic() > deadline:
-            return left
-        time.sleep(POLL_SECONDS)
-    return []
-
-
-def is_running(process: psutil.Process) -> bool:
-    """A zombie is not: an orphan stays one until the first process of the system gets round to it."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def exited(child: Child) -> StackError:
     """The error for a process that should run."""
     name, code = child.service.name, child.process.returncode
@@ -189,21 +140,3 @@ def _stop_with_owner(stop_signal: signal.Signals) -> None:
 def _signal_group(child: Child, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, number)
-
-
-def _environment(process: psutil.Process) -> dict[str, str]:
-    with contextlib.suppress(psutil.Error, OSError):
-        return process.environ()
-    return {}
-
-
-def _named(process: psutil.Process, name: str) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.name() == name
-    return False
-
-
-def _working_directory(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error, OSError):
-        return process.cwd()
-    return ""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Never
 
-from bulk_pipeline.stack import home, objects, plan, postgres, process, startup
+from bulk_pipeline.stack import home, leftovers, objects, plan, postgres, startup
 from bulk_pipeline.stack.children import Children
 from bulk_pipeline.stack.home import Home, Record, Started
 from bulk_pipeline.stack.plan import Plan
@@ -75,7 +75,7 @@ def _stop(made: Plan, children: Children) -> None:
 
 def _stop_runs(place: Home) -> None:
     """Dagster's processes that are nobody's children any more are found by their mark."""
-    process.terminate(process.marked(plan.MARK, str(place.folder)), seconds=3)
+    leftovers.terminate(leftovers.marked(plan.MARK, str(place.folder)), seconds=3)
 
 
 def _write(made: Plan, children: Children, ready: bool) -> None:

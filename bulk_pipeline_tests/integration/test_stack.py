@@ -1,6 +1,5 @@
 """The stack as a whole: up, down, and what it survives."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import psutil
 import psycopg
@@ -21,9 +19,10 @@ from bulk_pipeline import stack
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import home as homes
+from bulk_pipeline.stack.graphql import ask
+from bulk_pipeline.stack.leftovers import is_running, marked, wait_gone
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.plan import MARK
-from bulk_pipeline.stack.process import is_running, marked, wait_gone
 from bulk_pipeline.stores import s3
 
 DEFINITIONS = "bulk_pipeline_tests.integration.stack_definitions"
@@ -280,19 +279,16 @@ def launch(folder: Path, job: str) -> str:
         "repositoryName": "__repository__",
         "pipelineName": job,
     }
-    return ask(folder, mutation, {"selector": selector})["launchRun"]["run"]["runId"]
+    return ask(address(folder), mutation, {"selector": selector})["launchRun"]["run"]["runId"]
 
 
 def run_status(folder: Path, run: str) -> str:
     query = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-    return ask(folder, query, {"id": run})["runOrError"]["status"]
+    return ask(address(folder), query, {"id": run})["runOrError"]["status"]
 
 
-def ask(folder: Path, query: str, variables: dict[str, object]) -> dict[str, dict]:
-    url = stack.environment(folder)["DAGSTER_URL"] + "/graphql"
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30) as response:
-        return json.load(response)["data"]
+def address(folder: Path) -> str:
+    return stack.environment(folder)["DAGSTER_URL"]
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import postgres
+from bulk_pipeline.stack.leftovers import wait_gone
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.postgres import Cluster
-from bulk_pipeline.stack.process import Child, running, stop, wait_gone
+from bulk_pipeline.stack.process import Child, running, stop
 
 # pytest's folders are closed to others: for root this is the case of a clone under /root.
 

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from bulk_pipeline.errors import StackError
-from bulk_pipeline.stack.process import Service, marked, running, start, stop, tail, wait, wait_gone
+from bulk_pipeline.stack.leftovers import marked, wait_gone
+from bulk_pipeline.stack.process import Service, running, start, stop, tail, wait
 
 SLEEP = "time.sleep(600)"
 
