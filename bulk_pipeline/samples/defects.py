@@ -123,7 +123,7 @@ def _broken_rules(table: Table) -> Iterator[Defect]:
 
 def _unknown_references(table: Table) -> Iterator[Defect]:
     for key in table.foreign_keys:
-        nobody = {key.column: "00000000-0000-7000-8000-000000000000"}
+        nobody: Record = {key.column: "00000000-0000-7000-8000-000000000000"}
         yield _cells(f"{key.column} of nobody", Code.UNKNOWN_REFERENCE, nobody)
 
 
