@@ -1,6 +1,5 @@
 """`sample`: realistic data of any size, the same for the same seed, with the counts an import must come to."""
 
-import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -15,25 +14,11 @@ from bulk_pipeline.samples.defects import Format
 from bulk_pipeline.samples.sample import Sample
 
 
-def _fraction(text: str) -> Fraction:
-    """`1%`, `0.01` or `1/100`."""
-    found = re.fullmatch(r"\s*([0-9./]+)\s*(%?)\s*", text)
-    try:
-        value = Fraction(found[1]) if found else None
-    except (ValueError, ZeroDivisionError):
-        value = None
-    if found is None or value is None or not 0 <= (share := value / (100 if found[2] else 1)) <= 1:
-        raise typer.BadParameter(f"{text!r} is not a share from 0 to 1: write 1%, 0.01 or 1/100")
-    return share
-
-
 def write_sample(
     table: Annotated[str, typer.Argument(help="The table the rows are for.")],
     rows: Annotated[int, typer.Option(min=0, help="How many records.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
-    bad: Annotated[
-        Fraction, typer.Option(parser=_fraction, metavar="SHARE", help="How many are bad: 1%, 0.01 or 1/100.")
-    ] = Fraction(0),
+    bad: Annotated[str, typer.Option(metavar="SHARE", help="How many are bad: 1%, 0.01 or 1/100.")] = "0",
     parents: Annotated[
         int | None, typer.Option(min=1, help="How many good rows the samples of its parents have.")
     ] = None,
@@ -53,7 +38,7 @@ def write_sample(
         raise typer.BadParameter("--json takes stdout: name a file with -o")
     declared = tables.get(table)
     counts = dict.fromkeys(declared.parents, parents) if parents else {}
-    sample = Sample(declared, rows, seed, bad, counts)
+    sample = Sample(declared, rows, seed, _share(bad), counts)
     if out is None:
         expected = sample.write(sys.stdout.buffer, file_format)
         sys.stdout.buffer.flush()
@@ -76,3 +61,15 @@ def write_sample(
         return
     for mode, facts in known.items():
         output.err.print(f"{mode}: {output.text(facts)}", markup=False, soft_wrap=True)
+
+
+def _share(text: str) -> Fraction:
+    """`1%`, `0.01` or `1/100`."""
+    number = text.strip().removesuffix("%")
+    try:
+        share = Fraction(number) / (100 if number != text.strip() else 1)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(-1)
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"--bad {text!r} is not a share from 0 to 1: write 1%, 0.01 or 1/100")
+    return share
