@@ -3,11 +3,12 @@
 import dagster as dg
 
 from bulk_pipeline.orchestration import assets, resources, sensors
-from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.jobs import clean_up, import_files, nightly_clean_up
 
 defs = dg.Definitions(
     assets=assets.specs(),
-    jobs=[import_files],
-    sensors=[sensors.upload_sensor, sensors.reaper_sensor, sensors.cleaning_sensor],
+    jobs=[import_files, clean_up],
+    schedules=[nightly_clean_up],
+    sensors=[sensors.upload_sensor, sensors.reaper_sensor],
     resources={"stores": resources.stores, "worker": resources.worker},
 )

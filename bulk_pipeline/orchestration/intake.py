@@ -24,9 +24,13 @@ HURRIED = (
 
 @dataclass(frozen=True)
 class Intake:
-    """What a look into the inbox gave. `requests`: groups that need a run. `cursor`: where to look on."""
+    """What a look into the inbox gave. `requests`: groups that need a run. `cursor`: where to look on.
+
+    `is_complete`: the look came to every table's folder.
+    """
 
     claimed: int
+    is_complete: bool
     requests: tuple["Request", ...]
     cursor: str
 
@@ -51,7 +55,7 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
         if requests or claimed or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until:
-            return Intake(claimed, requests, cursor)
+            return Intake(claimed, inbox.is_walked, requests, cursor)
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The Dagster jobs: how the ops hang together."""
+"""The Dagster jobs: how the ops hang together, and what runs by the clock."""
 
 import dagster as dg
 
@@ -11,3 +11,16 @@ from bulk_pipeline.orchestration import ops
 )
 def import_files() -> None:
     ops.emit(ops.load(ops.split(ops.validate(ops.parse()))))
+
+
+@dg.job(description="Remove what nobody needs any more.", executor_def=dg.in_process_executor)
+def clean_up() -> None:
+    ops.clean()
+
+
+nightly_clean_up = dg.ScheduleDefinition(
+    name="nightly_clean_up",
+    job=clean_up,
+    cron_schedule="30 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

@@ -36,9 +36,9 @@ def of_op(done: Sequence[Staged], seconds: float) -> dict[str, Any]:
 
 
 def materialization(
-    job: ImportJob, counts: Counts, first: pa.RecordBatch, bucket: str
+    job: ImportJob, counts: Counts, first: pa.RecordBatch, links: dict[str, str]
 ) -> dg.AssetMaterialization:
-    """One file on its table: counts that the UI plots over time, the reports, the first failures."""
+    """One file on its table: counts that the UI plots over time, the first failures, links to the reports."""
     total, seconds = counts.total or 0, job.seconds or 0.0
     found: dict[str, Any] = {
         "job_id": job.id,
@@ -57,8 +57,7 @@ def materialization(
     }
     if job.warnings:
         found["warnings"] = dg.MetadataValue.json(job.warnings)
-    for name, key in job.reports.items():
-        found[name] = dg.MetadataValue.path(f"s3://{bucket}/{key}")
+    found |= {name: dg.MetadataValue.url(link) for name, link in links.items()}
     if first.num_rows:
         found["first_failures"] = dg.MetadataValue.table(
             records=[dg.TableRecord(_shown(failure)) for failure in first.to_pylist()]

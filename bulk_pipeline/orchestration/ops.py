@@ -14,8 +14,9 @@ import dagster as dg
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.orchestration import metadata, steps
+from bulk_pipeline.orchestration import cleaning, metadata, steps, work
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
+from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.stages.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
@@ -23,6 +24,9 @@ from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline.stores.settlements import load_failures
+
+_LINK_SECONDS = 7 * 24 * 3600
+"""How long the links to reports in the UI work: as long as S3 allows."""
 
 _CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
@@ -84,6 +88,18 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
         raise dg.Failure(description=told, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False)
 
 
+@dg.op(description="Work files of finished jobs, debris of broken uploads and Dagster's oldest runs go.")
+def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> None:
+    days = stores.settings.bulk_dagster_retention_days
+    context.add_output_metadata(
+        {
+            "jobs_without_work_files": cleaning.remove_work_files(stores),
+            "broken_uploads": cleaning.abort_broken_uploads(stores),
+            "runs_forgotten": cleaning.forget_old_runs(context.instance, days),
+        }
+    )
+
+
 def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     stores, settings, table = worker.stores, worker.stores.settings, tables.get(job.table)
     plan = stores.attempts.fix_plan(
@@ -128,7 +144,12 @@ def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext,
     final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]
-    context.log_event(metadata.materialization(final, counts, reported.first, bucket))
+    links = {
+        name: stores.objects.presigned_url(bucket, key, seconds=_LINK_SECONDS)
+        for name, key in reports.items()
+    }
+    context.log_event(metadata.materialization(final, counts, reported.first, links))
+    work.remove_job(root, job.id)
     return staged
 
 

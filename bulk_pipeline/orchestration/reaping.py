@@ -1,4 +1,4 @@
-"""Finds what died on the way: runs with jobs, requests without runs, files nobody needs any more.
+"""Finds what died on the way: runs with jobs, and requests whose runs never came.
 
 The default launcher does not notice when a run's process dies together with its parent, so the ledger's leases tell.
 """
@@ -8,8 +8,6 @@ from datetime import timedelta
 
 import dagster as dg
 
-from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.orchestration import work
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.leases import Lease
 
@@ -20,7 +18,6 @@ _WAITING = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 )
-_STALE_UPLOAD = timedelta(days=1)
 
 
 def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str]:
@@ -44,24 +41,6 @@ def forget_lost_requests(
             yield f"the run for job {job.id} never started: another one will be asked for"
 
 
-def remove_work_files(stores: Stores) -> int:
-    """Remove the work files of jobs that are final and were left alone for the retention time."""
-    root = stores.settings.bulk_work_dir
-    removed = 0
-    for job_id in work.jobs_untouched_for(root, stores.settings.bulk_work_retention_hours * 3600):
-        if _is_final(stores, job_id):
-            work.remove_job(root, job_id)
-            removed += 1
-    return removed
-
-
-def abort_broken_uploads(stores: Stores) -> int:
-    """Throw away the parts of uploads that broke off, in the buckets that we write to ourselves."""
-    settings = stores.settings
-    ours = (settings.s3_bucket_archive, settings.s3_bucket_reports, settings.s3_bucket_exports)
-    return sum(stores.objects.abort_stale_uploads(bucket, older_than=_STALE_UPLOAD) for bucket in ours)
-
-
 def _report_dead(lease: Lease, instance: dg.DagsterInstance) -> None:
     run = instance.get_run_by_id(lease.run_id)
     if run is not None and not run.is_finished:
@@ -71,10 +50,3 @@ def _report_dead(lease: Lease, instance: dg.DagsterInstance) -> None:
 def _is_waiting(instance: dg.DagsterInstance, group_id: str | None) -> bool:
     found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: group_id or ""}), limit=1)
     return bool(found) and found[0].status in _WAITING
-
-
-def _is_final(stores: Stores, job_id: str) -> bool:
-    try:
-        return stores.ledger.get(job_id).status.is_final
-    except NotFoundError:
-        return True

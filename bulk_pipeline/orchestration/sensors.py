@@ -1,4 +1,4 @@
-"""Sensors: drops become runs, dead runs are noticed, what is no longer needed goes.
+"""Sensors: drops become runs, dead runs are noticed.
 
 An outage raises, so that the tick fails visibly and is repeated; it is never a skipped tick.
 """
@@ -51,17 +51,6 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
     for told in reaped:
         context.log.warning(told)
     return dg.SkipReason("; ".join(reaped) or "every run that has a job is alive")
-
-
-@dg.sensor(
-    minimum_interval_seconds=300,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Removes work files of finished jobs and debris of broken uploads.",
-)
-def cleaning_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
-    removed = reaping.remove_work_files(stores)
-    aborted = reaping.abort_broken_uploads(stores)
-    return dg.SkipReason(f"removed the work files of {removed} jobs and {aborted} broken uploads")
 
 
 def _run_request(request: Request) -> dg.RunRequest:

@@ -61,6 +61,11 @@ class Inbox:
         return inbox
 
     @property
+    def is_walked(self) -> bool:
+        """Whether the last walk came to every folder; else the next one goes on there."""
+        return self._turn is None
+
+    @property
     def cursor(self) -> str:
         """Where the walk is, as short JSON."""
         places = {

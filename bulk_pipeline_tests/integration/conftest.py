@@ -35,7 +35,7 @@ class Pipeline:
             for request in taken.requests:
                 self.stores.ledger.requested(request.key)
                 self.run(*(job.id for job in request.jobs))
-            if not (taken.requests or taken.claimed or self.stores.ledger.open_jobs()):
+            if taken.is_complete and not (taken.claimed or self.stores.ledger.open_jobs()):
                 return
 
     def run(self, *job_ids: str) -> dg.ExecuteInProcessResult:
