@@ -36,6 +36,10 @@ class Gateway:
     def metadata(self) -> str:
         return f"badger://{self.folder / 'metadata'}"
 
+    @property
+    def content(self) -> Path:
+        return self.folder / "objects"
+
 
 def create(gateway: Gateway) -> None:
     """Format the volume, unless it is; a format that was interrupted is completed."""
@@ -47,7 +51,7 @@ def create(gateway: Gateway) -> None:
             "format",
             "--no-update",
             "--storage=file",
-            f"--bucket={gateway.folder / 'objects'}/",
+            f"--bucket={gateway.content}/",
             "--trash-days=0",
             gateway.metadata,
             _VOLUME,
@@ -80,6 +84,7 @@ def service(gateway: Gateway, settings: Settings, log: Path) -> Service:
             "--no-banner",
             f"--metrics={HOST}:0",  # the default is one fixed port for all
             "--backup-meta=0",
+            f"--bucket={gateway.content}/",  # the volume remembers where it was made; the folder may have moved
             # The objects are local files: a cache would be a second copy of each (reads are as fast without).
             f"--cache-dir={gateway.folder / 'cache'}",
             "--cache-size=0",

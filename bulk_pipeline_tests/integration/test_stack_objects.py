@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,17 @@ def test_objects_and_buckets_survive_a_restart(gateway: Gateway, tmp_path: Path)
         names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
         assert sorted(names) == ["archive", "exports", "reports", "uploads"]
         assert client.get_object(Bucket="archive", Key="key")["Body"].read() == b"content"
+
+
+def test_a_folder_that_has_moved_takes_its_objects_with_it(gateway: Gateway, tmp_path: Path) -> None:
+    with served(gateway, tmp_path), client_of(gateway) as client:
+        servers.create_buckets(settings_of(gateway))
+        client.put_object(Bucket="archive", Key="key", Body=b"content")
+    moved = replace(gateway, folder=gateway.folder.rename(tmp_path / "moved"))
+    objects.create(moved)
+    with served(moved, tmp_path), client_of(moved) as client:
+        assert client.get_object(Bucket="archive", Key="key")["Body"].read() == b"content"
+    assert not gateway.folder.exists()
 
 
 def test_wrong_keys_are_no_answer(object_server: Gateway) -> None:
