@@ -1,10 +1,14 @@
 """Hands regular text to Arrow's CSV parser, which is the fast part of reading a delimited file."""
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes
+
+_MARK = b"\xef\xbb\xbf"
+_BLANK_LINE = np.frombuffer(b"\n", np.uint8)
 
 
 class ArrowParser:
@@ -32,6 +36,8 @@ class ArrowParser:
         """The wanted columns; None if this is not text of `rows` records of the right width in UTF-8."""
         if rows == 0:
             return [pa.array([], pa.string()) for _ in self._wanted]
+        if text[:3].tobytes() == _MARK:
+            text = np.concatenate([_BLANK_LINE, text])  # or Arrow would drop the mark, here a part of a cell
         self._read.block_size = len(text) + 1
         try:
             table = csv.read_csv(pa.py_buffer(text), self._read, self._parse, self._convert)

@@ -122,7 +122,6 @@ def _odd_lines(
         odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))
     wide = np.unique(structure.per_line(np.flatnonzero(block >= 0x80), end))
     odd.append(_chosen(wide, [not _is_text(data[base + start[i] : base + stop[i]]) for i in wide]))
-    odd.append(np.zeros(int(data.startswith(b"\xef\xbb\xbf", base)), np.int64))  # Arrow would drop the mark
     return odd
 
 

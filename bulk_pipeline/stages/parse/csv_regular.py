@@ -10,7 +10,6 @@ from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
-_MARK = b"\xef\xbb\xbf"
 _MANY_LINES = 1000
 
 
@@ -68,7 +67,6 @@ def _has_oddities(window: Window, plan: Plan) -> bool:
     return (
         window.has(b"\0")
         or (escape != b"" and window.has(escape))
-        or window.data.startswith(_MARK, window.start)  # Arrow would drop it
         or (plan.header != b"" and _repeats(window, plan.header))
     )
 

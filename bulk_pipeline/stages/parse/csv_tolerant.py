@@ -53,7 +53,7 @@ class Reader:
         if feed < back:
             return feed, feed + 1
         if back < size and (back + 1 < size or self._final):
-            return back, back + 2 if feed == back + 1 else back + 1
+            return back, back + (2 if self._data.startswith(b"\n", back + 1) else 1)
         if not self._final and size - start <= self._byte_limit:
             raise MoreNeeded
         return size, size

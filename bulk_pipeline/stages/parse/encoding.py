@@ -33,6 +33,11 @@ def to_utf8(chunks: Chunks, declared: str | None, notes: Notes) -> tuple[str, Ch
                 )
             chunks.drop(len(mark))
             return name, chunks if name == "utf-8" else Chunks(_transcoded(chunks, name))
+    if wanted in ("utf-16", "utf-32"):
+        raise FileError(
+            "unreadable_file",
+            f"{wanted} needs a byte order mark and the file has none: declare {wanted}-le or -be",
+        )
     if wanted is not None:
         return wanted, chunks if wanted == "utf-8" else Chunks(_transcoded(chunks, wanted))
     _refuse_unmarked_utf16(head)
@@ -68,8 +73,15 @@ def _refuse_unmarked_utf16(head: bytes) -> None:
 def _transcoded(chunks: Chunks, name: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(name)(_KEEP_BAD_BYTES)
     for chunk in chunks:
-        yield decoder.decode(chunk).encode("utf-8", "surrogateescape")
-    yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+        yield _decoded(decoder, chunk)
+    yield _decoded(decoder, b"", final=True)
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bytes:
+    try:
+        return decoder.decode(chunk, final).encode("utf-8", "surrogateescape")
+    except UnicodeError as error:  # from a codec that does not ask the error handler
+        raise FileError("unreadable_file", f"the file is not in the declared encoding: {error}") from error
 
 
 def _keep_bad_bytes(error: UnicodeError) -> tuple[str, int]:

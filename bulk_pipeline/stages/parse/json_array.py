@@ -6,7 +6,7 @@ follows looks wrong; then the reader looks for the next object that can be read 
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +47,13 @@ class _Scan:
     astray: bool = False
 
 
-def elements(chunks: Chunks, limits: Limits) -> Iterator[Elements]:
-    """The elements of the array the text begins with. What stands after it is one more, with a problem."""
+def elements(
+    chunks: Chunks, limits: Limits, all_readable: Callable[[Sequence[bytes]], bool]
+) -> Iterator[Elements]:
+    """The elements of the array the text begins with. What stands after it is one more, with a problem.
+
+    `all_readable` may say of elements that there is nothing wrong with any of them.
+    """
     data = chunks.peek(64)
     chunks.drop(data.index(b"[") + 1)
     data, patience = b"", _Patience()
@@ -59,7 +64,7 @@ def elements(chunks: Chunks, limits: Limits) -> Iterator[Elements]:
         start = 0
         while True:
             scan = _scan(data, start)
-            found, again = _resolved(data, scan, patience, final)
+            found, again = _resolved(data, scan, patience, final, all_readable)
             if found.raw:
                 yield found
             if (
@@ -126,10 +131,16 @@ def _escaped(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return escaped
 
 
-def _resolved(data: bytes, scan: _Scan, patience: "_Patience", final: bool) -> tuple[Elements, int | None]:
+def _resolved(
+    data: bytes,
+    scan: _Scan,
+    patience: "_Patience",
+    final: bool,
+    all_readable: Callable[[Sequence[bytes]], bool],
+) -> tuple[Elements, int | None]:
     """The elements of a scan up to where it went astray, and from where to scan again."""
     raw = [compact(data[begin:stop].strip(_BLANKS)) for begin, stop in scan.spans]
-    bad = _unreadable(raw)
+    bad = {} if all_readable(raw) else _unreadable(raw)
     for index in bad:
         lost = index + 1 in bad or (index + 1 == len(raw) and final and not scan.closed)
         if not lost or not patience.tries():

@@ -8,7 +8,7 @@ from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.json_array import elements
 from bulk_pipeline.stages.parse.json_objects import ObjectRows
 from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, HEAD_BYTES, Limits
-from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed
+from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in_batches
 
 
 def open_ndjson(
@@ -23,7 +23,7 @@ def open_ndjson(
             "this is a JSON object over several lines; expected an array of objects, or one object per line",
         )
     dialect = Dialect("ndjson", encoding=encoding, record_end="CRLF" if head.find(b"\r\n") >= 0 else "LF")
-    return Opened(dialect, notes, _ndjson(chunks, ObjectRows(table, notes, encoding), limits))
+    return Opened(dialect, notes, _ndjson(chunks, ObjectRows(table, notes, encoding, limits), limits))
 
 
 def open_json_array(
@@ -31,7 +31,7 @@ def open_json_array(
 ) -> Opened:
     """An array of objects; rows have no lines, their number is the index."""
     dialect = Dialect("json", encoding=encoding)
-    return Opened(dialect, notes, _array(chunks, ObjectRows(table, notes, encoding), limits))
+    return Opened(dialect, notes, _array(chunks, ObjectRows(table, notes, encoding, limits), limits))
 
 
 def _ndjson(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
@@ -47,11 +47,8 @@ def _ndjson(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed
 
 
 def _array(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
-    for found in elements(chunks, limits):
-        for start in range(0, len(found.raw), BATCH_ROWS):
-            stop = start + BATCH_ROWS
-            problems = {i - start: text for i, text in found.problems.items() if start <= i < stop}
-            yield rows.chunk(found.raw[start:stop], None, problems)
+    for found in elements(chunks, limits, rows.all_readable):
+        yield from in_batches(rows.chunk(found.raw, None, found.problems))
     rows.finish()
 
 

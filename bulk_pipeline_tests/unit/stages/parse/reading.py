@@ -83,7 +83,8 @@ def read(data: bytes, name: str = "upload.csv", table: str | None = "customers",
         assert parsed.records.schema.types[:2] == [pa.int64(), pa.int64()]
         columns = tuple(parsed.records.schema.names[2:])
         values = [column.to_pylist() for column in parsed.records.columns]
-        rows |= dict(zip(values[0], zip(*values[2:], strict=True), strict=True))
+        cells = zip(*values[2:], strict=True) if columns else [()] * len(values[0])
+        rows |= dict(zip(values[0], cells, strict=True))
         for number, line, item in zip(*(column.to_pylist() for column in parsed.raw.columns), strict=True):
             lines[number], raw[number] = line, item
         failures += [
