@@ -13,7 +13,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 		|| { echo "bulk_pipeline needs Python 3.11 or newer; python3 is $$(python3 -V 2>&1)" >&2; exit 1; }
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -125,16 +125,16 @@ def _file(
 def _finished(at: Stores, files: list[_File]) -> list[ImportJob]:
     """The files' jobs, once the sensor has found the files and their runs have ended."""
     deadline = time.monotonic() + _WAIT_SECONDS
-    while time.monotonic() < deadline:
+    while True:
         jobs = [at.ledger.newest_of_object(at.settings.s3_bucket_uploads, file.key) for file in files]
         final = [job for job in jobs if job is not None and job.status.is_final]
         if len(final) == len(files):
             return final
+        if time.monotonic() > deadline:
+            states = zip(files, jobs, strict=True)
+            told = ", ".join(f"{file.key} {job.status if job else 'unseen'}" for file, job in states)
+            raise StackError(f"not finished after {_WAIT_SECONDS} s: {told}")
         time.sleep(0.3)
-    states = ", ".join(
-        f"{file.key} {job.status if job else 'unseen'}" for file, job in zip(files, jobs, strict=True)
-    )
-    raise StackError(f"not finished after {_WAIT_SECONDS} s: {states}")
 
 
 def _show(at: Stores, documents: list[dict[str, Any]]) -> None:

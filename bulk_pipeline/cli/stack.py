@@ -46,10 +46,12 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     Example: bulk-pipeline status --json
     """
     from bulk_pipeline import stack
+    from bulk_pipeline.stores.jobs import Status
 
     found = stack.status(home)
     waiting = stores_of(home).ledger.open_counts() if found.healthy else {}
-    document = found.as_dict() | {name: waiting.get(name, 0) for name in ("pending", "processing")}
+    open_jobs = {str(state): waiting.get(state, 0) for state in (Status.PENDING, Status.PROCESSING)}
+    document = found.as_dict() | open_jobs
     if as_json:
         output.print_json(document)
     else:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def _draft_is_unpublished(rows: "pd.DataFrame") -> "pd.Series":
-    return ~((rows["status"] == "draft").fillna(False) & rows["published_at"].notna())
+    return (rows["status"] != "draft") | rows["published_at"].isna()
 
 
 TABLE = Table(
