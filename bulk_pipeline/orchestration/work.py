@@ -43,6 +43,8 @@ class WorkArea:
         writer.close()
         if writer.schema is not None:
             partial.replace(path)
+        else:
+            path.unlink(missing_ok=True)  # of the same step, run before
 
     def path(self, name: str) -> str:
         return str(self.folder / f"{name}.arrow")
