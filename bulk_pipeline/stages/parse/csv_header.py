@@ -1,5 +1,6 @@
 """Finds the header line of a delimited file, below any title lines and comments."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Notes
 
 _SAMPLE_RECORDS = 500
+_NOT_BLANK = re.compile(rb"\S")
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,29 @@ def _lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) 
     """The first records that are not blank; a line whose quotes do not add up is one by itself."""
     reader = Reader(head, Plan(syntax, 0, (), (), (), b"", limits), final)
     start, number, count = 0, 1, 0
-    while start < len(head) and count < most:
+    while count < most:
+        filled = _first_filled(head, start)
+        number, start = number + _line_ends(head[start:filled]), filled
+        if start == len(head):
+            return
         try:
             cells, stop, end = _record(reader, start)
         except MoreNeeded:
             return
         next_number = number + _line_ends(head[start:end])
-        if head[start:stop].strip():
-            yield _Line(cells, head[start:stop], number, start, end, next_number)
-            count += 1
-        start, number = end, next_number
+        yield _Line(cells, head[start:stop], number, start, end, next_number)
+        start, number, count = end, next_number, count + 1
+
+
+def _first_filled(head: bytes, start: int) -> int:
+    """Where the first line begins, from the line at `start` on, that is not blank. Found at once: a bomb can begin
+    with millions of blank lines."""
+    found = _NOT_BLANK.search(head, start)
+    if found is None:
+        return len(head)
+    return 1 + max(
+        start - 1, head.rfind(b"\n", start, found.start()), head.rfind(b"\r", start, found.start())
+    )
 
 
 def _record(reader: Reader, start: int) -> tuple[list[bytes | None] | None, int, int]:

@@ -1,5 +1,7 @@
 """How a header is found and matched, and which headers stop a file."""
 
+from time import process_time
+
 import pytest
 
 from bulk_pipeline.errors import FileError
@@ -76,6 +78,15 @@ def test_lines_before_the_header_are_skipped_and_shown() -> None:
         3,
     )
     assert result.warnings == ["the header is in line 4: the 3 lines before it were not used"]
+
+
+def test_half_a_million_blank_lines_before_the_header_take_no_time() -> None:
+    started = process_time()
+    with pytest.raises(FileError, match="no usable header: found x"):
+        read(b" \r\n" * 250_000 + b"x\n" + b"\n" * 250_000)
+    assert process_time() - started < 0.5
+    result = read(b" \r\n\r" * 100_000 + b" email,city\n\n a@b.co,Rome\n")
+    assert (result.dialect.header_line, result.lines) == (200_001, {1: 200_003})
 
 
 def test_a_delimited_preamble_is_skipped_too() -> None:
