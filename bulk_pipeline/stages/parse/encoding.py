@@ -4,6 +4,7 @@ A byte that cannot be decoded travels on as an invalid byte of UTF-8, so that th
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from bulk_pipeline.errors import FileError
@@ -18,6 +19,7 @@ _MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NOT_FOR_FILES = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+_BAD_LEAD = re.compile("[\udcc2-\udcf4](?=[\udc80-\udcbf]|\\Z)")
 _KEEP_BAD_BYTES = "bulk_pipeline.keep_bad_bytes"
 
 
@@ -79,9 +81,13 @@ def _transcoded(chunks: Chunks, name: str) -> Iterator[bytes]:
 
 def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bytes:
     try:
-        return decoder.decode(chunk, final).encode("utf-8", "surrogateescape")
+        text = decoder.decode(chunk, final)
     except UnicodeError as error:  # from a codec that does not ask the error handler
         raise FileError("unreadable_file", f"the file is not in the declared encoding: {error}") from error
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # bad bytes side by side could be a character of UTF-8: they must stay bad
+        return _BAD_LEAD.sub("\udcff", text).encode("utf-8", "surrogateescape")
 
 
 def _keep_bad_bytes(error: UnicodeError) -> tuple[str, int]:

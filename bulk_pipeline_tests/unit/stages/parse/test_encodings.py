@@ -37,6 +37,12 @@ def test_a_declared_encoding_is_used(encoding: str) -> None:
     assert result.dialect.encoding == codecs.lookup(encoding).name
 
 
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_bytes_the_declared_encoding_does_not_have_do_not_become_characters_of_utf8(piece: int) -> None:
+    result = read(TEXT.encode(), encoding="ascii", piece=piece)
+    assert result.places == [(row, row + 1, "city", "bad_encoding") for row in (1, 2, 3)]
+
+
 def test_a_byte_the_declared_encoding_does_not_have_is_a_failure_of_its_cell() -> None:
     result = read(b"email,city\na@b.co,x\x81\nb@b.co,Z\xfcrich\n", encoding="cp1252")
     message = "has the byte 0x81 at position 2, which is not valid cp1252"
