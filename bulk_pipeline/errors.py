@@ -78,5 +78,16 @@ class MigrationError(BulkPipelineError):
     """The migrations in `sql/` and those the database has had do not belong together."""
 
 
+class RowsRefusedError(BulkPipelineError):
+    """Postgres refused to store rows as they are; nothing of what was sent with them is stored.
+
+    `reason` is the name of the constraint, or of the kind of refusal; never a row's contents.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the database refused the row: {reason}")
+        self.reason = reason
+
+
 class StackError(BulkPipelineError):
     """The embedded stack could not be started, found or stopped."""

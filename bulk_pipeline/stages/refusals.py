@@ -1,5 +1,6 @@
 """How failures about keys, references and constraints read: a column of rows at a time."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -41,9 +42,9 @@ def key_conflict(rows: Rows, table: Table) -> pa.RecordBatch:
     return _about(rows, key, Code.KEY_CONFLICT, said, " point at two different rows")
 
 
-def constraint(rows: Rows, reason: str) -> pa.RecordBatch:
-    """`rows` were refused by the database for another reason."""
-    said = pa.repeat(f"the database refused the row: {reason}", rows.num_rows)
+def constraint(rows: Rows, reasons: Sequence[str]) -> pa.RecordBatch:
+    """`rows` were refused by the database for other reasons, one for each."""
+    said = pa.array([f"the database refused the row: {reason}" for reason in reasons], pa.string())
     return _about(rows, None, Code.CONSTRAINT, said)
 
 

@@ -1,0 +1,215 @@
+"""The SQL that sets staged rows beside a table and merges them into it. No connection is made here.
+
+A staging table is temporary, has `_row` and columns of the table with their types, and goes with its
+transaction.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import LiteralString
+
+from psycopg import sql
+
+from bulk_pipeline.schema import Column, Table
+
+STAGED = sql.Identifier("staged")
+_TOUCHED = "updated_at"
+
+
+def stage(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """Make the staging table; `columns` may include names that begin with an underscore."""
+    own = [sql.Identifier(name) for name in columns if not name.startswith("_")]
+    extra = [_EXTRA[name] for name in columns if name.startswith("_")]
+    return sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+        STAGED, sql.SQL(", ").join([*extra, *own]), sql.Identifier(table.name)
+    )
+
+
+_EXTRA = {
+    "_row": sql.SQL("0::bigint AS _row"),
+    "_forced": sql.SQL("false AS _forced"),
+}
+
+
+def existing(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """(row, column) of the staged rows that have a key of the table: the natural key if they have both."""
+    keys = [name for name in (table.natural_key, "id") if name and name in columns]
+    cases = [sql.SQL("WHEN {}.id IS NOT NULL THEN {}").format(_by(name), sql.Literal(name)) for name in keys]
+    return sql.SQL("SELECT s._row, CASE {} END FROM {} AS s {} WHERE {}").format(
+        sql.SQL(" ").join(cases), STAGED, _joins(table, keys), _any(keys)
+    )
+
+
+def compared(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """(row, verdict) of the staged rows that have a key of the table; see `Comparison` for the verdicts."""
+    keys = [name for name in ("id", table.natural_key) if name and name in columns]
+    stored = sql.SQL("CASE WHEN s.id IS NULL THEN {} ELSE {} END") if len(keys) > 1 else sql.SQL("{}")
+    return sql.SQL(
+        "SELECT s._row, CASE {} WHEN {} THEN 'changed' ELSE 'same' END FROM {} AS s {} WHERE {}"
+    ).format(
+        _key_verdicts(*keys) if len(keys) > 1 else sql.SQL(""),
+        stored.format(*(_differs(table, columns, _by(key)) for key in reversed(keys))),
+        STAGED,
+        _joins(table, keys),
+        _any(keys),
+    )
+
+
+def linked(table: Table) -> sql.Composed:
+    """(row, 'linked') of staged rows that take a natural key from their row, and of those that name it."""
+    return sql.SQL(
+        """
+        SELECT unnest(ARRAY[s._row, other._row]), 'linked'
+        FROM {staged} AS s
+        JOIN {table} AS t ON t.id = s.id AND t.{key} <> s.{key}
+        JOIN {staged} AS other ON other.{key} = t.{key}
+        """
+    ).format(staged=STAGED, table=sql.Identifier(table.name), key=sql.Identifier(str(table.natural_key)))
+
+
+def packed(query: sql.Composed) -> sql.Composed:
+    """(verdict, rows) of a query for (row, verdict): the rows as big-endian bigints in one value.
+
+    A million rows as rows of an answer take 0.4 s to read, packed like this 0.01 s.
+    """
+    return sql.SQL(
+        "SELECT verdict, string_agg(int8send(row), '') FROM ({}) AS found (row, verdict) GROUP BY verdict"
+    ).format(query)
+
+
+def insert_unless_taken(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """Insert the staged rows, in their order, where no unique constraint forbids it; gives their ids."""
+    names = _names(columns)
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING RETURNING id::text").format(
+        sql.Identifier(table.name), names, names, STAGED
+    )
+
+
+def update(table: Table, columns: Sequence[str], by: str) -> sql.Composed:
+    """Change the rows of the table that differ from the staged ones, found by the column `by`."""
+    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE t.{by} = s.{by} AND ({} OR {})").format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(_assignments(table, columns)),
+        STAGED,
+        sql.SQL("s._forced") if "_forced" in columns else sql.SQL("false"),
+        _differs(table, columns, sql.Identifier("t")),
+        by=sql.Identifier(by),
+    )
+
+
+def unmet(table: Table, by: str) -> sql.Composed:
+    """The staged rows that meet no row of the table."""
+    return sql.SQL(
+        "SELECT s._row FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE t.{by} = s.{by})"
+    ).format(STAGED, sql.Identifier(table.name), by=sql.Identifier(by))
+
+
+def owners(table: Table, by: str) -> sql.Composed:
+    """(id, natural key) of the rows that have one of an array of values in the key column `by`."""
+    key = sql.SQL("{}::text").format(sql.Identifier(table.natural_key)) if table.natural_key else sql.NULL
+    return sql.SQL("SELECT id::text, {} FROM {} WHERE {} = ANY (%s::{}[])").format(
+        key, sql.Identifier(table.name), sql.Identifier(by), sql.SQL("uuid" if by == "id" else "text")
+    )
+
+
+def rekey(table: Table) -> sql.Composed:
+    return sql.SQL("UPDATE {} SET {} = %s WHERE id = %s").format(
+        sql.Identifier(table.name), sql.Identifier(str(table.natural_key))
+    )
+
+
+CHECKS = """
+    SELECT con.conname, pg_get_expr(con.conbin, con.conrelid)
+    FROM pg_constraint AS con
+    WHERE con.contype = 'c' AND con.conrelid = %s::regclass AND NOT EXISTS (
+        SELECT FROM pg_attribute AS att
+        WHERE att.attrelid = con.conrelid AND att.attnum = ANY (con.conkey) AND att.attname <> ALL (%s)
+    )
+    ORDER BY con.conname
+"""
+"""(name, expression) of the check constraints that are about these columns of a table only."""
+
+
+def broken(checks: Iterable[tuple[str, LiteralString]]) -> sql.Composed:
+    """(row, name) of the staged rows that break one of the constraints. The expressions are the catalogue's."""
+    cases = [
+        sql.SQL("WHEN ({}) IS FALSE THEN {}").format(sql.SQL(expression), sql.Literal(name))
+        for name, expression in checks
+    ]
+    return sql.SQL(
+        "SELECT * FROM (SELECT _row, CASE {} END AS name FROM {}) AS checked WHERE name IS NOT NULL"
+    ).format(sql.SQL(" ").join(cases), STAGED)
+
+
+def missing(table: str, held: bool = False) -> sql.Composed:
+    """Those of an array of ids that the table does not have; `held`: keep the others from being removed."""
+    found = sql.SQL("SELECT t.id FROM {} AS t WHERE t.id = ANY (%(ids)s::uuid[]){}").format(
+        sql.Identifier(table), sql.SQL(" FOR KEY SHARE" if held else "")
+    )
+    return sql.SQL(
+        """
+        WITH found AS ({})
+        SELECT given.id::text FROM unnest(%(ids)s::uuid[]) AS given (id)
+        WHERE NOT EXISTS (SELECT FROM found WHERE found.id = given.id)
+        """
+    ).format(found)
+
+
+def _key_verdicts(id_: str, key: str) -> sql.Composed:
+    """Rows with an id whose natural key another row has; and those whose natural key nobody has yet."""
+    return sql.SQL(
+        "WHEN s.id <> {key}.id THEN 'conflicting' "
+        "WHEN {id}.id IS NOT NULL AND {key}.id IS NULL THEN 'renaming'"
+    ).format(id=_by(id_), key=_by(key))
+
+
+def _differs(table: Table, columns: Sequence[str], stored: sql.Identifier) -> sql.Composed:
+    """Whether a staged row would change the stored one. A new `updated_at` alone is no change."""
+    tests = []
+    for column in _written(table, columns):
+        name = sql.Identifier(column.name)
+        test = sql.SQL("s.{name} IS DISTINCT FROM {stored}.{name}").format(name=name, stored=stored)
+        if column.name == _TOUCHED:
+            continue
+        if column.generated:
+            test = sql.SQL("(s.{name} IS NOT NULL AND {test})").format(name=name, test=test)
+        tests.append(test)
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else sql.Composed([sql.SQL("false")])
+
+
+def _assignments(table: Table, columns: Sequence[str]) -> Iterator[sql.Composed]:
+    for column in _written(table, columns):
+        name = sql.Identifier(column.name)
+        if column.name == _TOUCHED:
+            continue
+        value = sql.SQL("coalesce(s.{name}, t.{name})") if column.generated else sql.SQL("s.{name}")
+        yield sql.SQL("{name} = {value}").format(name=name, value=value.format(name=name))
+    if _TOUCHED in table.column_names:
+        given = sql.SQL("coalesce(s.{}, now())") if _TOUCHED in columns else sql.SQL("now()")
+        name = sql.Identifier(_TOUCHED)
+        yield sql.SQL("{} = {}").format(name, given.format(name))
+
+
+def _written(table: Table, columns: Sequence[str]) -> Iterator[Column]:
+    return (column for column in table.columns if column.name in columns and column.name != "id")
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(name) for name in columns if not name.startswith("_"))
+
+
+def _joins(table: Table, keys: Iterable[str]) -> sql.Composed:
+    return sql.SQL(" ").join(
+        sql.SQL("LEFT JOIN {} AS {} ON {}.{key} = s.{key}").format(
+            sql.Identifier(table.name), _by(name), _by(name), key=sql.Identifier(name)
+        )
+        for name in keys
+    )
+
+
+def _any(keys: Iterable[str]) -> sql.Composed:
+    return sql.SQL(" OR ").join(sql.SQL("{}.id IS NOT NULL").format(_by(name)) for name in keys)
+
+
+def _by(key: str) -> sql.Identifier:
+    """The row of the table that has the staged row's cell in this key column."""
+    return sql.Identifier(f"by_{key}")

@@ -1,0 +1,43 @@
+"""`bulk.import_plans`: decisions about rows that depend on each other, kept for later attempts at a job."""
+
+from collections.abc import Sequence
+
+import psycopg
+import pyarrow as pa
+
+from bulk_pipeline.stages.resolve import Decision, Fate
+
+_DECISIONS = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("fate", pa.string(), nullable=False),
+        pa.field("id", pa.string()),
+        pa.field("rekeys", pa.bool_(), nullable=False),
+        pa.field("differs", pa.bool_(), nullable=False),
+        pa.field("made", pa.list_(pa.timestamp("us", tz="UTC")), nullable=False),
+    ]
+)
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+
+
+def kept(connection: psycopg.Connection, job_id: str) -> list[Decision]:
+    found = connection.execute(
+        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s ORDER BY part", [job_id]
+    )
+    rows = [row for (stream,) in found for row in pa.ipc.open_stream(stream).read_all().to_pylist()]
+    return [Decision(**{**row, "fate": Fate(row["fate"]), "made": tuple(row["made"])}) for row in rows]
+
+
+def keep(connection: psycopg.Connection, job_id: str, decisions: Sequence[Decision]) -> None:
+    """Add decisions to those the job has."""
+    columns = {field.name: [getattr(decision, field.name) for decision in decisions] for field in _DECISIONS}
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, _DECISIONS, options=_OPTIONS) as writer:
+        writer.write_table(pa.table(columns, schema=_DECISIONS))
+    connection.execute(
+        """
+        INSERT INTO bulk.import_plans (job_id, part, decisions)
+        SELECT %(job_id)s, count(*), %(decisions)s FROM bulk.import_plans WHERE job_id = %(job_id)s
+        """,
+        {"job_id": job_id, "decisions": out.getvalue().to_pybytes()},
+    )

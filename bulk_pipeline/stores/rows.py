@@ -1,0 +1,199 @@
+"""The Postgres side of loading: one table, for one attempt at one job. What to write is decided in `stages`.
+
+Whatever is needed for longer than a statement lives in temporary tables that go with their transaction.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import chain
+from types import TracebackType
+from typing import Any, LiteralString, Self
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.schema import Table
+from bulk_pipeline.stages.resolve import Decision
+from bulk_pipeline.stages.row_store import BatchWriter, Comparison, Hits, LoadCounts, Range, Settled
+from bulk_pipeline.stores import merge, plans, settlements
+from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
+from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages
+from bulk_pipeline.stores.staging import stage_what_can_be, staged
+
+_TRIES = 8
+_RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
+
+
+class PostgresRowStore:
+    """A context manager around one connection. See the protocol `stages.row_store.RowStore`."""
+
+    def __init__(self, database_url: str, table: Table, job_id: str, attempt: int) -> None:
+        self._database_url = database_url
+        self._host = host(database_url)
+        self._table = table
+        self._job_id = job_id
+        self._attempt = attempt
+        self._session = f"bulk-pipeline load {job_id}"
+        self._connection: psycopg.Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def recover(self) -> None:
+        self._close()
+        for seconds in _RECOVERY_SECONDS:
+            try:
+                return self._end_lost_sessions()
+            except StoreUnavailableError:
+                time.sleep(seconds)
+        return self._end_lost_sessions()
+
+    def committed(self) -> Mapping[Range, LoadCounts]:
+        with self._transaction() as connection:
+            return settlements.committed(connection, self._job_id)
+
+    def now(self) -> datetime:
+        with self._transaction() as connection:
+            return _value(connection, "SELECT now()")
+
+    def is_empty(self) -> bool:
+        with self._transaction() as connection:
+            question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
+            return _value(connection, question)
+
+    def existing(self, rows: Iterable[pa.RecordBatch]) -> Hits:
+        with self._transaction() as connection, self._staged(connection, rows) as columns:
+            found = _by_verdict(connection, merge.existing(self._table, columns))
+        together = np.concatenate([np.empty(0, np.int64), *found.values()])
+        names = np.repeat(np.array(list(found), object), [len(numbers) for numbers in found.values()])
+        order = np.argsort(together)
+        return Hits(together[order], names[order])
+
+    def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
+        with self._transaction() as connection, self._staged(connection, rows) as columns:
+            found = _by_verdict(connection, merge.compared(self._table, columns))
+            links: dict[str, np.ndarray] = {}
+            if "conflicting" in found or "renaming" in found:
+                links = _by_verdict(connection, merge.linked(self._table))
+        none = np.empty(0, np.int64)
+        return Comparison(
+            same=found.get("same", none),
+            changed=np.union1d(found.get("changed", none), found.get("renaming", none)),
+            conflicting=found.get("conflicting", none),
+            linked=links.get("linked", none),
+        )
+
+    def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]:
+        with self._transaction() as connection:
+            return owners(connection, self._table, ids, keys)
+
+    def decisions(self) -> list[Decision]:
+        with self._transaction() as connection:
+            return plans.kept(connection, self._job_id)
+
+    def keep_decisions(self, decisions: Sequence[Decision]) -> None:
+        with self._transaction() as connection:
+            self._fence(connection)
+            plans.keep(connection, self._job_id, decisions)
+
+    def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+        for tries in range(_TRIES):
+            try:
+                with self._transaction() as connection:
+                    self._fence(connection)
+                    settled = write(PostgresBatchWriter(connection, self._table))
+                    settlements.record(connection, self._job_id, self._attempt, range_, settled)
+                return settled.counts
+            except CONFLICTS:
+                time.sleep(random.uniform(0.01, 0.1) * 2**tries)
+            except psycopg.errors.UniqueViolation as error:  # a lost session has committed it after all
+                raise StoreUnavailableError(f"{range_} of job {self._job_id} is in already") from error
+        raise StoreUnavailableError(
+            f"Postgres at {self._host}: rows {range_.first} to {range_.last} "
+            f"got into the way of other transactions {_TRIES} times"
+        )
+
+    def _end_lost_sessions(self) -> None:
+        """End what the server still does for connections we have lost: it could commit, or wait for us for ever."""
+        with self._transaction() as connection:
+            connection.execute(
+                """
+                SELECT pg_terminate_backend(pid, 5000)
+                FROM pg_stat_activity
+                WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()
+                """,
+                [self._session],
+            )
+
+    def _fence(self, connection: psycopg.Connection) -> None:
+        """Keep the job ours until the transaction ends; a takeover waits for that (it locks FOR UPDATE)."""
+        held = connection.execute(
+            """
+            SELECT cancel_requested_at IS NOT NULL
+            FROM bulk.import_jobs
+            WHERE id = %s AND attempt = %s AND status = 'processing'
+            FOR KEY SHARE
+            """,
+            [self._job_id, self._attempt],
+        ).fetchone()
+        if held is None:
+            raise LeaseLostError(
+                f"job {self._job_id}: attempt {self._attempt} is not the current one any more"
+            )
+        if held[0]:
+            raise JobCancelledError(f"job {self._job_id} was cancelled; rows committed before that stay")
+
+    @contextmanager
+    def _staged(
+        self, connection: psycopg.Connection, batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[Sequence[str]]:
+        """The rows, of which there must be some, in a staging table; gives its columns."""
+        connection.execute("SET LOCAL work_mem = '64MB'")
+        batches = iter(batches)
+        first = next(batches)
+        columns = [name for name in first.schema.names if name != "_line"]
+        with staged(connection, self._table, columns):
+            stage_what_can_be(connection, (rows.select(columns) for rows in chain([first], batches)))
+            connection.execute(sql.SQL("ANALYZE {}").format(merge.STAGED))
+            yield columns
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection]:
+        with outages(self._host):
+            connection = self._connected()
+            with connection.transaction():
+                yield connection
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._database_url, application_name=self._session, autocommit=True)
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str, np.ndarray]:
+    """Sorted row numbers for each verdict that the query gives."""
+    found = connection.execute(merge.packed(query), binary=True)
+    return {verdict: np.unique(np.frombuffer(rows, ">i8").astype(np.int64)) for verdict, rows in found}
+
+
+def _value(connection: psycopg.Connection, query: LiteralString | sql.Composed) -> Any:
+    """The one value of the one row that a query gives; its type is the query's matter."""
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]

@@ -1,0 +1,74 @@
+"""`bulk.import_batches`: which ranges of a job are in, and what became of their rows."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pyarrow as pa
+
+from bulk_pipeline.stages.failures import FAILURES
+from bulk_pipeline.stages.row_store import LoadCounts, Range, Settled
+from bulk_pipeline.stores.postgres import connect, host, outages
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+
+
+def load_failures(database_url: str, job_id: str) -> Iterator[pa.RecordBatch]:
+    """The failures that loading found, in row order: batches of `FAILURES`, one or none for each range."""
+    with (
+        outages(host(database_url)),
+        connect(database_url, application_name="bulk-pipeline report") as connection,
+        connection.cursor("load_failures") as cursor,
+    ):
+        cursor.itersize = 20
+        cursor.execute(
+            """
+            SELECT load_failures
+            FROM bulk.import_batches
+            WHERE job_id = %s AND load_failures IS NOT NULL
+            ORDER BY first_row
+            """,
+            [job_id],
+        )
+        for (stream,) in cursor:
+            yield from pa.ipc.open_stream(stream)
+
+
+def committed(connection: psycopg.Connection, job_id: str) -> dict[Range, LoadCounts]:
+    found = connection.execute(
+        """
+        SELECT first_row, last_row, inserted, updated, unchanged, superseded, rejected
+        FROM bulk.import_batches
+        WHERE job_id = %s
+        ORDER BY first_row
+        """,
+        [job_id],
+    )
+    return {Range(first, last): LoadCounts(*counts) for first, last, *counts in found}
+
+
+def record(
+    connection: psycopg.Connection, job_id: str, attempt: int, range_: Range, settled: Settled
+) -> None:
+    """Write a range into the ledger, in the transaction that writes its rows."""
+    counts = settled.counts
+    connection.execute(
+        """
+        INSERT INTO bulk.import_batches (job_id, attempt, first_row, last_row,
+            inserted, updated, unchanged, superseded, rejected, load_failures)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            *(job_id, attempt, range_.first, range_.last),
+            *(counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.rejected),
+            _stream(settled.failures),
+        ],
+    )
+
+
+def _stream(failures: pa.RecordBatch) -> bytes | None:
+    if not failures.num_rows:
+        return None
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, FAILURES, options=_OPTIONS) as writer:
+        writer.write_batch(failures)
+    return out.getvalue().to_pybytes()

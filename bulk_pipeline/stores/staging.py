@@ -1,0 +1,58 @@
+"""Rows in a staging table for as long as a block lasts, and what it means when the database refuses rows."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+import pyarrow as pa
+from psycopg import errors, sql
+
+from bulk_pipeline.errors import RowsRefusedError
+from bulk_pipeline.schema import Table
+from bulk_pipeline.stores import merge
+from bulk_pipeline.stores.copy import copy_rows
+
+_REFUSALS = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    errors.ProgramLimitExceeded,  # a text too long for the index on it
+    errors.RaiseException,  # a trigger
+    errors.WithCheckOptionViolation,
+)
+
+
+@contextmanager
+def savepoint(connection: psycopg.Connection) -> Iterator[None]:
+    """Undo the block when rows are refused in it, and say so with `RowsRefusedError`."""
+    try:
+        with connection.transaction():
+            yield
+    except _REFUSALS as error:
+        raise RowsRefusedError(_reason(error)) from error
+
+
+@contextmanager
+def staged(connection: psycopg.Connection, table: Table, columns: Sequence[str]) -> Iterator[None]:
+    """An empty staging table."""
+    connection.execute(merge.stage(table, columns))
+    yield
+    connection.execute(sql.SQL("DROP TABLE {}").format(merge.STAGED))
+
+
+def stage_what_can_be(connection: psycopg.Connection, batches: Iterable[pa.RecordBatch]) -> None:
+    """Fill the staging table, without rows that do not even fit the columns: writing them will say so."""
+    for rows in batches:
+        try:
+            with savepoint(connection):
+                copy_rows(connection, merge.STAGED, rows)
+        except RowsRefusedError:
+            half = rows.num_rows // 2
+            halves = (rows.slice(0, half), rows.slice(half)) if half else ()
+            stage_what_can_be(connection, halves)
+
+
+def _reason(error: psycopg.Error) -> str:
+    if name := error.diag.constraint_name:
+        return f"constraint {name}"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
