@@ -1,0 +1,102 @@
+"""What becomes of NDJSON and JSON arrays that are not as they should be.
+
+Each damage lies between two good objects (ann, bob). A failure is `row line column code`; elements of an array have
+no line.
+"""
+
+import pytest
+
+from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.integration.damage import Damage, Outcome, drop, fails, loads, rejects
+
+
+def ndjson(damage: bytes) -> bytes:
+    """A line between two good ones: row 2 in line 2."""
+    return b'{"email":"ann@x.co","city":"Rome"}\n' + damage + b'\n{"email":"bob@x.co","city":"Oslo"}\n'
+
+
+def array(damage: bytes) -> bytes:
+    """An element between two good ones: row 2, and no line."""
+    return b"[" + b",\n".join(ndjson(damage).splitlines()) + b"]"
+
+
+OBJECTS = [
+    damage
+    for what, item, *codes in [
+        ("garbage after an object", b'{"email":"no@x.co"} garbage', "- malformed_row"),
+        ("an object cut short", b'{"email":"no@x.co"', "- malformed_row"),
+        ("objects for values", b'{"email":{"a":1},"city":["x"]}', "email bad_type", "city bad_type"),
+        ("a key twice", b'{"email":"no@x.co","city":"a","city":"b"}', "- malformed_row"),
+        ("a key in two spellings", b'{"email":"no@x.co","city":"a","City":"b"}', "- malformed_row"),
+        (
+            "deep nesting",
+            b'{"email":"no@x.co","city":' + b"[" * 90_000 + b"]" * 90_000 + b"}",
+            "- malformed_row",
+        ),
+        ("half a surrogate pair", b'{"email":"no@x.co","city":"\\ud800"}', "city bad_encoding"),
+        ("an escaped NUL", b'{"email":"no@x.co","city":"\\u0000"}', "city bad_encoding"),
+        ("invalid UTF-8", b'{"email":"no@x.co","city":"\xff"}', "city bad_encoding"),
+        ("NaN", b'{"email":"no@x.co","city":NaN}', "- malformed_row"),
+        ("an array", b'["no@x.co"]', "- malformed_row"),
+        ("null", b"null", "- malformed_row"),
+        ("a number", b"42", "- malformed_row"),
+        ("no keys", b"{}", "email required"),
+        ("null for a value", b'{"email":null}', "email required"),
+        ("a number for a text", b'{"email":42,"city":007}', "- malformed_row"),
+        ("a number for an address", b'{"email":4.20}', "email bad_format"),
+        ("a number for an id", b'{"email":"no@x.co","id":7}', "id bad_type"),
+    ]
+    for damage in (
+        Damage(f"{what} (NDJSON)", ndjson(item), rejects(*(f"2 2 {code}" for code in codes)), "a.ndjson"),
+        Damage(f"{what} (array)", array(item), rejects(*(f"2 - {code}" for code in codes)), "a.json"),
+    )
+]
+FILES = [
+    Damage("blank lines", ndjson(b"\n \n42\n"), rejects("2 4 - malformed_row"), "a.ndjson"),
+    Damage(
+        "a last line cut short", ndjson(b"")[:-5], rejects("2 3 - malformed_row", loaded="ann"), "a.ndjson"
+    ),
+    Damage(
+        "garbage after the array",
+        array(b"{}") + b" x",
+        rejects("2 - email required", "4 - - malformed_row"),
+        "a.json",
+    ),
+    Damage(
+        "an array that is not closed",
+        array(b"{}")[:-1],
+        rejects("2 - email required", "4 - - malformed_row"),
+        "a.json",
+    ),
+    Damage(
+        "an array cut short",
+        array(b"{}")[:-5],
+        rejects("2 - email required", "3 - - malformed_row", loaded="ann"),
+        "a.json",
+    ),
+    Damage("an empty array", b"[]", loads("", warning="the file has no rows"), "a.json"),
+    Damage("no object", b'"x"', fails("no usable header: found"), "a.json"),
+    Damage(
+        "an object over lines",
+        b'{\n"email":"no@x.co"\n}',
+        fails("this is a JSON object over several"),
+        "a.json",
+    ),
+    Damage(
+        "other keys",
+        b'{"a":1}\n',
+        Outcome(
+            "failed", ("1 1 email required",), "", "every row was rejected", "columns that customers does"
+        ),
+        "a.ndjson",
+    ),
+]
+
+
+@pytest.mark.parametrize("damages", [pytest.param(OBJECTS, id="objects"), pytest.param(FILES, id="files")])
+def test_a_damage_costs_its_own_rows_and_says_so(
+    pipeline: Pipeline, damages: list[Damage], subtests: pytest.Subtests
+) -> None:
+    for damage, outcome in drop(pipeline, damages):
+        with subtests.test(damage.what):
+            assert outcome == damage.expected
