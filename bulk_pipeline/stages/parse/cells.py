@@ -15,7 +15,8 @@ def text_of(cell: bytes, encoding: str) -> tuple[str | None, str | None]:
 
 
 def bad_character(text: str, encoding: str) -> str | None:
-    """What is wrong with the first character that no text may hold: an undecodable byte, a NUL, half a pair."""
+    """What is wrong with the first character that no text may hold: an undecodable byte, a NUL, half a
+    pair."""
     for position, character in enumerate(text, 1):
         if character == "\0":
             return f"has a NUL byte (0x00) at position {position}"

@@ -1,8 +1,8 @@
 """Writes what the parser saw as clean CSV (RFC 4180, UTF-8), for a file that was read without a table.
 
-Every row that can be read at all is written, with all its cells: a row that is malformed is read as well as it can
-be (`csv_salvage`), each of its lines by itself, and keeps the number of cells it has. NULL is an empty cell, an empty
-string is `""`. Failures and warnings say which rows those are.
+Every row that can be read at all is written, with all its cells: a row that is malformed is read as well as
+it can be (`csv_salvage`), each of its lines by itself, and keeps the number of cells it has. NULL is an empty
+cell, an empty string is `""`. Failures and warnings say which rows those are.
 """
 
 import re

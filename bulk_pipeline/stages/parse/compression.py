@@ -1,7 +1,7 @@
 """Takes .gz, .zst, .bz2 and .zip off a stream of bytes; knows nothing about what is inside.
 
-Unpacking is bounded: output comes in pieces, and a bomb stops at a ratio. A pack that is cut short or damaged is
-a `FileError`; an error of the stream underneath passes through as it is.
+Unpacking is bounded: output comes in pieces, and a bomb stops at a ratio. A pack that is cut short or damaged
+is a `FileError`; an error of the stream underneath passes through as it is.
 """
 
 import bz2

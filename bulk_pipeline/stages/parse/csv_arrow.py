@@ -12,7 +12,8 @@ _BLANK_LINE = np.frombuffer(b"\n", np.uint8)
 
 
 class ArrowParser:
-    """Parses text whose structure has been checked; the options are made once, as they are long for wide files."""
+    """Parses text whose structure has been checked; the options are made once, as they are long for wide
+    files."""
 
     def __init__(self, plan: Plan) -> None:
         syntax = plan.syntax

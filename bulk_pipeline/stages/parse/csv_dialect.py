@@ -1,7 +1,7 @@
 """Tells delimiter, quote and escape from the beginning of a delimited file.
 
-With a table, the delimiter under which a line names most of its columns. Without, the one that cuts most lines into
-the same number of cells. A quote other than `"` and a backslash escape need evidence.
+With a table, the delimiter under which a line names most of its columns. Without, the one that cuts most
+lines into the same number of cells. A quote other than `"` and a backslash escape need evidence.
 """
 
 import re

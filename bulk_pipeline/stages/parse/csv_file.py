@@ -39,9 +39,7 @@ def open_csv(
         raise FileError("too_large", f"the file has {found.width:,} columns, the limit is {limits.columns:,}")
     skipped = (found.line or 1) - 1
     if skipped and _lines_before(head, found.line):
-        notes.warn(
-            f"the header is in line {found.line}: the {skipped} line{'s' if skipped > 1 else ''} before it were not used"
-        )
+        notes.warn(f"the header is in line {found.line}: {_many(skipped)} not used")
     notes.columns = columns.names
     labels = found.cells if found.cells else columns.names
     plan = Plan(syntax, found.width, columns.names, columns.positions, labels, found.raw, limits, encoding)
@@ -62,3 +60,7 @@ def open_csv(
 
 def _lines_before(head: bytes, line: int | None) -> bool:
     return any(before.strip() for before in head.splitlines()[: (line or 1) - 1])
+
+
+def _many(lines: int) -> str:
+    return "the line before it was" if lines == 1 else f"the {lines} lines before it were"

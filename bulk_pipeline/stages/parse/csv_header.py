@@ -22,7 +22,8 @@ _NOT_BLANK = re.compile(rb"\S")
 
 @dataclass(frozen=True)
 class Header:
-    """`cells` as written; none if the file has no header. The data start at `end`, in the physical line `next_line`."""
+    """`cells` as written; none if the file has no header. The data start at `end`, in the physical line
+    `next_line`."""
 
     cells: tuple[str, ...]
     raw: bytes
@@ -127,8 +128,8 @@ def _lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) 
 
 
 def _first_filled(head: bytes, start: int) -> int:
-    """Where the first line begins, from the line at `start` on, that is not blank. Found at once: a bomb can begin
-    with millions of blank lines."""
+    """Where the first line begins, from the line at `start` on, that is not blank. Found at once: a bomb
+    can begin with millions of blank lines."""
     found = _NOT_BLANK.search(head, start)
     if found is None:
         return len(head)

@@ -1,6 +1,6 @@
-"""Reads a window in which something is out of order: its regular lines together, every other record by itself."""
+"""Reads a window in which something is out of order: its regular lines together, every other record by
+itself."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,26 +10,12 @@ from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.cells import shown, text_of
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
+from bulk_pipeline.stages.parse.csv_lines import Lines, lines_of
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed
 from bulk_pipeline.stages.parse.parsed import FailureRows
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """The physical lines of a window: where they start, stop and end, and which are `good` or `blank`.
-
-    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding.
-    """
-
-    start: Places
-    stop: Places
-    end: Places
-    good: Mask
-    blank: Mask
-    keep: Mask
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class _Odd:
 def read_mixed(window: Window, plan: Plan, arrow: ArrowParser | None) -> Cut | None:
     """The records that are complete in the window's data; None if not even the first is. Without `arrow`, no
     line is read together with others."""
-    lines = _lines(window, plan, together=arrow is not None)
+    lines = lines_of(window, plan, together=arrow is not None)
     odd = _one_by_one(window, plan, lines, lines.good)
     if odd is None:
         return None
@@ -58,86 +44,7 @@ def read_mixed(window: Window, plan: Plan, arrow: ArrowParser | None) -> Cut | N
     return _joined(window, plan, lines, free, columns, odd)
 
 
-def _lines(window: Window, plan: Plan, together: bool) -> _Lines:
-    block = window.block
-    is_end = structure.line_ends(block)
-    is_end[-1] = True
-    end = np.flatnonzero(is_end)
-    start, stop = structure.starts(end), structure.stops(block, end)
-    if block[-1] not in b"\r\n":
-        stop[-1] = len(block)
-    if not together:
-        blanks = plan.syntax.blanks
-        texts = (
-            window.data[window.start + a : window.start + b]
-            for a, b in zip(start.tolist(), stop.tolist(), strict=True)
-        )
-        blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
-        return _Lines(start, stop, end, np.zeros(len(end), np.bool_), blank, np.ones(len(block), np.bool_))
-    keep, good, blank = _sorted(block, is_end, end, plan)
-    for odd in _odd_lines(window, plan, block, start, stop, end):
-        good[odd] = False
-    return _Lines(start, stop, end, good, blank, keep)
-
-
-def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, Mask, Mask]:
-    """Which bytes are not padding, which lines have the right width and regular quotes, and which are blank."""
-    syntax = plan.syntax
-    delimiter, quote = syntax.delimiter[0], syntax.quote
-    within = structure.inside_by_line(block, quote[0], end) if quote else np.zeros(len(block), np.bool_)
-    between = ((block == delimiter) | (block == ord("\r"))) & ~within | is_end
-    keep = structure.without_padding(structure.is_any(block, syntax.blanks) & ~within, between)
-    keep = np.ones(len(block), np.bool_) if keep is None else keep
-    text, text_within, text_end = block[keep], within[keep], np.flatnonzero(is_end[keep])
-    blank = structure.stops(text, text_end) <= structure.starts(text_end)
-    delimiters = np.flatnonzero((text == delimiter) & ~text_within)
-    widths = np.bincount(structure.per_line(delimiters, text_end), minlength=len(end)) + 1
-    good = (widths == plan.width) & ~blank
-    if quote:
-        good[_lines_with_odd_quotes(text, text_end, delimiter, quote[0])] = False
-    return keep, good, blank
-
-
-def _lines_with_odd_quotes(text: Bytes, end: Places, delimiter: int, quote: int) -> Places:
-    places = np.flatnonzero(text == quote)
-    line = structure.per_line(places, end)
-    counts = np.bincount(line, minlength=len(end))
-    first = np.cumsum(counts) - counts
-    opens = (np.arange(len(places)) - first[line]) % 2 == 0
-    wrong = structure.irregular_quotes(text, places, opens, delimiter, quote)
-    return np.concatenate([np.flatnonzero(counts % 2), structure.per_line(wrong, end)])
-
-
-def _odd_lines(
-    window: Window, plan: Plan, block: Bytes, start: Places, stop: Places, end: Places
-) -> list[Places]:
-    """Lines with NUL bytes, escapes or bad UTF-8, lines that are too long, and repeated headers."""
-    odd = [structure.per_line(np.flatnonzero(block == 0), end)]
-    if plan.syntax.escape:
-        odd.append(structure.per_line(np.flatnonzero(block == plan.syntax.escape[0]), end))
-    odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
-    data, base = window.data, window.start
-    if plan.header:
-        same = np.flatnonzero(stop - start == len(plan.header))
-        odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))
-    wide = np.unique(structure.per_line(np.flatnonzero(block >= 0x80), end))
-    odd.append(_chosen(wide, [not _is_text(data[base + start[i] : base + stop[i]]) for i in wide]))
-    return odd
-
-
-def _chosen(places: Places, choice: Sequence[bool]) -> Places:
-    return places[np.array(choice, np.bool_)]
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _one_by_one(window: Window, plan: Plan, lines: _Lines, good: Mask) -> _Odd | None:
+def _one_by_one(window: Window, plan: Plan, lines: Lines, good: Mask) -> _Odd | None:
     reader = Reader(window.data, plan, window.final)
     records: list[Record] = []
     starts: list[int] = []
@@ -155,7 +62,7 @@ def _one_by_one(window: Window, plan: Plan, lines: _Lines, good: Mask) -> _Odd |
     return _Odd(records, starts, max(reached, window.stop))
 
 
-def _free(window: Window, lines: _Lines, odd: _Odd) -> Mask:
+def _free(window: Window, lines: Lines, odd: _Odd) -> Mask:
     """The good lines that are read and do not belong to a record read by itself."""
     start = lines.start + window.start
     free = lines.good & (start < odd.reached)
@@ -166,12 +73,12 @@ def _free(window: Window, lines: _Lines, odd: _Odd) -> Mask:
     return free
 
 
-def _text(window: Window, lines: _Lines, free: Mask) -> Bytes:
+def _text(window: Window, lines: Lines, free: Mask) -> Bytes:
     return window.block[lines.keep & np.repeat(free, np.diff(lines.end, prepend=-1))]
 
 
 def _joined(
-    window: Window, plan: Plan, lines: _Lines, free: Mask, columns: list[pa.Array] | None, odd: _Odd
+    window: Window, plan: Plan, lines: Lines, free: Mask, columns: list[pa.Array] | None, odd: _Odd
 ) -> Cut:
     """Both kinds of records in file order."""
     line_of = np.concatenate([np.flatnonzero(free), np.searchsorted(lines.start + window.start, odd.starts)])
@@ -214,14 +121,14 @@ def _texts(
     return np.array(kept, np.int64), [pa.array(column, pa.string()) for column in columns]
 
 
-def _raw(window: Window, lines: _Lines, free: Mask, odd: _Odd) -> list[bytes]:
+def _raw(window: Window, lines: Lines, free: Mask, odd: _Odd) -> list[bytes]:
     data, base = window.data, window.start
     start, stop = lines.start[free] + base, lines.stop[free] + base
     raw = [data[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
     return raw + [data[a : record.stop] for a, record in zip(odd.starts, odd.records, strict=True)]
 
 
-def _lines_before(window: Window, lines: _Lines, end: int) -> int:
+def _lines_before(window: Window, lines: Lines, end: int) -> int:
     count = int(np.searchsorted(lines.start + window.start, end))
     if end > window.stop:
         beyond = np.frombuffer(window.data, np.uint8, end - window.stop, window.stop)

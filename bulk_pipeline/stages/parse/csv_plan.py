@@ -27,7 +27,8 @@ class Syntax:
 class Plan:
     """`width`: cells a record must have. `names[i]` is the column made of the cell `positions[i]`.
 
-    `labels`: what each cell is called in messages. `header`: the header's bytes, by which a repeated one is known.
+    `labels`: what each cell is called in messages. `header`: the header's bytes, by which a repeated one is
+    known.
     """
 
     syntax: Syntax

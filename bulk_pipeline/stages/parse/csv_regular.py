@@ -1,4 +1,5 @@
-"""Reads a window whose every record is regular, in a few passes over whole arrays; answers None for any other."""
+"""Reads a window whose every record is regular, in a few passes over whole arrays; answers None for any
+other."""
 
 import numpy as np
 import pyarrow as pa

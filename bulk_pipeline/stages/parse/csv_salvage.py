@@ -1,7 +1,8 @@
-"""Reads a damaged line as well as it can be read, for people who want to see every cell. Never used for a table.
+"""Reads a damaged line as well as it can be read, for people who want to see every cell. Never used for a
+table.
 
-The reading is the cheapest one: quotes that stand where they should cost nothing, every other quote costs, and a
-width that is not the expected one costs more.
+The reading is the cheapest one: quotes that stand where they should cost nothing, every other quote costs,
+and a width that is not the expected one costs more.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,10 @@
-"""Reads one delimited record at a time, byte by byte where it must: the rules for whatever is not perfectly regular.
+"""Reads one delimited record at a time, byte by byte where it must: the rules for whatever is not perfectly
+regular.
 
-What costs a row, and why (DESIGN §4): a quoted cell that is not closed or is followed by text, a width that is not
-the header's, and an unquoted cell with a quote too many: a quote was lost or strayed, and nobody can say which. Pairs
-of quotes inside an unquoted cell are text (`["a"]` in a file with tabs). After a row whose quotes do not add up, reading
-goes on at the next physical line that is a whole record by itself.
+What costs a row, and why (DESIGN §4): a quoted cell that is not closed or is followed by text, a width that
+is not the header's, and an unquoted cell with a quote too many: a quote was lost or strayed, and nobody can
+say which. Pairs of quotes inside an unquoted cell are text (`["a"]` in a file with tabs). After a row whose
+quotes do not add up, reading goes on at the next physical line that is a whole record by itself.
 """
 
 import re
@@ -72,7 +73,8 @@ class Reader:
         return Record(cells, self._wrong_width(cells), stop, end)
 
     def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
-        """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in `Record`."""
+        """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as
+        in `Record`."""
         stop, end = self.line(start)
         try:
             cells, after = self._cells(start, stop, None)
@@ -124,7 +126,8 @@ class Reader:
         return Record([], problem, last_stop, next_start)
 
     def _cells(self, start: int, stop: int, bound: int | None) -> tuple[list[bytes | None], int]:
-        """The cells from `start`, and where the last one ended. Quoted cells may cross lines unless `bound`."""
+        """The cells from `start`, and where the last one ended. Quoted cells may cross lines unless
+        `bound`."""
         data, delimiter, quote = self._data, self._delimiter, self._quote
         if not self._escape and (not quote or data.find(quote, start, stop) < 0):
             return [self._unquoted(text, i) for i, text in enumerate(data[start:stop].split(delimiter))], stop

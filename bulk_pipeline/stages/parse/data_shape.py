@@ -1,4 +1,5 @@
-"""Tells whether a first row is data rather than names: only where its cells are of the kind of the cells below."""
+"""Tells whether a first row is data rather than names: only where its cells are of the kind of the cells
+below."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ _SAMPLE, _SHARE = 100, 0.8
 
 
 def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """True if columns that are of one kind throughout are of that kind in the first row too, and none is not."""
+    """True if columns that are of one kind throughout are of that kind in the first row too, and none is
+    not."""
     if any(not cell.strip() for cell in first) and not rows:
         return False
     same = different = years = 0

@@ -1,6 +1,8 @@
-"""Any encoding to UTF-8, as a stream. Nothing is guessed: a byte order mark, else strict UTF-8, else what was declared.
+"""Any encoding to UTF-8, as a stream. Nothing is guessed: a byte order mark, else strict UTF-8, else what was
+declared.
 
-A byte that cannot be decoded travels on as an invalid byte of UTF-8, so that the readers report it where it stands.
+A byte that cannot be decoded travels on as an invalid byte of UTF-8, so that the readers report it where it
+stands.
 """
 
 import codecs

@@ -62,7 +62,8 @@ _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*[{\]]")
 
 
 def by_magic(head: bytes) -> str | None:
-    """gzip, zstd, bzip2, zip or parquet; None for anything that may be text. Other known files are refused."""
+    """gzip, zstd, bzip2, zip or parquet; None for anything that may be text. Other known files are
+    refused."""
     for magic, kind in _MAGIC:
         if head.startswith(magic) and (kind != "bzip2" or _is_bzip2(head)):
             return kind

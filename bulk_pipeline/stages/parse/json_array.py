@@ -1,7 +1,7 @@
 """Cuts a JSON array into its elements, as a stream, by brackets and commas outside strings.
 
-An element may be broken inside: it is cut all the same and costs itself. If a quote or bracket is missing, all that
-follows looks wrong; then the reader looks for the next object that can be read and goes on there.
+An element may be broken inside: it is cut all the same and costs itself. If a quote or bracket is missing,
+all that follows looks wrong; then the reader looks for the next object that can be read and goes on there.
 """
 
 import json

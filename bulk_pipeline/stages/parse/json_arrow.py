@@ -12,8 +12,9 @@ _LIST = pa.list_(pa.string())
 
 
 class ArrowJson:
-    """Takes the shape from the first objects, and answers None for anything else that turns up: another key, another
-    type, anything malformed. Values whose text Arrow would not keep (fractions, say) are nothing for it either."""
+    """Takes the shape from the first objects, and answers None for anything else that turns up: another
+    key, another type, anything malformed. Values whose text Arrow would not keep (fractions, say) are
+    nothing for it either."""
 
     def __init__(self) -> None:
         self._shape: dict[str, pa.DataType] = {}
@@ -67,7 +68,7 @@ def _shape_of(raw: Sequence[bytes]) -> dict[str, pa.DataType]:
             return {}
         for key, value in found.items():
             type_ = _type_of(value)
-            if type_ is None or shape.get(key, pa.null()) not in (type_, pa.null()) and type_ != pa.null():
+            if type_ is None or (shape.get(key, pa.null()) not in (type_, pa.null()) and type_ != pa.null()):
                 return {}
             if type_ != pa.null() or key not in shape:
                 shape[key] = type_
@@ -101,8 +102,8 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _one_object_per_line(text: bytes) -> bool:
-    """Arrow takes objects however lines are drawn. Where all lines begin with { and end with }, a line end can
-    only stand between objects, and the number of rows tells whether there is one in each line."""
+    """Arrow takes objects however lines are drawn. Where all lines begin with { and end with }, a line end
+    can only stand between objects, and the number of rows tells whether there is one in each line."""
     block = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(block == ord("\n"))
     starts = np.concatenate([[0], ends[:-1] + 1])

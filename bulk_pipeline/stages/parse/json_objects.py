@@ -1,7 +1,8 @@
 """JSON objects to rows of text: the part that NDJSON and JSON arrays have in common.
 
-Strings stay as they are, numbers and booleans become their JSON text, null is NULL, an array is JSON text. Objects
-of one shape go to Arrow together; others are read one by one with orjson, and what that cannot tell by `json_text`.
+Strings stay as they are, numbers and booleans become their JSON text, null is NULL, an array is JSON text.
+Objects of one shape go to Arrow together; others are read one by one with orjson, and what that cannot tell
+by `json_text`.
 """
 
 import re

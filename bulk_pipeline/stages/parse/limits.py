@@ -18,7 +18,8 @@ class Limits:
 
     `record_lines`, `record_bytes`: how far a quoted cell may run before its quote counts as never closed.
     `ratio`: unpacked bytes per uploaded byte, looked at from `ratio_from_bytes` on: above it is a bomb.
-    `sheet_bytes`: unpacked size of an .xlsx file, which is the one format that is held in memory.
+    `sheet_bytes`, `sheet_cells`: unpacked size and extent of an .xlsx file, the one format that is held in
+    memory.
     """
 
     cell_bytes: int = 16 << 20
@@ -29,6 +30,7 @@ class Limits:
     ratio_from_bytes: int = 100_000_000
     unpacked_bytes: int = 1 << 40
     sheet_bytes: int = 100_000_000
+    sheet_cells: int = 4_000_000
 
 
 DEFAULT_LIMITS = Limits()

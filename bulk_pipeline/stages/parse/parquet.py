@@ -17,18 +17,19 @@ from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.header import Columns
-from bulk_pipeline.stages.parse.limits import BATCH_ROWS, Limits
+from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
 
 _BATCH_BYTES = 8 << 20
+_BATCH_ROWS = 16_384  # as Python objects on their way to text, a row takes a kilobyte and more
 _DAMAGED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError, UnicodeDecodeError)
 
 
 def open_parquet(
     path: Path, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
 ) -> Opened:
-    """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one value is a
-    failure of its cell."""
+    """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one
+    value is a failure of its cell."""
     try:
         file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         names = file.schema_arrow.names
@@ -36,6 +37,7 @@ def open_parquet(
         raise _unreadable(error) from error
     if len(names) > limits.columns:
         raise FileError("too_large", f"the file has {len(names):,} columns, the limit is {limits.columns:,}")
+    _refuse_bomb(file.metadata, path.stat().st_size, limits)
     columns = (
         header.of_file(names, len(names), notes)
         if table is None
@@ -60,11 +62,22 @@ def _chunks(
         file.close()
 
 
+def _refuse_bomb(meta: parquet.FileMetaData, size: int, limits: Limits) -> None:
+    """A few bytes can stand for any number of rows: the rule for packed files holds here too."""
+    unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    most = max(unpacked, meta.num_rows * meta.num_columns)
+    if most > limits.ratio_from_bytes and most > limits.ratio * size:
+        raise FileError(
+            "too_large",
+            f"{size:,} bytes of Parquet hold {meta.num_rows:,} rows: looks like a compression bomb",
+        )
+
+
 def _rows_per_batch(file: parquet.ParquetFile) -> int:
     meta = file.metadata
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     per_row = max(1, size // max(1, meta.num_rows))
-    return max(1, min(BATCH_ROWS, _BATCH_BYTES // per_row))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // per_row))
 
 
 def _chunk(

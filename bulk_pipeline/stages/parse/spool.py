@@ -1,4 +1,5 @@
-"""Puts a stream into a temporary file, for the formats that are read from their end (Parquet, .xlsx, .zip)."""
+"""Puts a stream into a temporary file, for the formats that are read from their end (Parquet, .xlsx,
+.zip)."""
 
 import tempfile
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Opens an uploaded file of any format and hands it on as chunks of numbered rows of text.
 
-The first step of the way of a row. What is in here: which packing, which format, which reader. Not in here: what a
-cell means (that is `stages.validate`).
+The first step of the way of a row. What is in here: which packing, which format, which reader. Not in here:
+what a cell means (that is `stages.validate`).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,8 @@ from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.xlsx import open_xlsx
 
 PARSER_VERSION = "1"
-"""Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did before."""
+"""Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did
+before."""
 
 _MOST_PACKINGS = 3
 
@@ -32,7 +33,8 @@ _MOST_PACKINGS = 3
 class Upload:
     """A file being read. Iterate it once; `rows`, `columns`, `warnings` and `sha256` are complete afterwards.
 
-    A file without rows gives one empty chunk. Iterating raises `FileError` where the file turns out to be damaged as a whole.
+    A file without rows gives one empty chunk. Iterating raises `FileError` where the file turns out to be
+    damaged as a whole.
     """
 
     def __init__(self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool) -> None:
@@ -83,9 +85,9 @@ def open_upload(
 ) -> Upload:
     """The upload `name`, whose bytes `stream.read` gives from first to last.
 
-    With a `table`, its columns are looked for in the header, those that `mode` requires among them; without one, the
-    records have the columns of the file. `encoding` is a declared code page, used where the file has no byte order
-    mark. Raises `FileError` for a file that cannot be read as a whole.
+    With a `table`, its columns are looked for in the header, those that `mode` requires among them; without
+    one, the records have the columns of the file. `encoding` is a declared code page, used where the file has
+    no byte order mark. Raises `FileError` for a file that cannot be read as a whole.
     """
     uploaded, notes, spool = Uploaded(stream), Notes(), Spool(spool_dir)
     try:
@@ -109,7 +111,8 @@ def open_upload(
 def _unpacked(
     chunks: Chunks, uploaded: Uploaded, spool: Spool, limits: Limits
 ) -> tuple[list[str], str | None, Chunks | Path]:
-    """The packings, the format if its first bytes say it, and the content, as a file for formats that need one."""
+    """The packings, the format if its first bytes say it, and the content, as a file for formats that need
+    one."""
     packings: list[str] = []
     while True:
         kind = formats.by_magic(chunks.peek(64))

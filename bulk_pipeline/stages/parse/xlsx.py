@@ -2,6 +2,7 @@
 
 import itertools
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -20,17 +21,29 @@ from bulk_pipeline.stages.parse.data_shape import looks_like_data
 from bulk_pipeline.stages.parse.header import Columns
 from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
+from bulk_pipeline.stages.parse.xlsx_bounds import bounded_copy
 
 _ROWS = 8192
-_DAMAGED = (CalamineError, zipfile.BadZipFile, OSError, ValueError, KeyError, IndexError)
+_DAMAGED = (
+    CalamineError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+)
 
 Row = list[str | None]
 
 
 def open_xlsx(path: Path, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits) -> Opened:
-    """Rows have no lines. Dates and times become ISO 8601, whole numbers have no `.0`, blank rows are none."""
-    _check_size(path, limits)
-    rows = _filled(_rows(path))
+    """Rows have no lines. Dates and times become ISO 8601, whole numbers have no `.0`, blank rows are
+    none."""
+    rows = _filled(_rows(path, limits))
     first = list(itertools.islice(rows, HEADER_LINES))
     numbers = [number for number, _ in first]
     if not first:
@@ -55,22 +68,9 @@ def open_xlsx(path: Path, notes: Notes, *, table: Table | None, mode: Mode | Non
     return Opened(dialect, notes, _chunks(data, names or list(columns.names), columns))
 
 
-def _check_size(path: Path, limits: Limits) -> None:
+def _rows(path: Path, limits: Limits) -> Iterator[Row]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-    except _DAMAGED as error:
-        raise _unreadable(error) from error
-    if size > limits.sheet_bytes:
-        raise FileError(
-            "too_large",
-            f"the .xlsx file unpacks to {size:,} bytes, the limit is {limits.sheet_bytes:,}: save it as CSV",
-        )
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    try:
-        sheet = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
+        sheet = CalamineWorkbook.from_path(str(bounded_copy(path, limits))).get_sheet_by_index(0)
         for row in sheet.iter_rows():
             yield [_text(value) for value in row]
     except _DAMAGED as error:

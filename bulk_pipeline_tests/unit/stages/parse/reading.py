@@ -1,4 +1,5 @@
-"""Reads bytes with the parser and shows all of the answer as plain values, so that a test can compare it whole."""
+"""Reads bytes with the parser and shows all of the answer as plain values, so that a test can compare it
+whole."""
 
 import io
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from bulk_pipeline.stages.parse.parsed import RAW
 
 @dataclass(frozen=True)
 class Result:
-    """`rows`: row number -> cells. `lines`: row number -> line. `failures`: (row, line, column, code, message)."""
+    """`rows`: row number -> cells. `lines`: row number -> line. `failures`: (row, line, column, code,
+    message)."""
 
     rows: dict[int, tuple[str | None, ...]]
     lines: dict[int, int | None]

@@ -40,7 +40,8 @@ def test_a_cell_is_read_as(cell: str, value: str | None) -> None:
 @pytest.mark.parametrize("last", [True, False, "blank lines"])
 def test_record_ends_and_the_last_one(end: str, last: bool | str) -> None:
     text = end.join(["email,city", "a@b.co,Rome", 'c@d.ef,"New', 'York"', "", "e@f.gh,"])
-    result = read((text + {True: end, False: ""}.get(last, end * 3)).encode())  # pyright: ignore[reportArgumentType]
+    tail = {"True": end, "False": ""}.get(str(last), end * 3)
+    result = read((text + tail).encode())
     assert result.cells == [("a@b.co", "Rome"), ("c@d.ef", f"New{end}York"), ("e@f.gh", None)]
     assert result.lines == {1: 2, 2: 3, 3: 6}
     assert result.dialect.record_end == {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[end]

@@ -1,6 +1,7 @@
 """NDJSON and JSON arrays: what a value becomes, and what a broken one costs."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -42,7 +43,7 @@ def as_array(*items: str) -> bytes:
     ],
 )
 @pytest.mark.parametrize("write", [as_ndjson, as_array])
-def test_a_value_becomes_text(value: str, text: str | None, write) -> None:  # noqa: ANN001
+def test_a_value_becomes_text(value: str, text: str | None, write: Callable[..., bytes]) -> None:
     other = '{"email": "z@z.zz", "city": "end"}'
     result = read(write(f'{{"email": "a@b.co", "city": {value}}}', other), "upload.json")
     assert (result.failures, result.column("city")) == ([], [text, "end"])
@@ -129,7 +130,9 @@ def test_an_array_has_an_index_and_no_lines_and_its_raw_is_one_line() -> None:
     ],
 )
 @pytest.mark.parametrize("write", [as_ndjson, as_array])
-def test_a_bad_cell_is_null_and_named(cell: str, code: str, message: str, write) -> None:  # noqa: ANN001
+def test_a_bad_cell_is_null_and_named(
+    cell: str, code: str, message: str, write: Callable[..., bytes]
+) -> None:
     result = read(write('{"email": "a@b.co"}', f'{{"email": "c@d.ef", "city": {cell}}}'), "upload.json")
     line = 2 if write is as_ndjson else None
     assert result.failures == [(2, line, "city", code, message)]
@@ -188,7 +191,7 @@ def test_an_empty_array_has_no_rows() -> None:
 
 @pytest.mark.parametrize("name", ["upload.json", "upload.ndjson", "upload.jsonl", "upload"])
 @pytest.mark.parametrize("write", [as_ndjson, as_array])
-def test_the_name_does_not_decide_between_lines_and_array(name: str, write) -> None:  # noqa: ANN001
+def test_the_name_does_not_decide_between_lines_and_array(name: str, write: Callable[..., bytes]) -> None:
     result = read(write('{"email": "a@b.co"}', '{"email": "c@d.ef"}'), name)
     assert (result.column("email"), result.warnings) == (["a@b.co", "c@d.ef"], [])
     assert result.dialect.format == ("ndjson" if write is as_ndjson else "json")
@@ -196,7 +199,7 @@ def test_the_name_does_not_decide_between_lines_and_array(name: str, write) -> N
 
 @pytest.mark.parametrize("piece", [1, 5, 64])
 @pytest.mark.parametrize("write", [as_ndjson, as_array])
-def test_pieces_do_not_matter(piece: int, write) -> None:  # noqa: ANN001
+def test_pieces_do_not_matter(piece: int, write: Callable[..., bytes]) -> None:
     items = [json.dumps({"email": f"u{i}@b.co", "city": 'é"\\],{'}) for i in range(50)]
     result = read(write(*items), "upload.json", piece=piece)
     assert (len(result.rows), result.failures) == (50, [])

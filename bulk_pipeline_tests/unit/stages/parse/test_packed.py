@@ -6,12 +6,13 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.stages.parse import Limits
+from bulk_pipeline.stages.parse import Limits, open_upload
 from bulk_pipeline_tests.unit.stages.parse.reading import opened, read
 
 TEXT = b"email,city\n" + b"".join(b"u%d@b.co,City %d\n" % (i, i) for i in range(2000))
@@ -183,14 +184,11 @@ def test_an_error_of_the_stream_passes_through() -> None:
                 raise ConnectionResetError("gone")
             return gzip.compress(TEXT)[:100]
 
-    from bulk_pipeline.stages.parse import open_upload
-
     with pytest.raises(ConnectionResetError):
         list(open_upload(Broken(), "x.csv.gz"))  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_spooled_is_removed(tmp_path) -> None:  # noqa: ANN001
-    from bulk_pipeline.stages.parse import open_upload
+def test_what_is_spooled_is_removed(tmp_path: Path) -> None:
 
     upload = open_upload(io.BytesIO(PACK["zip"](TEXT)), "x.zip", spool_dir=tmp_path)
     assert list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.stages.parse import Limits
 from bulk_pipeline_tests.unit.stages.parse.reading import read
 
 
@@ -115,3 +116,9 @@ def test_a_damaged_file_stops_with_one_error(how: str) -> None:
 def test_a_header_that_cannot_be_used_stops_the_file() -> None:
     with pytest.raises(FileError, match="required column email missing: found city"):
         read(written({"city": pa.array(["x"])}), "x.parquet")
+
+
+def test_a_few_bytes_that_stand_for_very_many_rows_are_refused() -> None:
+    data = written({"email": pa.nulls(1_000_000, pa.string())})
+    with pytest.raises(FileError, match="hold 1,000,000 rows: looks like a compression bomb"):
+        read(data, "x.parquet", limits=Limits(ratio=100, ratio_from_bytes=1000))

@@ -1,12 +1,17 @@
 """What holds for every file: fast and tolerant reading agree, pieces do not matter, and nothing crashes."""
 
+import contextlib
 import csv
+import gzip
 import io
+import zipfile
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
@@ -15,10 +20,23 @@ from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
 from bulk_pipeline_tests.unit.stages.parse.reading import cleaned, read
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
-quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = ("a", "b", "c")
-CELLS = [b"x", b"", b" ", b'"x"', b'""', b'"a,b"', b'"a""b"', b'"a\nb"', b'" x "', b' "x" ', b"long cell of words", "é".encode()]
+CELLS = [
+    b"x",
+    b"",
+    b" ",
+    b'"x"',
+    b'""',
+    b'"a,b"',
+    b'"a""b"',
+    b'"a\nb"',
+    b'" x "',
+    b' "x" ',
+    b"long cell of words",
+    "é".encode(),
+]
 ODD = [b'"', b'x"', b'"x', b'"x"y', b"\xff", b"\0", b"a'b", b'"a\n', b"\\", b'["a"]', b"\xef\xbb\xbf", b"\t"]
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n", b"\n \n"])
 
@@ -115,14 +133,33 @@ def _as_read(cell: str, quoting: int, delimiter: str) -> str:
 
 json_like = st.lists(
     st.sampled_from(
-        [b"{", b"}", b"[", b"]", b",", b":", b'"', b'"email"', b'"a"', b"1.5", b"null", b" ", b"\n", b"\\", b"\xff", b'{"email":"a"}']
+        [
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b'"',
+            b'"email"',
+            b'"a"',
+            b"1.5",
+            b"null",
+            b" ",
+            b"\n",
+            b"\\",
+            b"\xff",
+            b'{"email":"a"}',
+        ]
     ),
     max_size=40,
 ).map(b"".join)
 
 
 @quick
-@given(st.one_of(json_like.map(lambda text: b"[" + text), json_like.map(lambda text: b'{"email":"x"}\n' + text)))
+@given(
+    st.one_of(json_like.map(lambda text: b"[" + text), json_like.map(lambda text: b'{"email":"x"}\n' + text))
+)
 def test_json_of_any_shape_is_rows_and_failures_or_a_file_error(text: bytes) -> None:
     for table in ("customers", None):
         assert_reads_or_refuses(text, "upload.json", table)
@@ -142,7 +179,9 @@ def test_any_bytes_are_rows_and_failures_or_a_file_error(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 3000), st.binary(min_size=1, max_size=8), st.sampled_from(["xlsx", "parquet", "gz", "zip"]))
+@given(
+    st.integers(0, 3000), st.binary(min_size=1, max_size=8), st.sampled_from(["xlsx", "parquet", "gz", "zip"])
+)
 def test_a_damaged_container_is_rows_and_failures_or_a_file_error(at: int, damage: bytes, kind: str) -> None:
     data = CONTAINERS[kind]
     at %= len(data)
@@ -150,22 +189,14 @@ def test_a_damaged_container_is_rows_and_failures_or_a_file_error(at: int, damag
 
 
 def assert_reads_or_refuses(data: bytes, name: str, table: str | None, encoding: str | None = None) -> None:
-    try:
+    with contextlib.suppress(FileError):
         result = read(data, name, table, encoding=encoding)
         assert set(result.rows) | {f[0] for f in result.failures} == set(result.raw)
         if table is None and encoding is None:
             cleaned(data, name)
-    except FileError as error:
-        assert str(error)
 
 
 def _containers() -> dict[str, bytes]:
-    import gzip
-    import zipfile
-
-    import pyarrow as pa
-    from pyarrow import parquet
-
     text = b"email,city\n" + b"a@b.co,Rome\n" * 50
     table, zipped = io.BytesIO(), io.BytesIO()
     parquet.write_table(pa.table({"email": ["a@b.co"] * 50, "city": ["Rome"] * 50}), table)
@@ -186,4 +217,9 @@ CONTAINERS = _containers()
 def test_pieces_do_not_matter(piece: int) -> None:
     text = b'email,city\r\na@b.co,"x\r\ny"\r\nb,\xc3\xa9\r\n"c"d,1\r\n\r\ne,"f"'
     whole, cut = read(text), read(text, piece=piece)
-    assert (whole.rows, whole.lines, whole.raw, whole.failures) == (cut.rows, cut.lines, cut.raw, cut.failures)
+    assert (whole.rows, whole.lines, whole.raw, whole.failures) == (
+        cut.rows,
+        cut.lines,
+        cut.raw,
+        cut.failures,
+    )

@@ -1,6 +1,9 @@
 """The first sheet of an .xlsx file."""
 
 import gzip
+import io
+import zipfile
+from collections.abc import Callable
 from datetime import date, datetime
 
 import pytest
@@ -88,3 +91,26 @@ def test_a_large_workbook_is_refused_with_the_remedy() -> None:
     data = workbook([["email"], *[[f"u{i}@b.co"] for i in range(1000)]])
     with pytest.raises(FileError, match="the limit is 10,000: save it as CSV"):
         read(data, "upload.xlsx", limits=Limits(sheet_bytes=10_000))
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_two_cells_in_opposite_corners_do_not_end_the_process(quote: str) -> None:
+    data = repacked(
+        workbook([["email", "city"], ["a@b.co", "x"]]),
+        lambda xml: (
+            xml.replace(b'"B2"', b'"XFD1048576"').replace(b'"', quote.encode()).replace(b"r=", b"r =")
+        ),
+    )
+    with pytest.raises(
+        FileError, match="reaches over 1,048,576 rows and 16,384 columns, the limit is 4,000,000 cells"
+    ):
+        read(data, "upload.xlsx")
+
+
+def repacked(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            text = source.read(name)
+            target.writestr(name, change(text) if "sheet1" in name else text)
+    return out.getvalue()
