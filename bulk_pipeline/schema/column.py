@@ -29,7 +29,8 @@ _DEFAULTS: dict[ColumnType, type] = {ColumnType.TEXT: str, ColumnType.BOOLEAN: b
 class Column:
     """One column. Limits count Unicode code points; `max_words` counts runs of non-blank characters.
 
-    `required`: every row needs a value that is neither NULL nor the empty string.
+    `required`: every row needs a value that is neither NULL nor the empty string, and where words are counted at
+    least one word.
     `pattern`: an RE2 expression the whole cell must match; `pattern_name` is how people call it.
     `default`: what a NULL cell becomes before it is loaded.
     `generated`: the database makes the value when a row that is inserted has none.

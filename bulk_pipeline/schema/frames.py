@@ -74,7 +74,7 @@ def _kernels(column: Column, required: bool) -> dict[str, Kernel]:
     """The column's checks by name; first those that leave nothing more to say about a cell."""
     kernels: dict[str, Kernel] = {}
     if required:
-        kernels["required"] = _has_text if column.type is ColumnType.TEXT else pc.is_valid
+        kernels["required"] = _presence(column)
     if column.type is ColumnType.TEXT:
         kernels["nul"] = _has_no_nul
     if (max_length := column.max_length) is not None:
@@ -88,8 +88,18 @@ def _kernels(column: Column, required: bool) -> dict[str, Kernel]:
     return kernels
 
 
+def _presence(column: Column) -> Kernel:
+    if column.type is not ColumnType.TEXT:
+        return pc.is_valid
+    return _has_text if column.max_words is None else _has_a_word
+
+
 def _has_text(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.not_equal(text, ""), False)
+
+
+def _has_a_word(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_not(_has_text(text), pc.fill_null(pc.utf8_is_space(text), False))
 
 
 def _has_no_nul(text: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -76,7 +76,8 @@ def _range(column: Column, cells: pa.Array) -> pa.Array:
 
 
 def _required(column: Column, cells: pa.Array) -> pa.Array:
-    return pa.repeat(f"{column.name} is required, but the cell is empty", len(cells))
+    empty = "empty" if column.max_words is None else "empty or blank"
+    return pa.repeat(f"{column.name} is required, but the cell is {empty}", len(cells))
 
 
 def _nul(column: Column, cells: pa.Array) -> pa.Array:

@@ -69,6 +69,13 @@ def test_values_are_typed_and_canonical() -> None:
         ("users", {"name": None}, "name", "required", "name is required, but the cell is empty"),
         ("users", {"name": ""}, "name", "required", "name is required, but the cell is empty"),
         ("users", {"id": ""}, "id", "required", "id is required, but the cell is empty"),
+        (
+            "comments",
+            {"body": " \u2003\n"},
+            "body",
+            "required",
+            "body is required, but the cell is empty or blank",
+        ),
         ("users", {"id": "7"}, "id", "bad_type", f"id '7' is not {UUID_LIKE}"),
         (
             "comments",
