@@ -40,8 +40,8 @@ def cut(
 def ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """The same items, each made by a thread while the one before it is used.
 
-    While Postgres swallows a batch, the next one is sorted and gets its ids: 3.6 s instead of 4.2 s per
-    million customers on 2 cores.
+    While Postgres swallows a batch, the next one is sorted and gets its ids: about a fifth less
+    time on 2 cores.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:

@@ -47,7 +47,7 @@ def prepare(
 ) -> Batch:
     """Part the good rows of a range. `now`: for NULL in the columns that the database makes."""
     numbers = rows["_row"].to_numpy()
-    codes = verdicts.of(numbers)
+    codes = verdicts.codes[numbers]
     decisions = [verdicts.decisions[row] for row in numbers[codes == Verdict.RESOLVED].tolist()]
     rows = with_forced(identify(rows, table, decisions), decisions)
     new = (codes == Verdict.NEW) | np.isin(numbers, of_fate(decisions, Fate.INSERT))
@@ -107,7 +107,7 @@ def _failures(rows: pa.Table, codes: np.ndarray, in_conflict: np.ndarray, table:
 
 
 def _sorted(rows: pa.Table, table: Table) -> pa.Table:
-    """In the order of the key: a quarter less time, since its index is then walked from one end to the other."""
+    """In the order of the key: a fifth less time, since its index is then walked from one end to the other."""
     if rows.num_rows < 2 or rows.nbytes > _SORTED_BYTES:
         return rows
     by = table.natural_key or "id"

@@ -54,16 +54,8 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Hits:
-    """Rows whose keys are in the table. `rows`: ascending int64; `columns`: the key column, for each."""
-
-    rows: np.ndarray
-    columns: np.ndarray
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """Rows of an upsert beside the table: four sorted int64 arrays of row numbers. Rows in none are new.
+    """Rows of an upsert beside the table: four int64 arrays of row numbers. Rows in none are new.
 
     `same`: already there as they are. `changed`: there, but different. `conflicting`: their id and natural
     key point at two different rows. `linked`: they name a natural key that another row of the file takes
@@ -144,8 +136,8 @@ class RowStore(Protocol):
         """Whether the table has no rows at all."""
         ...
 
-    def existing(self, rows: Iterable[pa.RecordBatch]) -> Hits:
-        """Which of the rows (`_row` and key columns) have a key that is in the table."""
+    def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
+        """Key column -> those of the rows (`_row` and key columns) that it finds in the table."""
         ...
 
     def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:

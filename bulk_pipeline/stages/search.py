@@ -35,30 +35,14 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Verdicts by row number; a row that is not in `rows` (int64, sorted, unique) is NEW. `decisions`: those
-    of the RESOLVED rows.
-    """
+    """`codes`: a verdict for each row number, a byte each. `decisions`: those about the RESOLVED rows."""
 
-    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    codes: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
+    codes: np.ndarray
     decisions: dict[int, Decision] = field(default_factory=dict)
 
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """One int8 for each row number."""
-        if not len(self.rows):
-            return np.zeros(len(rows), np.int8)
-        found, at = positions(rows, self.rows)
-        return np.where(found, self.codes[at], np.int8(Verdict.NEW))
-
-    def overruled(self, rows: np.ndarray, code: Verdict) -> "Verdicts":
-        """These verdicts, with `code` for `rows`."""
-        if not len(rows):
-            return self
-        kept = ~np.isin(self.rows, rows)
-        numbers = np.concatenate([self.rows[kept], rows])
-        codes = np.concatenate([self.codes[kept], np.full(len(rows), code, np.int8)])
-        order = np.argsort(numbers)
-        return Verdicts(numbers[order], codes[order], self.decisions)
+    def mark(self, rows: np.ndarray, verdict: Verdict) -> None:
+        """Say it of these rows, whatever was said of them before; rows past the last missing one do not matter."""
+        self.codes[rows[rows < len(self.codes)]] = verdict
 
 
 def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Sequence[Range]) -> Verdicts:
@@ -66,11 +50,16 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
 
     Ranges that are in are not compared again; but all rows are looked through for keys that repeat.
     """
+    verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.int8))
     if next(within(good(), missing), None) is None:
-        return Verdicts()
-    if mode is Mode.INSERT_ONLY:
-        return _existing(good, table, store, missing)
-    return _compared(good, table, store, missing)
+        return verdicts
+    if mode is Mode.UPSERT:
+        _mark_compared(verdicts, good, table, store, missing)
+    elif not store.is_empty():
+        found = store.existing(_keys(rows, table) for rows in within(good(), missing))
+        for column, rows in found.items():
+            verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)
+    return verdicts
 
 
 def made_columns(table: Table) -> tuple[str, ...]:
@@ -82,29 +71,22 @@ def made_columns(table: Table) -> tuple[str, ...]:
     )
 
 
-def _existing(good: Batches, table: Table, store: RowStore, missing: Sequence[Range]) -> Verdicts:
-    if store.is_empty():
-        return Verdicts()
-    hits = store.existing(_keys(rows, table) for rows in within(good(), missing))
-    codes = np.where(hits.columns == "id", np.int8(Verdict.ID_EXISTS), np.int8(Verdict.KEY_EXISTS))
-    return Verdicts(hits.rows, codes)
-
-
-def _compared(good: Batches, table: Table, store: RowStore, missing: Sequence[Range]) -> Verdicts:
+def _mark_compared(
+    verdicts: Verdicts, good: Batches, table: Table, store: RowStore, missing: Sequence[Range]
+) -> None:
     repeats = find_repeats(good, table, made_columns(table))
-    verdicts = Verdicts().overruled(repeats.overwritten, Verdict.SUPERSEDED)
     tangled = repeats.tangled
-    if not store.is_empty():
+    if store.is_empty():
+        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
+    else:
         found = store.compare(within(good(), missing))
-        overwritten = np.isin(found.same, repeats.overwritten), np.isin(found.changed, repeats.overwritten)
-        verdicts = verdicts.overruled(found.same[~overwritten[0]], Verdict.SAME)
-        verdicts = verdicts.overruled(found.changed[~overwritten[1]], Verdict.CHANGED)
-        verdicts = verdicts.overruled(found.conflicting, Verdict.CONFLICT)
+        verdicts.mark(found.same, Verdict.SAME)
+        verdicts.mark(found.changed, Verdict.CHANGED)
+        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
+        verdicts.mark(found.conflicting, Verdict.CONFLICT)
         tangled = np.union1d(tangled, found.linked)
-    decisions = _resolved(good, table, store, missing, tangled)
-    resolved = np.array(sorted(decisions), np.int64)
-    verdicts = verdicts.overruled(resolved, Verdict.RESOLVED)
-    return Verdicts(verdicts.rows, verdicts.codes, decisions)
+    verdicts.decisions.update(_resolved(good, table, store, missing, tangled))
+    verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
 
 
 def _resolved(

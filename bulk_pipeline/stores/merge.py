@@ -67,12 +67,13 @@ def linked(table: Table) -> sql.Composed:
 
 
 def packed(query: sql.Composed) -> sql.Composed:
-    """(verdict, rows) of a query for (row, verdict): the rows as big-endian bigints in one value.
+    """(verdict, rows) of a query for (row, verdict): about a million big-endian bigints in one value.
 
-    A million rows as rows of an answer take 0.4 s to read, packed like this 0.01 s.
+    A row of an answer costs more than what is in it.
     """
     return sql.SQL(
-        "SELECT verdict, string_agg(int8send(row), '') FROM ({}) AS found (row, verdict) GROUP BY verdict"
+        "SELECT verdict, string_agg(int8send(row), '') FROM ({}) AS found (row, verdict) "
+        "GROUP BY verdict, row >> 20"
     ).format(query)
 
 

@@ -5,6 +5,7 @@ Whatever is needed for longer than a statement lives in temporary tables that go
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,7 +21,7 @@ from psycopg import sql
 from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.resolve import Decision
-from bulk_pipeline.stages.row_store import BatchWriter, Comparison, Hits, LoadCounts, Range, Settled
+from bulk_pipeline.stages.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages
@@ -72,13 +73,9 @@ class PostgresRowStore:
             question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
             return _value(connection, question)
 
-    def existing(self, rows: Iterable[pa.RecordBatch]) -> Hits:
+    def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         with self._transaction() as connection, self._staged(connection, rows) as columns:
-            found = _by_verdict(connection, merge.existing(self._table, columns))
-        together = np.concatenate([np.empty(0, np.int64), *found.values()])
-        names = np.repeat(np.array(list(found), object), [len(numbers) for numbers in found.values()])
-        order = np.argsort(together)
-        return Hits(together[order], names[order])
+            return _by_verdict(connection, merge.existing(self._table, columns))
 
     def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
         with self._transaction() as connection, self._staged(connection, rows) as columns:
@@ -89,7 +86,7 @@ class PostgresRowStore:
         none = np.empty(0, np.int64)
         return Comparison(
             same=found.get("same", none),
-            changed=np.union1d(found.get("changed", none), found.get("renaming", none)),
+            changed=np.concatenate([found.get("changed", none), found.get("renaming", none)]),
             conflicting=found.get("conflicting", none),
             linked=links.get("linked", none),
         )
@@ -187,9 +184,12 @@ class PostgresRowStore:
 
 
 def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str, np.ndarray]:
-    """Sorted row numbers for each verdict that the query gives."""
-    found = connection.execute(merge.packed(query), binary=True)
-    return {verdict: np.unique(np.frombuffer(rows, ">i8").astype(np.int64)) for verdict, rows in found}
+    """The row numbers for each verdict that the query gives."""
+    parts = defaultdict[str, list[np.ndarray]](list)
+    with connection.cursor() as cursor:
+        for verdict, rows in cursor.stream(merge.packed(query), binary=True):
+            parts[verdict].append(np.frombuffer(rows, ">i8").astype(np.int64))
+    return {verdict: np.concatenate(arrays) for verdict, arrays in parts.items()}
 
 
 def _value(connection: psycopg.Connection, query: LiteralString | sql.Composed) -> Any:

@@ -1,0 +1,86 @@
+"""What the row store promises: searches by whole sets, and nothing left behind."""
+
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import pyarrow as pa
+import pytest
+
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages.resolve import Decision, Fate
+from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
+
+
+def customer(number: int | None, email: str, name: str = "Old") -> Row:
+    return {"id": number and uid(number), "email": email, "first_name": name}
+
+
+@pytest.fixture
+def customers(each_database_url: str) -> Loading:
+    loading = Loading(each_database_url, mode=Mode.UPSERT)
+    loading.have(*(customer(number, email) for number, email in enumerate("abc", 1)))
+    return loading.start()
+
+
+def test_rows_are_set_beside_the_table_in_one_go(customers: Loading) -> None:
+    file = [
+        customer(1, "a"),  # same
+        customer(None, "b", "New"),  # changed
+        customer(2, "c"),  # conflicting
+        customer(3, "q"),  # takes c away from 3
+        customer(9, "z"),  # new
+    ]
+    with customers.store() as store:
+        found = store.compare(customers.batches(file))
+    assert found.same.tolist() == [1]
+    assert sorted(found.changed.tolist()) == [2, 4]
+    assert found.conflicting.tolist() == [3]
+    assert sorted(set(found.linked.tolist())) == [2, 3, 4], "3 names c; 2 would be renamed, and names b"
+
+
+def test_ids_that_a_table_does_not_have_are_missing(customers: Loading) -> None:
+    with PostgresReferences(customers.database_url) as references:
+        asked = pa.array([uid(2), uid(7), uid(1), uid(8)])
+        assert set(references.missing("customers", asked).to_pylist()) == {uid(7), uid(8)}
+        assert set(references.missing("users", asked).to_pylist()) == set(asked.to_pylist())
+
+
+def test_decisions_are_kept_as_they_are(customers: Loading) -> None:
+    decisions = [
+        Decision(3, Fate.UPDATE, uid(1), rekeys=True, differs=True, made=(OLD,)),
+        Decision(4, Fate.INSERT, made=(None,)),
+        Decision(7, Fate.CONFLICT),
+    ]
+    with customers.store() as store:
+        store.keep_decisions(decisions[:2])
+        store.keep_decisions(decisions[2:])
+        assert store.decisions() == decisions
+
+
+def test_nothing_temporary_outlives_a_load(customers: Loading) -> None:
+    with customers.store() as store:
+        customers.load_with(store, [customer(1, "a", "New"), customer(5, "e"), customer(2, "c")])
+        left = "SELECT relname FROM pg_class WHERE relpersistence = 't'"
+        assert store._connected().execute(left).fetchall() == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_many_jobs_at_once_insert_every_key_once(database_url: str, seed: int) -> None:
+    """Half of each file's keys are in the next one too."""
+    keys = [f"{number}@b.cd" for number in range(1_100)]
+    files = [keys[start : start + 200] for start in range(0, 1_000, 100)]
+    for file in files:
+        Random(seed).shuffle(file)
+
+    def load(file: list[str]) -> tuple[int, int]:
+        job = Loading(database_url, batch_rows=60)
+        counts = job.load(*({"email": email} for email in file))
+        assert {code for _, _, code in job.failures()} <= {"already_exists"}
+        return counts.inserted, counts.rejected
+
+    with ThreadPoolExecutor(len(files)) as threads:
+        outcomes = list(threads.map(load, files))
+    assert sum(inserted for inserted, _ in outcomes) == 1_100
+    assert sum(rejected for _, rejected in outcomes) == 900
+    assert sorted(Loading(database_url).content("email")) == sorted((key,) for key in keys)
