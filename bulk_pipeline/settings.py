@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     bulk_retry_seconds: float = Field(default=5, ge=0, description="wait before the next attempt")
     bulk_group_files: int = Field(default=50, ge=1, description="files of one table that share a run")
     bulk_group_bytes: int = Field(default=32_000_000, ge=1, description="bytes of files that share a run")
-    bulk_settle_seconds: float = Field(default=2, ge=0, description="how much later a parent may arrive")
+    # Three files dropped with a pause of 2 s after each: the last is 4 s behind the first.
+    bulk_settle_seconds: float = Field(default=4.5, ge=0, description="how much later a parent may arrive")
     bulk_parent_wait_seconds: float = Field(default=60, ge=0, description="longest wait for parents")
     bulk_watch_seconds: float = Field(default=4, ge=0, description="how long a sensor tick goes on looking")
     bulk_work_retention_hours: float = Field(default=24, ge=0, description="how long work files are kept")

@@ -48,7 +48,7 @@ def parse(
     context: dg.OpExecutionContext, config: ImportConfig, worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
     started, done = monotonic(), []
-    for job in worker.take(config.job_ids):
+    for job in worker.take(worker.to_take(config.job_ids)):
         with worker.working_on(job):
             done.append(_parse_one(job, worker))
     context.add_output_metadata(metadata.of_op(done, monotonic() - started))

@@ -4,10 +4,12 @@ The default launcher does not notice when a run's process dies together with its
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import dagster as dg
 
+from bulk_pipeline.errors import JobFinishedError
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.leases import Lease
 
@@ -23,10 +25,13 @@ _WAITING = (
 def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str]:
     """Give back the jobs of runs that have been silent for too long; tells of each.
 
-    The run is reported as failed, which also frees its place in the queue.
+    The run is reported as failed, which also frees its place in the queue. A run that a person has cancelled takes
+    its jobs with it.
     """
     for lease in stores.leases.expired():
         _report_dead(lease, instance)
+        if _is_cancelled(instance.get_run_by_id(lease.run_id)):
+            _cancel(stores, lease.job_id)
         job = stores.leases.reap(lease, error=f"run {lease.run_id} died")
         if job is not None:
             yield f"run {lease.run_id} died with job {job.id}, which is {job.status} now"
@@ -35,9 +40,16 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
 def forget_lost_requests(
     stores: Stores, instance: dg.DagsterInstance, older_than: timedelta
 ) -> Iterator[str]:
-    """Let runs be asked for again that never came, or ended before they took their jobs."""
+    """Let runs be asked for again that never came, or ended before they took their jobs.
+
+    The jobs of a run that a person has cancelled in the queue are cancelled.
+    """
     for job in stores.leases.unstarted(older_than=older_than):
-        if not _is_waiting(instance, job.group_id) and stores.leases.forget_request(job):
+        run = _run_of_group(instance, job.group_id)
+        if _is_cancelled(run):
+            _cancel(stores, job.id)
+            yield f"the run for job {job.id} was cancelled before it started, and so is the job"
+        elif not _is_waiting(run) and stores.leases.forget_request(job):
             yield f"the run for job {job.id} never started: another one will be asked for"
 
 
@@ -47,6 +59,19 @@ def _report_dead(lease: Lease, instance: dg.DagsterInstance) -> None:
         instance.report_run_failed(run, f"the run stopped sending heartbeats for job {lease.job_id}")
 
 
-def _is_waiting(instance: dg.DagsterInstance, group_id: str | None) -> bool:
+def _run_of_group(instance: dg.DagsterInstance, group_id: str | None) -> dg.DagsterRun | None:
     found = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: group_id or ""}), limit=1)
-    return bool(found) and found[0].status in _WAITING
+    return found[0] if found else None
+
+
+def _is_waiting(run: dg.DagsterRun | None) -> bool:
+    return run is not None and run.status in _WAITING
+
+
+def _is_cancelled(run: dg.DagsterRun | None) -> bool:
+    return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+
+def _cancel(stores: Stores, job_id: str) -> None:
+    with suppress(JobFinishedError):
+        stores.ledger.cancel(job_id)

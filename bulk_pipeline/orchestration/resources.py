@@ -6,6 +6,7 @@ of a run's config, so the UI cannot show them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
@@ -39,8 +40,22 @@ def worker(context: dg.InitResourceContext) -> Iterator[Worker]:
             dg.DagsterRunStatus.CANCELED,
         )
 
-    repeats = run.parent_run_id is not None
+    steps = run.step_keys_to_execute
+    starts_over = steps is None or "parse" in steps
     with Worker(
-        context.resources.stores, run.run_id, context.log, repeats=repeats, was_cancelled=was_cancelled
+        context.resources.stores,
+        run.run_id,
+        context.log,
+        repeats=run.parent_run_id is not None,
+        starts_over=starts_over,
+        was_cancelled=was_cancelled,
     ) as hold:
+        if not starts_over:
+            # What failed has no part in later steps: whoever repeats only those must get it back all the same.
+            hold.to_take(_job_ids(run))
         yield hold
+
+
+def _job_ids(run: dg.DagsterRun) -> list[str]:
+    config: Any = run.run_config  # its shape is that of the job's ops
+    return config["ops"]["parse"]["config"]["job_ids"]

@@ -31,9 +31,12 @@ def upload_sensor(
         stores.ledger.requested(request.key)
     if taken.claimed:
         context.log.info(f"claimed {taken.claimed} uploads")
+    for why in taken.refused:
+        context.log.error(f"an upload stays in the inbox: {why}")
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=taken.cursor)
-    return dg.SensorResult(skip_reason="nothing is ready to start", cursor=taken.cursor)
+    told = "; ".join(taken.refused) or "nothing is ready to start"
+    return dg.SensorResult(skip_reason=told, cursor=taken.cursor)
 
 
 @dg.sensor(

@@ -18,32 +18,41 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.jobs import ImportJob, Status
+from bulk_pipeline.stores.jobs import ImportJob, Status, new_id
 from bulk_pipeline.stores.leases import Lease
 
 
 class Log(Protocol):
     """Where a worker tells what happens; Dagster's log, for one."""
 
-    def info(self, message: str) -> None: ...
-    def warning(self, message: str) -> None: ...
-    def exception(self, message: str) -> None: ...
+    def info(self, msg: str, /) -> None: ...
+    def warning(self, msg: str, /) -> None: ...
+    def exception(self, msg: str, /) -> None: ...
 
 
 class Worker:
     """The jobs that one run works on; a context manager that gives back what is not finished.
 
-    `repeats`: the run repeats another one, so the files of jobs that failed are imported anew.
+    `repeats`: the run repeats another one, so the files of jobs that failed are imported anew; by the run itself
+    if it `starts_over`, at parse.
     `was_cancelled` says, once the run is interrupted, whether a person has asked for that.
     """
 
     def __init__(
-        self, stores: Stores, run_id: str, log: Log, *, repeats: bool, was_cancelled: Callable[[], bool]
+        self,
+        stores: Stores,
+        run_id: str,
+        log: Log,
+        *,
+        repeats: bool,
+        starts_over: bool,
+        was_cancelled: Callable[[], bool],
     ) -> None:
         self.stores = stores
         self._run_id = run_id
         self._log = log
         self._repeats = repeats
+        self._starts_over = starts_over
         self._was_cancelled = was_cancelled
         self._held: dict[str, Lease] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
@@ -60,9 +69,15 @@ class Worker:
             self._give_back(lease, str(error or "the run ended before the job did"))
         self._exit.close()
 
+    def to_take(self, job_ids: Iterable[str]) -> list[str]:
+        """The jobs themselves or, in a run that repeats another, new ones for the files of those that failed."""
+        if not self._repeats:
+            return list(job_ids)
+        return [taken for job_id in job_ids if (taken := self._to_repeat(job_id)) is not None]
+
     def take(self, job_ids: Iterable[str]) -> list[ImportJob]:
         """Lease those of the jobs that are not final. `LeaseHeldError` if another run is at work on one."""
-        asked = [self._to_repeat(job_id) for job_id in job_ids]
+        asked = list(job_ids)
         new = [job_id for job_id in asked if job_id not in self._held]
         leases = self.stores.leases.take(new, self._run_id)
         if leases:
@@ -70,9 +85,8 @@ class Worker:
                 self.stores.postgres, leases, seconds=self.stores.settings.bulk_heartbeat_seconds
             )
             self._exit.enter_context(heartbeat)
-        for lease in leases:
-            self._held[lease.job_id] = lease
-            self._heartbeats[lease.job_id] = heartbeat
+            self._held |= {lease.job_id: lease for lease in leases}
+            self._heartbeats |= {lease.job_id: heartbeat for lease in leases}
         for job_id in asked:
             if job_id not in self._held:
                 self._log.info(f"job {job_id} is finished: nothing to do")
@@ -106,16 +120,27 @@ class Worker:
         if job.status is Status.FAILED:
             self.trouble[job.id] = job.error or "failed"
 
-    def _to_repeat(self, job_id: str) -> str:
-        """The job itself or, in a run that repeats another, a new one for the file of one that failed."""
-        if not self._repeats or job_id in self._held:
-            return job_id
+    def _to_repeat(self, job_id: str) -> str | None:
+        """The job or, if it failed, a new one for its file; None if that one is left to the sensor."""
         job = self.stores.ledger.get(job_id)
         if job.status not in (Status.FAILED, Status.CANCELLED):
             return job_id
         again = self.stores.claims.retry(job_id)
-        self._log.info(f"job {job_id} {job.status}: its file is imported again as job {again.id}")
-        return again.id
+        is_ours = self._reserve(again)
+        told = f"job {job_id} {job.status}: its file is imported again as job {again.id}"
+        self._log.info(told if is_ours else f"{told}, by a run of its own")
+        return again.id if is_ours else None
+
+    def _reserve(self, job: ImportJob) -> bool:
+        """Whether this run may work on a job that was just made: it must not overtake others of its table."""
+        ledger, group_id = self.stores.ledger, new_id()
+        if not (self._starts_over and ledger.assign_group([job.id], group_id)):
+            return False
+        ledger.requested(group_id)
+        if [other.id for other in ledger.open_jobs() if other.table == job.table] == [job.id]:
+            return True
+        self.stores.leases.forget_request(ledger.get(job.id))
+        return False
 
     def _drop(self, job: ImportJob, why: str) -> None:
         self._held.pop(job.id, None)

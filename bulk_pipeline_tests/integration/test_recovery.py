@@ -1,0 +1,260 @@
+"""What becomes of a job whose run dies or is cancelled, wherever that happens: it ends as if nothing had been."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.orchestration import reaping, steps
+from bulk_pipeline.orchestration.intake import take_in
+from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.attempts import Attempts
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.leases import Leases
+from bulk_pipeline.stores.objects import ObjectStore
+from bulk_pipeline.stores.rows import PostgresRowStore
+from bulk_pipeline_tests.integration.conftest import Pipeline
+
+KEY = "customers/a.csv"
+BATCH_ROWS = 10
+ROWS = 95
+"""In ten batches. Every fifth is in the table before, every ninth is a double, every tenth has no address."""
+
+
+class _DiedError(BaseException):
+    """The process is gone: nothing that is left of it can do anything more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: Status
+    counts: Counts
+    failures: dict[str, int]
+    content: list[tuple[Any, ...]]
+    reports: dict[str, bytes]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"bulk_batch_rows": BATCH_ROWS})
+
+
+@pytest.fixture
+def undisturbed(pipeline: Pipeline) -> Outcome:
+    """What must come of the file; the table is afterwards as it was before."""
+    start(pipeline)
+    done = outcome(pipeline, pipeline.load("customers/undisturbed.csv", content()))
+    start(pipeline)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "is_done"),
+    [
+        pytest.param(steps, "parse_upload", 1, False, id="before parse"),
+        pytest.param(Attempts, "note_parsed", 1, False, id="after parse, untold"),
+        pytest.param(steps, "validate_rows", 1, False, id="before validate"),
+        pytest.param(steps, "split_rows", 1, True, id="after split"),
+        pytest.param(PostgresRowStore, "settle", 1, False, id="before the first batch"),
+        pytest.param(PostgresRowStore, "settle", 1, True, id="after the first batch"),
+        pytest.param(PostgresRowStore, "settle", 6, True, id="after the sixth batch"),
+        pytest.param(PostgresRowStore, "settle", 10, True, id="after the last batch"),
+        pytest.param(ObjectStore, "upload", 2, True, id="between two reports"),
+        pytest.param(Attempts, "finish", 1, False, id="before the end"),
+        pytest.param(Attempts, "finish", 1, True, id="after the end, untold"),
+    ],
+)
+def test_a_job_whose_run_dies_is_finished_by_another(
+    pipeline: Pipeline,
+    undisturbed: Outcome,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    call: int,
+    is_done: bool,
+) -> None:
+    with monkeypatch.context() as patch:
+        run_that_dies(pipeline, patch, owner, name, call, is_done)
+    silence(pipeline)
+    list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    pipeline.work_off()
+    assert outcome(pipeline, pipeline.job(KEY)) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "is_done"),
+    [
+        pytest.param(ObjectStore, "open", 1, False, id="the archive does not answer"),
+        pytest.param(PostgresRowStore, "existing", 1, False, id="Postgres goes before the search"),
+        pytest.param(ObjectStore, "upload", 1, False, id="no report can be written"),
+        pytest.param(Attempts, "finish", 1, True, id="the answer to the last commit is lost"),
+    ],
+)
+def test_an_outage_ends_the_run_and_the_next_one_finishes_the_job(
+    pipeline: Pipeline,
+    undisturbed: Outcome,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    call: int,
+    is_done: bool,
+) -> None:
+    with monkeypatch.context() as patch:
+        error = StoreUnavailableError("the server does not answer")
+        patch.setattr(owner, name, breaking(getattr(owner, name), call, is_done, error))
+        pipeline.load(KEY, content())
+    assert outcome(pipeline, pipeline.job(KEY)) == undisturbed
+
+
+def test_a_bug_in_one_file_of_a_run_does_not_harm_the_others(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "validate_rows", breaking(steps.validate_rows, 2, False, ZeroDivisionError()))
+        pipeline.work_off()
+    jobs = [pipeline.job(f"customers/{name}.csv") for name in ("a", "b", "c")]
+    assert [job.status for job in jobs] == [Status.COMPLETED] * 3
+    assert sorted(job.attempt for job in jobs) == [1, 1, 2]
+
+
+def test_a_dead_run_is_reported_as_failed_and_its_job_gets_the_next_one_to_itself(pipeline: Pipeline) -> None:
+    requested(pipeline)
+    run = launch(pipeline, "key", dg.DagsterRunStatus.STARTED)
+    pipeline.stores.leases.take([pipeline.job(KEY).id], run_id := run.run_id)
+    assert list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance)) == []
+    silence(pipeline)
+    (told,) = reaping.reap_dead_runs(pipeline.stores, pipeline.instance)
+    job = pipeline.job(KEY)
+    assert told == f"run {run_id} died with job {job.id}, which is processing now"
+    assert status(pipeline, run_id) is dg.DagsterRunStatus.FAILURE
+    assert (job.isolated, job.error) == (True, f"run {run_id} died")
+
+
+def test_a_dead_run_that_a_person_has_cancelled_takes_its_job_with_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        run_that_dies(pipeline, patch, PostgresRowStore, "settle", 2, True)
+    run = pipeline.instance.get_run_by_id(str(pipeline.job(KEY).run_id))
+    assert run is not None
+    pipeline.instance.report_run_canceled(run)
+    silence(pipeline)
+    list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    job = pipeline.job(KEY)
+    assert (job.status, pipeline.counts(job).processed) == (Status.CANCELLED, 2 * BATCH_ROWS)
+
+
+def test_a_run_that_was_asked_for_and_never_came_is_asked_for_again(pipeline: Pipeline) -> None:
+    requested(pipeline)
+    (told,) = reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
+    job = pipeline.job(KEY)
+    assert told == f"the run for job {job.id} never started: another one will be asked for"
+    pipeline.work_off()
+    assert pipeline.job(KEY).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_run_that_waits_for_its_turn_is_waited_for(pipeline: Pipeline, status: dg.DagsterRunStatus) -> None:
+    launch(pipeline, requested(pipeline), status)
+    assert list(reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))) == []
+
+
+def test_a_run_that_a_person_has_cancelled_in_the_queue_takes_its_job_with_it(pipeline: Pipeline) -> None:
+    run = launch(pipeline, requested(pipeline), dg.DagsterRunStatus.NOT_STARTED)
+    pipeline.instance.report_run_canceled(run)
+    (told,) = reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
+    job = pipeline.job(KEY)
+    assert told == f"the run for job {job.id} was cancelled before it started, and so is the job"
+    assert job.status is Status.CANCELLED
+
+
+def requested(pipeline: Pipeline, content: bytes = b"email\na@example.com\n") -> str:
+    """A file for which a run was asked for; gives the request's key."""
+    pipeline.drop(KEY, content)
+    while not (taken := take_in(pipeline.stores, pipeline.cursor)).requests:
+        pipeline.cursor = taken.cursor
+    pipeline.cursor = taken.cursor
+    (request,) = taken.requests
+    pipeline.stores.ledger.requested(request.key)
+    return request.key
+
+
+def launch(pipeline: Pipeline, run_key: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    config = {"ops": {"parse": {"config": {"job_ids": []}}}}
+    tags = {reaping.RUN_KEY_TAG: run_key}
+    return pipeline.instance.create_run_for_job(import_files, run_config=config, tags=tags, status=status)
+
+
+def status(pipeline: Pipeline, run_id: str) -> dg.DagsterRunStatus:
+    run = pipeline.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def run_that_dies(
+    pipeline: Pipeline, patch: pytest.MonkeyPatch, owner: object, name: str, call: int, is_done: bool
+) -> None:
+    """A run whose process dies at that call of the function, before or after it has done its work."""
+    requested(pipeline, content())
+    patch.setattr(owner, name, breaking(getattr(owner, name), call, is_done, _DiedError()))
+    patch.setattr(Leases, "release", lambda *_, **__: None)
+    assert not pipeline.run(pipeline.job(KEY).id).success
+
+
+def breaking(
+    function: Callable[..., Any], call: int, is_done: bool, error: BaseException
+) -> Callable[..., Any]:
+    """The function, of which one call, counted from 1, raises the error before or after its work."""
+    calls = 0
+
+    def called(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call and not is_done:
+            raise error
+        result = function(*given, **named)
+        if calls == call:
+            raise error
+        return result
+
+    return called
+
+
+def silence(pipeline: Pipeline) -> None:
+    """Let all leases run out."""
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute("UPDATE bulk.job_leases SET heartbeat_at = heartbeat_at - interval '1 hour'")
+
+
+def start(pipeline: Pipeline) -> None:
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute("TRUNCATE customers")
+        connection.execute(
+            "INSERT INTO customers (email, city) SELECT 'c' || n || '@example.com', 'There before' "
+            "FROM generate_series(5, %s, 5) AS n",
+            [ROWS],
+        )
+
+
+def content() -> bytes:
+    lines = [
+        f"c{n - n // 9 % 2}@example.com,City {n}" if n % 10 else f"c{n},City" for n in range(1, ROWS + 1)
+    ]
+    return "".join(f"{line}\n" for line in ["email,city", *lines]).encode()
+
+
+def outcome(pipeline: Pipeline, job: ImportJob) -> Outcome:
+    return Outcome(
+        status=job.status,
+        counts=pipeline.counts(job),
+        failures=job.failure_counts,
+        content=pipeline.query("SELECT email, city FROM customers ORDER BY email"),
+        reports={name: pipeline.report(job, name) for name in job.reports},
+    )
