@@ -21,15 +21,12 @@ B",boss,yes
 few
 {FIVE},old@x.co,Ann,reader,yes
 """
-ERRORS_CSV = (
-    f"""\
+ERRORS_CSV = f"""\
 row,error,raw
 2,"email 'foo@bar' is not an address like local@domain.tld; name is required, but the cell is empty; \
 role 'boss' is not one of admin, author, editor, reader; \
 active 'maybe' is not a boolean: use true, false, 1, 0, yes or no","{TWO},foo@bar,,boss,maybe"
-3,"role 'boss' is not one of admin, author, editor, reader","{THREE},three@x.co,""Ann """
-    "A"
-    """
+3,"role 'boss' is not one of admin, author, editor, reader","{THREE},three@x.co,""Ann, A
 B"",boss,yes"
 4,"id '{ONE}' was already used in row 1","{ONE},four@x.co,Zoë,reader,yes"
 5,"has a quote in cell 3 (name) that is not closed","{FOUR},five@x.co,""Ann,reader,yes"
@@ -37,7 +34,6 @@ B"",boss,yes"
 7,"has 1 cell, expected 5","few"
 8,"email 'old@x.co' is already in users","{FIVE},old@x.co,Ann,reader,yes"
 """
-)
 REJECTED_CSV = f"""\
 _row,_line,_errors,id,email,name,role,active
 2,3,"email 'foo@bar' is not an address like local@domain.tld; name is required, but the cell is empty; \
