@@ -1,0 +1,159 @@
+"""What one tick of the upload sensor does: claim, ask for runs, remember where it was."""
+
+from collections import Counter
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.orchestration.sensors import upload_sensor
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.jobs import ImportJob, Status
+from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline_tests.integration.conftest import Pipeline
+
+FILES = 60
+WAITING_JOBS = """
+    INSERT INTO bulk.import_jobs (
+        id, table_name, mode, bucket, key, etag, size_bytes, arrived_at, archive_key, claimed_at, next_attempt_at
+    )
+    SELECT
+        bulk.uuid_v7(), 'customers', 'insert_only', 'uploads', 'customers/' || number, '0', 1, now(), 'key', now(),
+        now() + interval '1 day'
+    FROM generate_series(1, %s) AS number
+"""
+S3_CALLS = ("page", "head", "copy", "remove_if_unchanged", "find")
+
+
+def test_a_file_becomes_a_run_that_says_what_it_is_for(pipeline: Pipeline) -> None:
+    pipeline.drop("customers/upsert/a.csv", b"email\na@example.com\n")
+    (request,) = ticks_until_a_run(pipeline)
+    job = pipeline.job("customers/upsert/a.csv")
+    assert request.run_key == job.group_id
+    assert request.run_config == {"ops": {"parse": {"config": {"job_ids": [job.id]}}}}
+    assert {name: value for name, value in request.tags.items() if name.startswith("bulk/")} == {
+        "bulk/table": "customers",
+        "bulk/mode": "upsert",
+        "bulk/job_id": job.id,
+        "bulk/group_id": job.group_id,
+    }
+
+
+def test_a_run_for_several_files_says_how_many(pipeline: Pipeline) -> None:
+    for name in ("a", "b", "c"):
+        pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
+    (request,) = ticks_until_a_run(pipeline)
+    assert (request.tags["bulk/jobs"], "bulk/job_id" in request.tags) == ("3", False)
+
+
+def test_a_run_is_asked_for_once(pipeline: Pipeline) -> None:
+    pipeline.drop("customers/a.csv", b"email\na@example.com\n")
+    assert len(ticks_until_a_run(pipeline)) == 1
+    assert [len(tick(pipeline).run_requests or []) for _ in range(3)] == [0, 0, 0]
+
+
+def test_an_upload_that_cannot_be_had_stays_and_keeps_none_from_being_claimed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = Claims.claim
+
+    def refuse(claims: Claims, found: FoundObject) -> ImportJob | None:
+        if found.key == "customers/b.csv":
+            raise StoreRefusedError("s3://uploads/customers/b.csv: access denied")
+        return claim(claims, found)
+
+    monkeypatch.setattr(Claims, "claim", refuse)
+    for name in ("a", "b", "c"):
+        pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
+    first, second = tick(pipeline), tick(pipeline)
+    assert pipeline.inbox() == ["customers/b.csv"]
+    told = [str(result.skip_reason) for result in (first, second) if result.skip_reason]
+    assert all("customers/b.csv: access denied" in text for text in told)
+
+
+def test_an_outage_fails_the_tick_and_the_next_one_goes_on(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.drop("customers/a.csv", b"email\na@example.com\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "copy", outage)
+        with pytest.raises(StoreUnavailableError):
+            tick(pipeline)
+    pipeline.work_off()
+    assert pipeline.job("customers/a.csv").status is Status.COMPLETED
+
+
+def test_a_tick_does_a_bounded_part_of_a_backlog_and_the_next_ones_the_rest(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+    for name in S3_CALLS:
+        count_calls(monkeypatch, name, calls)
+    for number in range(FILES):
+        pipeline.drop(f"customers/{number:03}.csv", b"")
+    monkeypatch.setattr("bulk_pipeline.orchestration.intake._CLAIM_SECONDS", 0.0)
+    claimed = []
+    while pipeline.inbox():
+        before = jobs(pipeline)
+        calls.clear()
+        tick(pipeline)
+        claimed.append(jobs(pipeline) - before)
+        assert calls["page"] <= 2
+        assert calls.total() <= 2 + 4 * 25
+    assert set(claimed) <= {0, 10, 25}
+    assert sum(claimed) == FILES
+
+
+@pytest.mark.parametrize(("waiting", "watches"), [(0, True), (100, True), (101, False)])
+def test_a_tick_watches_for_more_unless_there_is_a_backlog(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, waiting: int, watches: bool
+) -> None:
+    naps: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: float(len(naps)), sleep=naps.append)
+    monkeypatch.setattr("bulk_pipeline.orchestration.intake.time", clock)
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute(WAITING_JOBS, [waiting])
+    settings = pipeline.stores.settings.model_copy(update={"bulk_watch_seconds": 2})
+    stores = Stores(settings)
+    tick(Pipeline(stores, pipeline.instance))
+    stores.close()
+    assert (naps != []) == watches
+
+
+def tick(pipeline: Pipeline) -> dg.SensorResult:
+    context = dg.build_sensor_context(
+        instance=pipeline.instance, cursor=pipeline.cursor, resources={"stores": pipeline.stores}
+    )
+    result = upload_sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    pipeline.cursor = result.cursor
+    return result
+
+
+def ticks_until_a_run(pipeline: Pipeline) -> Sequence[dg.RunRequest]:
+    for _ in range(100):
+        if requests := tick(pipeline).run_requests:
+            return requests
+    raise AssertionError("no run is asked for")
+
+
+def outage(*_: object) -> bool:
+    raise StoreUnavailableError("the server does not answer")
+
+
+def jobs(pipeline: Pipeline) -> int:
+    ((count,),) = pipeline.query("SELECT count(*) FROM bulk.import_jobs")
+    return count
+
+
+def count_calls(patch: pytest.MonkeyPatch, name: str, calls: Counter[str]) -> None:
+    original = getattr(ObjectStore, name)
+
+    def counted(*given: object, **named: object) -> object:
+        calls[name] += 1
+        return original(*given, **named)
+
+    patch.setattr(ObjectStore, name, counted)
