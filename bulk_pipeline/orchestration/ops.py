@@ -18,7 +18,7 @@ from bulk_pipeline.orchestration import cleaning, metadata, steps, work
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
-from bulk_pipeline.stages.ids import IdMaker
+from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
 from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.references import PostgresReferences

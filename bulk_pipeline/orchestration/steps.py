@@ -16,12 +16,12 @@ import pyarrow as pa
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkArea
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.ids import IdMaker
 from bulk_pipeline.stages.load import load
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.row_store import LoadCounts, RowStore
 from bulk_pipeline.stages.parse.upload import Upload
-from bulk_pipeline.stages.rejected import rejected_suffix
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
-from bulk_pipeline.stages.row_store import LoadCounts, RowStore
+from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.split import References, split
 from bulk_pipeline.stages.validate import validate
 

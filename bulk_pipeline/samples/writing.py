@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.samples.defects import Format
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.stages.lines import csv_quoted, json_quoted
+from bulk_pipeline.stages.report.lines import csv_quoted, json_quoted
 
 _NEEDS_QUOTES = r'[",\r\n]|^\s|\s$|^$'
 _WIDE = pa.large_string()

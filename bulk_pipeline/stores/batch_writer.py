@@ -1,4 +1,4 @@
-"""Writes to one table in the transaction of one batch; the protocol is `stages.row_store.BatchWriter`."""
+"""Writes to one table in the transaction of one batch; the protocol is `stages.load.row_store.BatchWriter`."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.row_store import Updated
+from bulk_pipeline.stages.load.row_store import Updated
 from bulk_pipeline.stores import merge
 from bulk_pipeline.stores.copy import array_literal, copy_rows
 from bulk_pipeline.stores.staging import savepoint, staged

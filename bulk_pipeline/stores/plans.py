@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 import pyarrow as pa
 
-from bulk_pipeline.stages.resolve import Decision, Fate
+from bulk_pipeline.stages.load.resolve import Decision, Fate
 
 _DECISIONS = pa.schema(
     [

@@ -20,8 +20,8 @@ from psycopg import sql
 
 from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.resolve import Decision
-from bulk_pipeline.stages.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
+from bulk_pipeline.stages.load.resolve import Decision
+from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages
@@ -32,7 +32,7 @@ _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 class PostgresRowStore:
-    """A context manager around one connection. See the protocol `stages.row_store.RowStore`."""
+    """A context manager around one connection. See the protocol `stages.load.row_store.RowStore`."""
 
     def __init__(self, database_url: str, table: Table, job_id: str, attempt: int) -> None:
         self._database_url = database_url

@@ -6,7 +6,7 @@ import psycopg
 import pyarrow as pa
 
 from bulk_pipeline.stages.failures import FAILURES
-from bulk_pipeline.stages.row_store import LoadCounts, Range, Settled
+from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
 from bulk_pipeline.stores.postgres import connect, host, outages
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def _draft_is_unpublished(rows: "pd.DataFrame") -> "pd.Series":
-    kept = (rows["status"] != "draft") | rows["published_at"].isna()
-    return kept  # pyright: ignore[reportReturnType]  # the stubs take a column for a frame
+    is_draft = rows["status"] == "draft"
+    return ~is_draft | rows["published_at"].isna()  # pyright: ignore[reportReturnType]  # stubs: a column may be a frame
 
 
 TABLE = Table(

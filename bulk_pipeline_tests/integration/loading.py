@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.schema.types import ARROW_TYPES
-from bulk_pipeline.stages.ids import IdMaker
 from bulk_pipeline.stages.load import load
-from bulk_pipeline.stages.row_store import LoadCounts
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.row_store import LoadCounts
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline.stores.settlements import load_failures
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.row_store import LoadCounts
+from bulk_pipeline.stages.load.row_store import LoadCounts
 from bulk_pipeline.stages.split import split
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
 

@@ -7,7 +7,7 @@ import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.row_store import BatchWriter, LoadCounts, Range, Settled
+from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, counts, uid
 

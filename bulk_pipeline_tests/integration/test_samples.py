@@ -11,10 +11,10 @@ import pytest
 from bulk_pipeline import tables
 from bulk_pipeline.samples import Expected, Format, Sample, checksum_sql
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.ids import IdMaker
 from bulk_pipeline.stages.load import load
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.row_store import LoadCounts
 from bulk_pipeline.stages.parse.upload import open_upload
-from bulk_pipeline.stages.row_store import LoadCounts
 from bulk_pipeline.stages.split import split
 from bulk_pipeline.stages.validate import validate
 from bulk_pipeline.stores.references import PostgresReferences

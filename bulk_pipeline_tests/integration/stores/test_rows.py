@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.resolve import Decision, Fate
+from bulk_pipeline.stages.load.resolve import Decision, Fate
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
 

@@ -1,0 +1,151 @@
+"""Writes rows that the database has refused as they were, so that only those at fault become failures.
+
+A refusal means that the table has changed since the search (a key was taken, a parent removed) or that it has
+constraints nobody declared. Only the batch that meets it pays: its rows are set beside the table as it is
+now, and whatever is still refused is halved until the rows at fault stand alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.errors import RowsRefusedError
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.load.decided import identify, of_fate, rekeys, where, with_forced
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.prepare import insertable
+from bulk_pipeline.stages.load.resolve import Fate, resolve
+from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Settled
+from bulk_pipeline.stages.load.search import keyed_rows, owner_keys
+from bulk_pipeline.stages.split import refusals
+
+_ROUNDS = 2
+"""How often rows are set beside the table because somebody took their keys, before each is written by itself."""
+
+
+@dataclass(frozen=True)
+class CarefulWriter:
+    """Works inside the transaction of `writer`, in savepoints of its own."""
+
+    writer: BatchWriter
+    table: Table
+    mode: Mode
+    ids: IdMaker
+    now: datetime
+
+    def rekey(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Give natural keys away as far as possible; the rows they belong to come later and say so if not."""
+        for one in keys:
+            try:
+                with self.writer.savepoint():
+                    self.writer.rekey([one])
+            except RowsRefusedError:
+                continue
+
+    def write(self, rows: pa.Table) -> Settled:
+        """Write the rows that can be written, in file order; the others become failures."""
+        if not rows.num_rows:
+            return Settled()
+        try:
+            with self.writer.savepoint():
+                return self._within_rules(rows)
+        except RowsRefusedError as refusal:
+            if rows.num_rows == 1:
+                return Settled(failures=refusals.constraint(rows, [refusal.reason]))
+        half = rows.num_rows // 2
+        return _sum(self.write(rows.slice(0, half)), self.write(rows.slice(half)))
+
+    def _within_rules(self, rows: pa.Table) -> Settled:
+        """Without the rows that lack a parent or break a check: a set at a time, for there may be many."""
+        broken = self.writer.broken_checks(rows)
+        rejected = np.isin(rows["_row"].to_numpy(), np.array([*broken], np.int64))
+        reasons = [f"constraint {broken[row]}" for row in where(rows, rejected)["_row"].to_pylist()]
+        failures = [refusals.constraint(where(rows, rejected), reasons)]
+        for key in (key for key in self.table.foreign_keys if key.column in rows.column_names):
+            named = pc.unique(rows[key.column]).drop_null()
+            unknown = _among(rows, key.column, self.writer.hold_parents(key.table, named))
+            failures.append(refusals.unknown_reference(where(rows, unknown), key))
+            rejected |= unknown
+        found = Settled(failures=refusals.in_row_order(failures))
+        return _sum(found, self._merge(where(rows, ~rejected), _ROUNDS))
+
+    def _merge(self, rows: pa.Table, rounds: int) -> Settled:
+        if not rows.num_rows:
+            return Settled()
+        if self.mode is Mode.UPSERT:
+            return self._upsert(rows, rounds)
+        return self._insert_only(rows, rounds)
+
+    def _insert_only(self, rows: pa.Table, rounds: int) -> Settled:
+        stored = self.writer.owners(*owner_keys(rows, self.table))
+        free = np.ones(rows.num_rows, bool)
+        failures = []
+        for column, values in ((self.table.natural_key, stored.values()), ("id", stored.keys())):
+            if column is None or column not in rows.column_names:
+                continue
+            taken = free & _among(rows, column, pa.array(values, pa.string()))
+            failures.append(refusals.already_exists(where(rows, taken), column, self.table))
+            free &= ~taken
+        rejected = Settled(failures=refusals.in_row_order(failures))
+        return _sum(rejected, self._insert(where(rows, free), rows, rounds))
+
+    def _upsert(self, rows: pa.Table, rounds: int) -> Settled:
+        stored = self.writer.owners(*owner_keys(rows, self.table))
+        decisions = resolve(keyed_rows(rows, self.table), stored)
+        if moved := rekeys(rows, self.table, decisions):
+            self.writer.rekey(moved)
+        fates = {fate: np.isin(rows["_row"].to_numpy(), of_fate(decisions, fate)) for fate in Fate}
+        chosen = identify(rows, self.table, decisions)
+        conflicts = where(rows, fates[Fate.CONFLICT])
+        return _sum(
+            Settled(LoadCounts(superseded=int(fates[Fate.SUPERSEDED].sum()))),
+            Settled(failures=refusals.key_conflict(conflicts, self.table)) if len(conflicts) else Settled(),
+            self._insert(where(chosen, fates[Fate.INSERT]), rows, rounds),
+            self._update(with_forced(where(chosen, fates[Fate.UPDATE]), decisions), rows, rounds),
+        )
+
+    def _insert(self, rows: pa.Table, given: pa.Table, rounds: int) -> Settled:
+        if not rows.num_rows:
+            return Settled()
+        ready = insertable(rows, self.table, self.ids, self.now)
+        if not rounds:  # no key we know of is taken: let the database name its reason
+            return _sum(*(self._insert_one(ready.slice(at, 1)) for at in range(ready.num_rows)))
+        taken = self.writer.insert_unless_taken(ready)
+        written = Settled(LoadCounts(inserted=rows.num_rows - len(taken)))
+        return _sum(written, self._merge(_numbered(given, taken), rounds - 1))
+
+    def _insert_one(self, row: pa.Table) -> Settled:
+        try:
+            with self.writer.savepoint():
+                self.writer.insert(row)
+        except RowsRefusedError as refusal:
+            return Settled(failures=refusals.constraint(row, [refusal.reason]))
+        return Settled(LoadCounts(inserted=1))
+
+    def _update(self, rows: pa.Table, given: pa.Table, rounds: int) -> Settled:
+        if not rows.num_rows:
+            return Settled()
+        outcome = self.writer.update(rows, "id")
+        if len(outcome.missing) and not rounds:
+            raise RowsRefusedError("the row is removed again and again")
+        unchanged = rows.num_rows - outcome.changed - len(outcome.missing)
+        written = Settled(LoadCounts(updated=outcome.changed, unchanged=unchanged))
+        return _sum(written, self._merge(_numbered(given, outcome.missing), rounds - 1))
+
+
+def _sum(*parts: Settled) -> Settled:
+    counts = sum((part.counts for part in parts), LoadCounts())
+    return Settled(counts, refusals.in_row_order([part.failures for part in parts]))
+
+
+def _among(rows: pa.Table, column: str, values: pa.Array) -> np.ndarray:
+    """Which rows have one of `values` in the column; NULL never is."""
+    return pc.is_in(rows[column], value_set=values.drop_null(), skip_nulls=True).to_numpy()
+
+
+def _numbered(rows: pa.Table, numbers: np.ndarray) -> pa.Table:
+    return where(rows, np.isin(rows["_row"].to_numpy(), numbers))

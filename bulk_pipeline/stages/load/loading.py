@@ -1,0 +1,99 @@
+"""Good rows into a table, range by range; each is committed whole, with what became of its rows.
+
+What is decided where: `search` compares the whole file with the table before anything is written, `prepare`
+makes one range ready, `write` writes it. The database is a `RowStore`, passed as an argument. Rows become
+visible batch by batch (publish = direct); publishing a whole file at once would be another way through
+`RowStore.settle`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.load.batches import ahead, cut, ranges
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.prepare import Batch, prepare
+from bulk_pipeline.stages.load.row_store import LoadCounts, Range, RowStore
+from bulk_pipeline.stages.load.search import search
+from bulk_pipeline.stages.load.write import write
+
+_OUTAGES_IN_A_ROW = 3
+"""Outages without a batch committed in between, after which the load gives up for now."""
+
+
+def load(
+    good: Callable[[], Iterable[pa.RecordBatch]],
+    *,
+    total_rows: int,
+    batch_rows: int,
+    table: Table,
+    mode: Mode,
+    columns: Sequence[str],
+    store: RowStore,
+    ids: IdMaker,
+    progress: Callable[[LoadCounts], None] = lambda counts: None,
+) -> LoadCounts:
+    """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
+
+    `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
+    call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
+    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the
+    counts so far after every commit. Raises `StoreUnavailableError` for an outage that lasts,
+    `LeaseLostError` and `JobCancelledError` before anything more is written.
+    """
+    source = _Source(good, ("_row", "_line", *(name for name in table.column_names if name in columns)))
+    outages, seen = 0, -1
+    while True:
+        try:
+            committed = store.committed()
+            outages, seen = (0 if len(committed) > seen else outages), len(committed)
+            missing = [range_ for range_ in ranges(total_rows, batch_rows) if range_ not in committed]
+            counts = sum(committed.values(), LoadCounts())
+            for settled in _load_missing(source, missing, table, mode, store, ids):
+                counts += settled
+                progress(counts)
+            return counts
+        except StoreUnavailableError:
+            outages += 1
+            if outages >= _OUTAGES_IN_A_ROW:
+                raise
+            store.recover()  # what is in is looked up again, so a lost answer to COMMIT does no harm
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The good rows, without columns that are not to be loaded."""
+
+    good: Callable[[], Iterable[pa.RecordBatch]]
+    names: Sequence[str]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        return (rows.select(self.names) for rows in self.good() if rows.num_rows)
+
+
+def _load_missing(
+    source: _Source, missing: Sequence[Range], table: Table, mode: Mode, store: RowStore, ids: IdMaker
+) -> Iterator[LoadCounts]:
+    """Commit one range after the other."""
+    if not missing:
+        return
+    verdicts = search(source.batches, table, mode, store, missing)
+    now = store.now()
+    ready = partial(prepare, table=table, verdicts=verdicts, ids=ids, now=now)
+    put = partial(write, table=table, mode=mode, ids=ids, now=now)
+    with closing(ahead(_prepared(source, missing, ready))) as batches:
+        for batch in batches:
+            yield store.settle(batch.range, partial(put, batch))
+
+
+def _prepared(
+    source: _Source, missing: Sequence[Range], ready: Callable[[Range, pa.Table], Batch]
+) -> Iterator[Batch]:
+    nothing = pa.table({"_row": pa.array([], pa.int64()), "_line": pa.array([], pa.int64())})
+    for range_, parts in cut(source.batches(), missing):
+        yield ready(range_, pa.Table.from_batches(parts) if parts else nothing)

@@ -1,0 +1,162 @@
+"""What loading asks of the database: the protocol of the store that is passed to `stages.load`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.stages.failures import none
+from bulk_pipeline.stages.load.resolve import Decision
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """What became of source rows; every row is counted once."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    rejected: int = 0
+
+    @property
+    def settled(self) -> int:
+        return self.inserted + self.updated + self.unchanged + self.superseded + self.rejected
+
+    def __add__(self, other: "LoadCounts") -> "LoadCounts":
+        return LoadCounts(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.superseded + other.superseded,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Range:
+    """Source rows `first` to `last`, both included: the rows of one transaction."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of the rows of a range. `failures`: found while loading, in row order."""
+
+    counts: LoadCounts = LoadCounts()
+    failures: pa.RecordBatch = field(default_factory=none)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of an upsert beside the table: four int64 arrays of row numbers. Rows in none are new.
+
+    `same`: already there as they are. `changed`: there, but different. `conflicting`: their id and natural
+    key point at two different rows. `linked`: they name a natural key that another row of the file takes
+    away, or take it away; these are in one of the other arrays too, or new.
+    """
+
+    same: np.ndarray
+    changed: np.ndarray
+    conflicting: np.ndarray
+    linked: np.ndarray
+
+
+@dataclass(frozen=True)
+class Updated:
+    """`changed`: how many rows of the table are different now. `missing`: the `_row`s that met no row."""
+
+    changed: int
+    missing: np.ndarray
+
+
+class BatchWriter(Protocol):
+    """Writes to the table inside the transaction of one batch.
+
+    Rows are Arrow tables of `_row`, `_line` and columns of the table. Whatever the database refuses raises
+    `RowsRefusedError`, after which only the end of the `savepoint` around it makes the transaction usable
+    again.
+    """
+
+    def savepoint(self) -> AbstractContextManager[None]: ...
+
+    def insert(self, rows: pa.Table) -> None:
+        """Add rows with ids."""
+        ...
+
+    def insert_unless_taken(self, rows: pa.Table) -> np.ndarray:
+        """Add those rows with ids whose keys are free; gives the `_row`s of the others."""
+        ...
+
+    def update(self, rows: pa.Table, by: str) -> Updated:
+        """Change the rows found by the column `by` wherever they differ, or where `_forced` says so."""
+        ...
+
+    def rekey(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Give the rows of these ids their natural keys, in the order given."""
+        ...
+
+    def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]:
+        """id -> natural key of the rows that have one of the ids or natural keys."""
+        ...
+
+    def broken_checks(self, rows: pa.Table) -> Mapping[int, str]:
+        """`_row` -> name of a check constraint that the row would break."""
+        ...
+
+    def hold_parents(self, table: str, ids: pa.Array) -> pa.Array:
+        """Keep the rows of `table` with these ids from being removed; gives the ids that do not exist."""
+        ...
+
+
+class RowStore(Protocol):
+    """One table, for one attempt at one job. Everything may raise `StoreUnavailableError`; what writes may
+    raise `LeaseLostError` and `JobCancelledError`.
+    """
+
+    def recover(self) -> None:
+        """Connect again after an outage; `StoreUnavailableError` if that goes on."""
+        ...
+
+    def committed(self) -> Mapping[Range, LoadCounts]:
+        """The ranges that are in, from whatever attempt."""
+        ...
+
+    def now(self) -> datetime:
+        """The server's clock."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether the table has no rows at all."""
+        ...
+
+    def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
+        """Key column -> those of the rows (`_row` and key columns) that it finds in the table."""
+        ...
+
+    def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
+        """Set the rows (`_row` and the file's columns) beside the table."""
+        ...
+
+    def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]: ...
+
+    def decisions(self) -> list[Decision]:
+        """Those kept with the job."""
+        ...
+
+    def keep_decisions(self, decisions: Sequence[Decision]) -> None:
+        """Keep decisions with the job, so that a later attempt decides alike."""
+        ...
+
+    def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+        """Call `write` in a transaction of its own and commit what it wrote together with the range.
+
+        `write` is called again when the transaction got into the way of another one.
+        """
+        ...

@@ -1,0 +1,158 @@
+"""Decides about every good row before the first one is written: is it in the table, overwritten, in conflict?
+
+Whole sets at a time: rows whose keys nobody else names need one join. Only rows that depend on each other are
+applied one after the other, by `resolve`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import pyarrow as pa
+
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.load.repeats import find_repeats
+from bulk_pipeline.stages.load.resolve import Decision, KeyedRow, resolve
+from bulk_pipeline.stages.load.row_store import Range, RowStore
+from bulk_pipeline.stages.split.keys import key_columns, positions
+
+Batches = Callable[[], Iterable[pa.RecordBatch]]
+
+
+class Verdict(IntEnum):
+    """What is known about a row before it is written."""
+
+    NEW = 0
+    ID_EXISTS = 1
+    KEY_EXISTS = 2
+    SAME = 3
+    CHANGED = 4
+    SUPERSEDED = 5
+    CONFLICT = 6
+    RESOLVED = 7
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """`codes`: a verdict for each row number, a byte each. `decisions`: those about the RESOLVED rows."""
+
+    codes: np.ndarray
+    decisions: dict[int, Decision] = field(default_factory=dict)
+
+    def mark(self, rows: np.ndarray, verdict: Verdict) -> None:
+        """Say it of these rows, whatever was said of them before; rows past the last missing one do not matter."""
+        self.codes[rows[rows < len(self.codes)]] = verdict
+
+
+def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Sequence[Range]) -> Verdicts:
+    """Verdicts for the rows of the ranges that are `missing` in the table.
+
+    Ranges that are in are not compared again; but all rows are looked through for keys that repeat.
+    """
+    verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.int8))
+    if next(within(good(), missing), None) is None:
+        return verdicts
+    if mode is Mode.UPSERT:
+        _mark_compared(verdicts, good, table, store, missing)
+    elif not store.is_empty():
+        found = store.existing(_keys(rows, table) for rows in within(good(), missing))
+        for column, rows in found.items():
+            verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)
+    return verdicts
+
+
+def made_columns(table: Table) -> tuple[str, ...]:
+    """Columns whose stored value stays when the file brings NULL; `updated_at` is a matter of its own."""
+    return tuple(
+        column.name
+        for column in table.columns
+        if column.generated and column.name not in ("id", "updated_at")
+    )
+
+
+def _mark_compared(
+    verdicts: Verdicts, good: Batches, table: Table, store: RowStore, missing: Sequence[Range]
+) -> None:
+    repeats = find_repeats(good, table, made_columns(table))
+    tangled = repeats.tangled
+    if store.is_empty():
+        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
+    else:
+        found = store.compare(within(good(), missing))
+        verdicts.mark(found.same, Verdict.SAME)
+        verdicts.mark(found.changed, Verdict.CHANGED)
+        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
+        verdicts.mark(found.conflicting, Verdict.CONFLICT)
+        tangled = np.union1d(tangled, found.linked)
+    verdicts.decisions.update(_resolved(good, table, store, missing, tangled))
+    verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
+
+
+def _resolved(
+    good: Batches, table: Table, store: RowStore, missing: Sequence[Range], tangled: np.ndarray
+) -> dict[int, Decision]:
+    """Decisions about the tangled rows: those that an earlier attempt kept, and new ones for the others."""
+    decisions = {decision.row: decision for decision in store.decisions()}
+    tangled = np.setdiff1d(tangled, np.array(sorted(decisions), np.int64))
+    rows = list(_rows(within(good(), missing), tangled))
+    if rows:
+        keyed = pa.Table.from_batches(rows)
+        stored = store.owners(*owner_keys(keyed, table))
+        found = resolve(keyed_rows(keyed, table), stored)
+        store.keep_decisions(found)
+        decisions |= {decision.row: decision for decision in found}
+    return decisions
+
+
+def owner_keys(rows: pa.Table, table: Table) -> tuple[pa.Array, pa.Array | None]:
+    """The ids and the natural keys that rows have."""
+    ids = rows["id"] if "id" in rows.column_names else pa.chunked_array([], pa.string())
+    keys = rows[table.natural_key] if table.natural_key else None
+    return _array(ids), None if keys is None else _array(keys)
+
+
+def keyed_rows(rows: pa.Table, table: Table) -> Iterator[KeyedRow]:
+    """Rows as `resolve` wants them."""
+    nothing = [None] * rows.num_rows
+    cells = {name: rows[name].to_pylist() for name in rows.column_names if name in _deciding(table)}
+    ids = cells.get("id", nothing)
+    keys = cells.get(table.natural_key or "", nothing)
+    made = zip(*(cells.get(name, nothing) for name in made_columns(table)), strict=True)
+    tuples = made if made_columns(table) else iter([()] * rows.num_rows)
+    return map(KeyedRow, cells["_row"], ids, keys, tuples)
+
+
+def within(batches: Iterable[pa.RecordBatch], ranges: Sequence[Range]) -> Iterator[pa.RecordBatch]:
+    """The rows whose numbers are in `ranges`, which are in ascending order."""
+    if not ranges:
+        return
+    firsts = np.array([range_.first for range_ in ranges], np.int64)
+    lasts = np.array([range_.last for range_ in ranges], np.int64)
+    for rows in batches:
+        numbers = rows["_row"].to_numpy()
+        at = np.searchsorted(firsts, numbers, side="right") - 1
+        inside = (at >= 0) & (numbers <= lasts[np.maximum(at, 0)])
+        if inside.all():
+            yield rows
+        elif inside.any():
+            yield rows.filter(pa.array(inside))
+
+
+def _rows(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[pa.RecordBatch]:
+    for rows in batches if len(wanted) else ():
+        found, _ = positions(rows["_row"].to_numpy(), wanted)
+        if found.any():
+            yield rows.filter(pa.array(found))
+
+
+def _keys(rows: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+    return rows.select(["_row", *(name for name in key_columns(table) if name in rows.schema.names)])
+
+
+def _deciding(table: Table) -> tuple[str, ...]:
+    return ("_row", *key_columns(table), *made_columns(table))
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()

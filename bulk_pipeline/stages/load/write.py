@@ -1,0 +1,44 @@
+"""Writes one batch: the rows straight into the table, and if the database refuses them, again with care."""
+
+from datetime import datetime
+
+from bulk_pipeline.errors import RowsRefusedError
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.load.careful import CarefulWriter
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.prepare import Batch
+from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Settled
+from bulk_pipeline.stages.split import refusals
+
+
+def write(
+    batch: Batch, writer: BatchWriter, table: Table, mode: Mode, ids: IdMaker, now: datetime
+) -> Settled:
+    """Write a batch in the transaction of `writer`; the counts cover its whole range."""
+    try:
+        with writer.savepoint():
+            written = _as_searched(batch, writer, table)
+    except RowsRefusedError:
+        careful = CarefulWriter(writer, table, mode, ids, now)
+        careful.rekey(batch.rekeys)
+        written = careful.write(batch.pending)
+    counts = written.counts + LoadCounts(unchanged=batch.same, superseded=batch.superseded)
+    rejected = batch.range.last - batch.range.first + 1 - counts.settled
+    failures = refusals.in_row_order([batch.failures, written.failures])
+    return Settled(counts + LoadCounts(rejected=rejected), failures)
+
+
+def _as_searched(batch: Batch, writer: BatchWriter, table: Table) -> Settled:
+    if batch.rekeys:
+        writer.rekey(batch.rekeys)
+    if batch.inserts.num_rows:
+        writer.insert(batch.inserts)
+    updated = 0
+    for rows, by in ((batch.by_id, "id"), (batch.by_key, str(table.natural_key)), (batch.resolved, "id")):
+        if rows.num_rows:
+            outcome = writer.update(rows, by)
+            if len(outcome.missing):
+                raise RowsRefusedError("rows to update have been removed")
+            updated += outcome.changed
+    unchanged = batch.by_id.num_rows + batch.by_key.num_rows + batch.resolved.num_rows - updated
+    return Settled(LoadCounts(inserted=batch.inserts.num_rows, updated=updated, unchanged=unchanged))

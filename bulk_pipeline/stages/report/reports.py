@@ -1,0 +1,125 @@
+"""Writes what became of the rejected rows: errors.csv, errors.ndjson and the rejected rows themselves.
+
+Everything streams, one batch of source rows at a time. errors.csv ends its lines with LF and carries no byte
+order mark: its first line is exactly `row,error,raw`. The same input gives the same bytes, always.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.schema import Table
+from bulk_pipeline.stages.failures import FAILURES
+from bulk_pipeline.stages.parse.parsed import Dialect
+from bulk_pipeline.stages.report import lines
+from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
+from bulk_pipeline.stages.report.row_ranges import by_row_range
+
+ERRORS_CSV_HEADER = b"row,error,raw\n"
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Where the three reports go. Nothing is written to them as long as there is no failure."""
+
+    errors_csv: BinaryIO
+    errors_ndjson: BinaryIO
+    rejected: BinaryIO
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the reports say. `codes`: failures by code. `first`: the first failures, for a preview."""
+
+    rejected: int
+    failures: int
+    codes: dict[str, int]
+    first: pa.RecordBatch
+
+
+def write_reports(
+    failures: Sequence[Iterable[pa.RecordBatch]],
+    raw: Iterable[pa.RecordBatch],
+    table: Table,
+    dialect: Dialect,
+    reports: Reports,
+    *,
+    preview_rows: int = 20,
+) -> Reported:
+    """Merge the streams of failures, each sorted by row, with all rows as they stood in the file.
+
+    `raw`: `_row`, `_line`, `raw` (binary), sorted by row. Raises `ValueError` for a failure of a row that
+    is not there.
+    """
+    order = _column_order(dialect, table)
+    codes: Counter[str] = Counter()
+    rejected, first = 0, pa.RecordBatch.from_pylist([], schema=FAILURES)
+    for rows, found in by_row_range(raw, failures):
+        told = _in_order(found, order)
+        if not rejected:
+            reports.errors_csv.write(ERRORS_CSV_HEADER)
+            reports.rejected.write(rejected_start(dialect))
+        rejected += _write(_bad_rows(rows, told), told, dialect, reports)
+        codes.update({pair["values"]: pair["counts"] for pair in pc.value_counts(told["code"]).to_pylist()})
+        if first.num_rows < preview_rows:
+            first = pa.concat_batches([first, told.slice(0, preview_rows - first.num_rows)])
+    return Reported(rejected, codes.total(), dict(sorted(codes.items())), first)
+
+
+def _column_order(dialect: Dialect, table: Table) -> pa.Array:
+    """In a file with a header its own order, else the declared one."""
+    names = [name.strip().lower() for name in dialect.header]
+    return pa.array(list(dict.fromkeys([*names, *table.column_names])), pa.string())
+
+
+def _in_order(found: pa.RecordBatch, order: pa.Array) -> pa.RecordBatch:
+    """By row, then column; failures of the row as a whole last; then code."""
+    position = pc.fill_null(pc.index_in(found["column"], order), len(order))
+    cells = [found["row"], position, found["code"], found["message"]]
+    keys = pa.table(cells, names=["row", "position", "code", "message"])
+    return found.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]))
+
+
+def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows that `told` is about, each once."""
+    numbers, wanted = rows["_row"].to_numpy(), np.unique(told["row"].to_numpy())
+    places = np.searchsorted(numbers, wanted)
+    if places[-1] == len(numbers) or (numbers[places] != wanted).any():
+        raise ValueError(f"failures of rows {wanted[0]} to {wanted[-1]} name one that the file does not have")
+    return rows.take(pa.array(places))
+
+
+def _write(rows: pa.RecordBatch, told: pa.RecordBatch, dialect: Dialect, reports: Reports) -> int:
+    errors = _errors(rows, told)
+    row, raw = rows["_row"].cast(pa.string()), lines.csv_quoted(lines.text(rows["raw"]))
+    lines.write(reports.errors_csv, [row, b",", lines.csv_quoted(errors), b",", raw, b"\n"])
+    lines.write(reports.errors_ndjson, list(_objects(told)))
+    rejected_lines(rows, errors, told, dialect, reports.rejected)
+    return len(rows)
+
+
+def _errors(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.Array:
+    """The sentences about each row, on one line."""
+    starts = np.searchsorted(told["row"].to_numpy(), rows["_row"].to_numpy())
+    sentences = pc.replace_substring_regex(told["message"], r"[\x00\r\n]+", " ")
+    per_row = pa.ListArray.from_arrays(pa.array([*starts, len(told)], pa.int32()), sentences)
+    return pc.binary_join(per_row, "; ")
+
+
+def _objects(told: pa.RecordBatch) -> Iterator[pa.Array | bytes]:
+    """The parts of one JSON object per failure."""
+    before = "{"
+    for field in FAILURES:
+        yield f'{before}"{field.name}":'.encode()
+        cells = told[field.name]
+        if field.type == pa.string():
+            yield lines.json_quoted(cells)
+        else:
+            yield pc.fill_null(cells.cast(pa.string()), "null")
+        before = ","
+    yield b"}\n"

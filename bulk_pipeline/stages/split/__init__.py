@@ -1,0 +1,5 @@
+"""Typed rows -> good and rejected ones, in file order: references, and keys that the file uses twice."""
+
+from bulk_pipeline.stages.split.parted import Parted, References, split
+
+__all__ = ["Parted", "References", "split"]

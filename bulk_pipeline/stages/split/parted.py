@@ -1,0 +1,97 @@
+"""Parts good rows from rejected ones before anything is loaded: references, keys used twice in the file."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.split import refusals
+from bulk_pipeline.stages.split.key_claims import Claims
+from bulk_pipeline.stages.split.keys import fingerprints, key_columns, positions, repeated
+
+Batches = Callable[[], Iterable[pa.RecordBatch]]
+"""Gives the batches of a file from the start, each time it is called."""
+
+
+class References(Protocol):
+    """Knows which rows exist in the tables that others refer to."""
+
+    def missing(self, table: str, ids: pa.Array) -> pa.Array:
+        """Those of `ids` (text, without NULL and repetition) that no row of `table` has."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parted:
+    """One batch, parted. `good`: its rows without any failure. `failures`: the new ones, in row order."""
+
+    good: pa.RecordBatch
+    failures: pa.RecordBatch
+
+
+def split(
+    batches: Batches, rejected: np.ndarray, table: Table, mode: Mode, references: References
+) -> Iterator[Parted]:
+    """Part typed batches (`_row`, `_line`, columns of `table`) of all rows that could be read.
+
+    `rejected`: the numbers of rows that have failures already (int64, sorted, unique). In `upsert` a key may
+    be repeated in a file, so only references are looked at.
+    """
+    known = _KnownReferences(references)
+    claims = _claims(batches, table) if mode is Mode.INSERT_ONLY else None
+    for rows in batches():
+        failed, _ = positions(rows["_row"].to_numpy(), rejected)
+        found = []
+        for key in (key for key in table.foreign_keys if key.column in rows.schema.names):
+            unknown = known.unknown(key.table, rows[key.column])
+            found.append(refusals.unknown_reference(_at(rows, unknown), key))
+            failed[unknown] = True
+        for lost in claims.make(rows, failed) if claims else ():
+            losers = _at(rows, lost.positions)
+            found.append(refusals.duplicate_in_file(losers, lost.column, pa.array(lost.winners)))
+            failed[lost.positions] = True
+        good = rows.filter(pa.array(~failed)) if failed.any() else rows
+        yield Parted(good, refusals.in_row_order(found))
+
+
+def _claims(batches: Batches, table: Table) -> Claims:
+    return Claims(
+        {
+            name: repeated(rows[name] for rows in batches() if name in rows.schema.names)
+            for name in key_columns(table)
+        }
+    )
+
+
+class _KnownReferences:
+    """Asks about each id once. Of those that exist a fingerprint is kept, so memory is 8 bytes for each.
+
+    Two ids with the same fingerprint would let a row with an unknown reference pass; the foreign key finds
+    it.
+    """
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._existing: dict[str, np.ndarray] = {}
+
+    def unknown(self, table: str, cells: pa.Array) -> np.ndarray:
+        """The positions of cells that name no row of `table`; NULL names none and is not unknown."""
+        existing = self._existing.get(table, np.empty(0, np.int64))
+        ids = pc.unique(cells.drop_null())
+        prints = fingerprints(ids)
+        new, _ = positions(prints, existing)
+        ids, prints = ids.filter(pa.array(~new)), prints[~new]
+        if not len(ids):
+            return np.empty(0, np.int64)
+        missing = self._references.missing(table, ids)
+        absent = pc.is_in(ids, value_set=missing).to_numpy(zero_copy_only=False)
+        self._existing[table] = np.union1d(existing, prints[~absent])
+        return np.flatnonzero(pc.is_in(cells, value_set=missing, skip_nulls=True))
+
+
+def _at(rows: pa.RecordBatch, positions: np.ndarray) -> pa.RecordBatch:
+    return rows.take(pa.array(positions, pa.int64()))

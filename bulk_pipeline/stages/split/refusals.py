@@ -1,0 +1,81 @@
+"""How failures about keys, references and constraints read: a column of rows at a time."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.schema import ForeignKey, Table
+from bulk_pipeline.stages.failures import FAILURES, Code, none
+from bulk_pipeline.stages.validate.sentences import value
+
+_SHOWN_LENGTH = 80
+
+Rows: TypeAlias = pa.RecordBatch | pa.Table
+
+
+def unknown_reference(rows: Rows, key: ForeignKey) -> pa.RecordBatch:
+    """`rows` name a row of `key.table` that does not exist."""
+    return _about(
+        rows, key.column, Code.UNKNOWN_REFERENCE, _cell(rows, key.column), f" is not in {key.table}"
+    )
+
+
+def duplicate_in_file(rows: Rows, column: str, winners: pa.Array) -> pa.RecordBatch:
+    """`rows` repeat, in `column`, the rows of the file whose numbers are `winners`."""
+    said = pc.binary_join_element_wise(
+        _cell(rows, column), " was already used in row ", winners.cast(pa.string()), ""
+    )
+    return _about(rows, column, Code.DUPLICATE_IN_FILE, said)
+
+
+def already_exists(rows: Rows, column: str, table: Table) -> pa.RecordBatch:
+    """`rows` have a value in `column` that a row of the table has too."""
+    return _about(rows, column, Code.ALREADY_EXISTS, _cell(rows, column), f" is already in {table.name}")
+
+
+def key_conflict(rows: Rows, table: Table) -> pa.RecordBatch:
+    """`rows` have an id and a natural key that point at two different rows."""
+    key = str(table.natural_key)
+    said = pc.binary_join_element_wise(_cell(rows, "id"), " and ", _cell(rows, key), "")
+    return _about(rows, key, Code.KEY_CONFLICT, said, " point at two different rows")
+
+
+def constraint(rows: Rows, reasons: Sequence[str]) -> pa.RecordBatch:
+    """`rows` were refused by the database for other reasons, one for each."""
+    said = pa.array([f"the database refused the row: {reason}" for reason in reasons], pa.string())
+    return _about(rows, None, Code.CONSTRAINT, said)
+
+
+def in_row_order(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """All failures as one batch, sorted by row; those of one row stay in the order given."""
+    found = [part for part in parts if part.num_rows]
+    if not found:
+        return none()
+    together = pa.concat_batches(found)
+    return together.take(pc.sort_indices(together["row"]))
+
+
+def _about(rows: Rows, column: str | None, code: Code, said: pa.Array, rest: str = "") -> pa.RecordBatch:
+    count = rows.num_rows
+    cells = [
+        _column(rows, "_row"),
+        _column(rows, "_line"),
+        pa.repeat(pa.scalar(column, pa.string()), count),
+        pa.repeat(code.value, count),
+        value(_column(rows, column)) if column else pa.nulls(count, pa.string()),
+        pc.binary_join_element_wise(said, rest, "") if rest else said,
+    ]
+    return pa.RecordBatch.from_arrays(cells, schema=FAILURES)
+
+
+def _cell(rows: Rows, column: str) -> pa.Array:
+    """`email 'ada@example.com'`, as it reads inside a sentence: short, and on one line."""
+    shown = pc.replace_substring_regex(value(_column(rows, column), _SHOWN_LENGTH), r"[\x00-\x1f\x7f]+", " ")
+    return pc.binary_join_element_wise(f"{column} '", shown, "'", "")
+
+
+def _column(rows: Rows, name: str) -> pa.Array:
+    column = rows[name]
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,119 @@
+"""How a broken check reads: its failure code, and one sentence for a person, a column of cells at a time."""
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.schema import Column, ColumnType
+from bulk_pipeline.schema.frames import word_counts
+from bulk_pipeline.stages.failures import MAX_VALUE_LENGTH, Code, rule_code
+
+_SHOWN_LENGTH = 80
+
+CODES: dict[str, Code] = {
+    "type": Code.BAD_TYPE,
+    "precision": Code.BAD_TYPE,
+    "range": Code.OUT_OF_RANGE,
+    "required": Code.REQUIRED,
+    "nul": Code.BAD_ENCODING,
+    "max_length": Code.TOO_LONG,
+    "max_words": Code.TOO_LONG,
+    "choices": Code.NOT_ALLOWED,
+    "pattern": Code.BAD_FORMAT,
+}
+"""Problems of `convert` and checks of `schema.frames`, by name."""
+
+_RIGHT: dict[ColumnType, str] = {
+    ColumnType.UUID: "a UUID like 0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70",
+    ColumnType.BOOLEAN: "a boolean: use true, false, 1, 0, yes or no",
+    ColumnType.TIMESTAMP: "an ISO 8601 date or time like 2026-01-31 or 2026-01-31T23:59:59+02:00",
+    ColumnType.TEXT_ARRAY: 'a JSON array of texts like ["a", "b"]',
+}
+
+
+def code(check: str) -> str:
+    return CODES[check] if check in CODES else rule_code(check.removeprefix("rule:"))
+
+
+def sentences(check: str, column: Column, cells: pa.Array) -> pa.Array:
+    """One sentence for each of `cells`, which are the column's texts that break `check`."""
+    return _SENTENCES[check](column, cells)
+
+
+def value(cells: pa.Array, length: int = MAX_VALUE_LENGTH) -> pa.Array:
+    """Texts as failures carry them: at most `length` characters, no NUL (which jsonb cannot hold)."""
+    cells = pc.replace_substring(cells, "\0", "\ufffd")
+    too_long = pc.greater(pc.utf8_length(cells), length)
+    if not pc.any(too_long).as_py():
+        return cells
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(cells, 0, length - 1), "…", "")
+    return pc.if_else(too_long, cut, cells)
+
+
+def shown(cells: pa.Array) -> pa.Array:
+    """A cell as it reads inside a sentence: short, and on one line."""
+    return pc.replace_substring_regex(value(cells, _SHOWN_LENGTH), r"[\x00-\x1f\x7f]+", " ")
+
+
+def _is_not(column: Column, cells: pa.Array, right: str) -> pa.Array:
+    return _join(f"{column.name} '", shown(cells), f"' is not {right}")
+
+
+def _type(column: Column, cells: pa.Array) -> pa.Array:
+    right = _RIGHT[column.type]
+    if column.prefix is not None:
+        right += f", with or without {column.prefix} before it"
+    return _is_not(column, cells, right)
+
+
+def _precision(column: Column, cells: pa.Array) -> pa.Array:
+    return _join(f"{column.name} '", shown(cells), "' is finer than a microsecond: use at most 6 digits")
+
+
+def _range(column: Column, cells: pa.Array) -> pa.Array:
+    return _join(f"{column.name} '", shown(cells), "' is outside the years 0001 to 9999")
+
+
+def _required(column: Column, cells: pa.Array) -> pa.Array:
+    empty = "empty" if column.max_words is None else "empty or blank"
+    return pa.repeat(f"{column.name} is required, but the cell is {empty}", len(cells))
+
+
+def _nul(column: Column, cells: pa.Array) -> pa.Array:
+    return pa.repeat(f"{column.name} holds a NUL character, which cannot be stored: remove it", len(cells))
+
+
+def _max_length(column: Column, cells: pa.Array) -> pa.Array:
+    counts = pc.utf8_length(cells).cast(pa.string())
+    return _join(f"{column.name} has ", counts, f" characters, at most {column.max_length} are allowed")
+
+
+def _max_words(column: Column, cells: pa.Array) -> pa.Array:
+    counts = word_counts(cells).cast(pa.string())
+    return _join(f"{column.name} has ", counts, f" words, at most {column.max_words} are allowed")
+
+
+def _choices(column: Column, cells: pa.Array) -> pa.Array:
+    return _is_not(column, cells, f"one of {', '.join(column.choices)}")
+
+
+def _pattern(column: Column, cells: pa.Array) -> pa.Array:
+    return _is_not(column, cells, str(column.pattern_name))
+
+
+def _join(before: str, middle: pa.Array, after: str) -> pa.Array:
+    return pc.binary_join_element_wise(before, middle, after, "")
+
+
+_SENTENCES: dict[str, Callable[[Column, pa.Array], pa.Array]] = {
+    "type": _type,
+    "precision": _precision,
+    "range": _range,
+    "required": _required,
+    "nul": _nul,
+    "max_length": _max_length,
+    "max_words": _max_words,
+    "choices": _choices,
+    "pattern": _pattern,
+}
