@@ -43,6 +43,7 @@ CREATE TABLE bulk.import_jobs (
     failure_counts      jsonb NOT NULL DEFAULT '{}',    -- failure code -> failures
     reports             jsonb NOT NULL DEFAULT '{}',    -- report name -> object key
     error               text,                   -- why it failed, or why its last attempt broke off
+    error_code          text,                   -- the kind of a file-level problem
     created_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at          timestamptz,
     finished_at         timestamptz,

@@ -100,7 +100,7 @@ class Worker:
             self._heartbeats[job.id].check(job.id)
             yield
         except FileError as error:
-            self.stores.attempts.fail_file(job.id, lease.attempt, str(error))
+            self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
             self._drop(job, str(error))
         except JobCancelledError as error:
             self.stores.attempts.finish_cancelled(job.id, lease.attempt)

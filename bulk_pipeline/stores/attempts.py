@@ -88,11 +88,11 @@ class Attempts:
             error = "every row was rejected" if status is Status.FAILED else None
             return _end(connection, job, status, error, failure_counts, reports)
 
-    def fail_file(self, job_id: str, attempt: int, message: str) -> ImportJob:
-        """End the job because of its file: nothing of it can be loaded."""
+    def fail_file(self, job_id: str, attempt: int, message: str, *, code: str | None = None) -> ImportJob:
+        """End the job because of its file: nothing of it can be loaded. `code`: that of `FileError`."""
         with self._postgres.transaction() as connection:
             job = _fenced(connection, job_id, attempt)
-            return _end(connection, job, Status.FAILED, message, {}, {})
+            return _end(connection, job, Status.FAILED, message, {}, {}, code)
 
     def finish_cancelled(
         self,
@@ -128,6 +128,7 @@ def _end(
     error: str | None,
     failure_counts: Mapping[str, int],
     reports: Mapping[str, str],
+    error_code: str | None = None,
 ) -> ImportJob:
     connection.execute("DELETE FROM bulk.job_leases WHERE job_id = %s", (job.id,))
     return _change(
@@ -136,6 +137,7 @@ def _end(
         _END,
         status=status,
         error=error,
+        error_code=error_code,
         failure_counts=Jsonb(dict(failure_counts)),
         reports=Jsonb(dict(reports)),
     )
@@ -179,6 +181,7 @@ _END = job_query("""
     UPDATE bulk.import_jobs AS job
     SET status = %(status)s,
         error = %(error)s,
+        error_code = %(error_code)s,
         failure_counts = %(failure_counts)s,
         reports = %(reports)s,
         next_attempt_at = NULL,

@@ -66,6 +66,7 @@ class ImportJob:
     failure_counts: dict[str, int]
     reports: dict[str, str]
     error: str | None
+    error_code: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

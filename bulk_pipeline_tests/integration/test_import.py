@@ -149,5 +149,6 @@ def test_many_small_files_share_a_run_and_keep_jobs_of_their_own(pipeline: Pipel
     pipeline.work_off()
     jobs = [pipeline.job(f"users/{number}.csv") for number in range(1, 6)]
     broken = pipeline.job("users/broken.csv")
+    assert broken.error_code == "empty_file"
     assert [job.status for job in (*jobs, broken)] == [Status.COMPLETED] * 5 + [Status.FAILED]
     assert len({job.run_id for job in (*jobs, broken)}) == 1
