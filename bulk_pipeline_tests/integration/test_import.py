@@ -46,8 +46,9 @@ def test_a_claimed_file_leaves_the_inbox_for_the_archive(pipeline: Pipeline) -> 
     content = csv(HEADER, user(1))
     job = pipeline.load("users/a.csv", content)
     assert pipeline.inbox() == []
-    assert job.archive_key == f"users/{job.id}/a.csv"
-    with pipeline.stores.objects.open(pipeline.stores.settings.s3_bucket_archive, job.archive_key) as stream:
+    key = f"users/{job.id}/a.csv"
+    assert job.archive_key == key
+    with pipeline.stores.objects.open(pipeline.stores.settings.s3_bucket_archive, key) as stream:
         assert stream.read() == content
 
 
