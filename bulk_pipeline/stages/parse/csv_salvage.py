@@ -27,6 +27,8 @@ def salvage(line: bytes, syntax: Syntax, width: int) -> list[bytes | None]:
 
 def _in_other_delimiter(line: bytes, syntax: Syntax, width: int) -> list[bytes | None] | None:
     for delimiter in _OTHER_DELIMITERS:
+        if line.count(delimiter) < width - 1:
+            continue
         cells = cells_of(line, Syntax(delimiter, syntax.quote, syntax.escape))
         if cells is not None and len(cells) == width:
             return cells

@@ -14,7 +14,7 @@ _KINDS = (
     re.compile(r"true|false", re.IGNORECASE),
 )
 _YEAR = re.compile(r"(1[89]|20|21)\d\d")
-_SAMPLE, _SHARE = 100, 0.8
+_SAMPLE, _SHARE, _LENGTH = 100, 0.8, 200
 
 
 def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -27,14 +27,16 @@ def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool
         kind = _kind_below(column, rows)
         if kind is None or not cell.strip():
             continue
-        fits = kind.fullmatch(cell.strip()) is not None
+        fits = kind.fullmatch(cell.strip()[:_LENGTH]) is not None
         same, different = same + fits, different + (not fits)
         years += fits and _YEAR.fullmatch(cell.strip()) is not None
     return same > 0 and different == 0 and years < max(2, same) and (same > 1 or len(first) == 1)
 
 
 def _kind_below(column: int, rows: Sequence[Sequence[str]]) -> re.Pattern[str] | None:
-    cells = [row[column].strip() for row in rows[:_SAMPLE] if column < len(row) and row[column].strip()]
+    cells = [
+        row[column].strip()[:_LENGTH] for row in rows[:_SAMPLE] if column < len(row) and row[column].strip()
+    ]
     if not cells:
         return None
     for kind in _KINDS:

@@ -1,5 +1,6 @@
 """Keys of JSON objects to columns, learnt as they turn up."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from bulk_pipeline.errors import FileError
@@ -9,6 +10,7 @@ from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
 _REMEMBERED = 1000
+_DIFFERENT_KEYS = 1000
 
 
 class Keys:
@@ -20,6 +22,7 @@ class Keys:
         self._limits = limits
         self._names: dict[str, str | None] = {}
         self._unknown: dict[str, None] = {}
+        self._widest = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,22 +44,34 @@ class Keys:
             name = name if name in self._table.column_names else None
         if name is not None:
             self._names[key] = name
-            if len(self._names) > self._limits.columns:
-                raise FileError(
-                    "too_large", f"the objects have more than {self._limits.columns:,} different keys"
-                )
+            self._check_number()
         elif len(self._unknown) < _REMEMBERED and key not in IGNORED_COLUMNS:
             self._unknown[key] = None
         return name
 
+    def names(self, keys: Iterable[str]) -> list[str | None]:
+        """The columns of the keys of one object."""
+        keys = list(keys)
+        self._widest = max(self._widest, len(keys))
+        return [self.name(key) for key in keys]
+
     def renamed(self, found: dict[str, Any]) -> dict[str, Any] | str:
         """The object with columns for keys, or what is wrong with it."""
-        names = [self.name(key) for key in found]
+        names = self.names(found)
         renamed = {name: value for name, value in zip(names, found.values(), strict=True) if name is not None}
         if len(renamed) == len(names) - names.count(None):
             return renamed
         repeated = next(name for name in renamed if names.count(name) > 1)
         return f"has the column {repeated} twice, under different spellings of its key"
+
+    def _check_number(self) -> None:
+        """Objects that share no keys are no rows: every new column would be one more cell in every row."""
+        limit = min(self._limits.columns, max(_DIFFERENT_KEYS, 2 * self._widest))
+        if len(self._names) > limit:
+            raise FileError(
+                "too_large",
+                f"the objects have more than {limit:,} different keys: they are no rows of one table",
+            )
 
     def note(self) -> None:
         """Says which columns there were so far."""

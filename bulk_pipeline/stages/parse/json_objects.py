@@ -73,7 +73,7 @@ class ObjectRows:
 
     def _accepts(self, keys: Sequence[str], lists: Sequence[str]) -> bool:
         """Whether no column comes twice, and no array stands where one value is expected."""
-        names = [name for name in map(self._keys.name, keys) if name is not None]
+        names = [name for name in self._keys.names(keys) if name is not None]
         wrong = [name for name in map(self._keys.name, lists) if name and self._is_nested_wrongly(name, [])]
         return len(names) == len(set(names)) and not wrong
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-_BLANKS_OUTSIDE_STRINGS = re.compile(rb'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
+_BLANKS_OUTSIDE_STRINGS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
 
 
 class JsonError(Exception):

@@ -109,7 +109,7 @@ def test_a_broken_cell_over_lines_is_one_row_up_to_the_next_good_line() -> None:
 
 def test_a_quoted_cell_that_gives_its_row_the_wrong_width_is_one_row() -> None:
     result = read(b'email,first_name,city\na@b.co,"one\ntwo",Rome,x\nb@b.co,Bo,Oslo\nc@b.co,Cy,Bern\n')
-    message = "a quoted cell runs over 2 lines and leaves a row that has 4 cells, expected 3"
+    message = "a quoted cell runs over several lines and leaves a row that has 4 cells, expected 3"
     assert result.failures == [(1, 2, None, MALFORMED, message)]
     assert list(result.rows) == [2, 3]
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.stages.parse import csv_scan
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
@@ -223,3 +225,12 @@ def test_pieces_do_not_matter(piece: int) -> None:
         cut.raw,
         cut.failures,
     )
+
+
+@quick
+@given(texts([*CELLS, *ODD, b'"x""', b'""x"', b"'x''y", b"x'"]), st.sampled_from(SYNTAXES))
+def test_what_was_searched_before_changes_no_answer(text: bytes, syntax: Syntax) -> None:
+    with patch.object(csv_scan, "_MEMORY_STEP", 1):
+        remembered = parsed(text, syntax, fast=False)
+    with patch.object(csv_scan, "_MEMORY_STEP", 1 << 30):
+        assert parsed(text, syntax, fast=False) == remembered
