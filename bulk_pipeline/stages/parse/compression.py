@@ -5,6 +5,8 @@ is a `FileError`; an error of the stream underneath passes through as it is.
 """
 
 import bz2
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,7 +25,16 @@ ZSTD_SLICE = 2048
 
 _IsalError: type[Exception] = igzip_lib.error  # pyright: ignore[reportAssignmentType]  # a class; its stub errs
 _DAMAGED = (zlib.error, _IsalError, zstandard.ZstdError, zipfile.BadZipFile, EOFError, OSError, ValueError)
-_BAD_ZIP = (*_DAMAGED, NotImplementedError, RuntimeError, OverflowError)
+BAD_ZIP = (
+    *_DAMAGED,
+    NotImplementedError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    struct.error,
+    lzma.LZMAError,
+)
+"""All that `zipfile` raises for a file that is damaged, found by damaging one at random."""
 
 
 class _Member(Protocol):
@@ -51,7 +62,7 @@ def zip_members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except _BAD_ZIP as error:
+    except BAD_ZIP as error:
         raise _damaged("zip", error) from error
     return [name for name in names if not name.startswith("__MACOSX/") and not name.endswith(".DS_Store")]
 
@@ -78,7 +89,7 @@ def _zip_member(path: Path, name: str) -> Iterator[bytes]:
         with zipfile.ZipFile(path) as archive, archive.open(name) as member:
             while chunk := member.read(READ_BYTES):
                 yield chunk
-    except _BAD_ZIP as error:
+    except BAD_ZIP as error:
         raise _damaged("zip", error) from error
 
 

@@ -91,7 +91,7 @@ def _by_header(lines: Sequence[bytes], quote: bytes, table: Table) -> bytes | No
     for delimiter in _candidates(lines[:HEADER_LINES]):
         for line in lines[:HEADER_LINES]:
             cells = cells_of(line, Syntax(delimiter, quote)) or []
-            count = header.known((as_text(cell) for cell in cells), table)
+            count = len(header.known(map(as_text, cells), table))
             if count > most:
                 best, most = delimiter, count
     return best

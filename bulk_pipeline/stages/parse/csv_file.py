@@ -33,7 +33,8 @@ def open_csv(
         found = csv_header.of_file(head, final, syntax, limits, notes)
         columns = header.of_file(found.cells, found.width, notes)
     else:
-        found = csv_header.of_table(head, final, syntax, table, limits)
+        required = table.required_columns(mode or table.default_mode)
+        found = csv_header.of_table(head, final, syntax, table, required, limits)
         columns = header.of_table(found.cells, table, mode, notes)
     if found.width > limits.columns:
         raise FileError("too_large", f"the file has {found.width:,} columns, the limit is {limits.columns:,}")

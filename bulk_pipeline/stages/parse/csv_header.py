@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
@@ -47,14 +47,18 @@ class _Line:
         return sum(cell not in (None, b"") for cell in self.cells or ())
 
 
-def of_table(head: bytes, final: bool, syntax: Syntax, table: Table, limits: Limits) -> Header:
-    """The first line with all required columns, else the one that names most of the table's columns."""
+def of_table(
+    head: bytes, final: bool, syntax: Syntax, table: Table, required: Collection[str], limits: Limits
+) -> Header:
+    """The first line with all `required` columns, else the one that names most of the table's columns."""
     lines = list(_lines(head, final, syntax, limits, HEADER_LINES))
     best, most = None, 0
     for line in lines:
-        count = header.known((as_text(cell) for cell in line.cells or ()), table)
-        if count > most and (count > 1 or line is lines[0] or len(line.cells or ()) <= 2):
-            best, most = line, count
+        names = header.known(map(as_text, line.cells or ()), table)
+        if len(names) > most and (len(names) > 1 or line is lines[0] or len(line.cells or ()) <= 2):
+            best, most = line, len(names)
+        if best is line and names.issuperset(required):
+            break  # a later line may name more: the header of a second table
     if best is None:
         seen = [as_text(cell) for cell in lines[0].cells or [lines[0].raw]] if lines else []
         expected = header.listed(table.column_names)

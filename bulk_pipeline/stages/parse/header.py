@@ -24,9 +24,9 @@ def normalized(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def known(cells: Iterable[str], table: Table) -> int:
-    """How many of the names are columns of the table."""
-    return len({normalized(cell) for cell in cells} & set(table.column_names))
+def known(cells: Iterable[str], table: Table) -> set[str]:
+    """The columns of the table that are among the names."""
+    return {normalized(cell) for cell in cells} & set(table.column_names)
 
 
 def of_table(cells: Sequence[str], table: Table, mode: Mode | None, notes: Notes) -> Columns:

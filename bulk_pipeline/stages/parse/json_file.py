@@ -14,7 +14,8 @@ from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in
 def open_ndjson(
     chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
 ) -> Opened:
-    """One object per line. Keys are matched like the names of a header."""
+    """One object per line. Keys are matched like the names of a header; none is required of the file, because they
+    are known only at its end: a row without one fails by itself."""
     head = chunks.peek(HEAD_BYTES)
     first = head.split(b"\n", 1)[0].strip()
     if first == b"{":

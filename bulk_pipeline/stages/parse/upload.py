@@ -58,6 +58,10 @@ class Upload:
         finally:
             self._spool.close()
 
+    def close(self) -> None:
+        """Removes temporary files of an upload that is not read to its end."""
+        self._spool.close()
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the record columns that the file brought along."""

@@ -1,8 +1,6 @@
 """Opens the first sheet of an .xlsx file. The sheet is held in memory, so its size is limited."""
 
 import itertools
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import shown
+from bulk_pipeline.stages.parse.compression import BAD_ZIP
 from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, usual_width
 from bulk_pipeline.stages.parse.data_shape import looks_like_data
 from bulk_pipeline.stages.parse.header import Columns
@@ -24,18 +23,6 @@ from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, 
 from bulk_pipeline.stages.parse.xlsx_bounds import bounded_copy
 
 _ROWS = 8192
-_DAMAGED = (
-    CalamineError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    OSError,
-    ValueError,
-    KeyError,
-    IndexError,
-)
 
 Row = list[str | None]
 
@@ -73,7 +60,11 @@ def _rows(path: Path, limits: Limits) -> Iterator[Row]:
         sheet = CalamineWorkbook.from_path(str(bounded_copy(path, limits))).get_sheet_by_index(0)
         for row in sheet.iter_rows():
             yield [_text(value) for value in row]
-    except _DAMAGED as error:
+    except (CalamineError, *BAD_ZIP) as error:
+        raise _unreadable(error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how a crash inside calamine shows, above Exception
+            raise
         raise _unreadable(error) from error
 
 
@@ -99,7 +90,7 @@ def _text(value: object) -> str | None:
 
 
 def _of_table(rows: Sequence[Row], table: Table) -> int:
-    counts = [header.known((cell or "" for cell in row), table) for row in rows]
+    counts = [len(header.known((cell or "" for cell in row), table)) for row in rows]
     return counts.index(max(counts))
 
 
@@ -155,5 +146,5 @@ def _object(names: Sequence[str], row: Row) -> bytes:
     return orjson.dumps(dict(itertools.zip_longest(keys, row)))
 
 
-def _unreadable(error: Exception) -> FileError:
+def _unreadable(error: BaseException) -> FileError:
     return FileError("unreadable_file", f"the .xlsx file is damaged: {error}")

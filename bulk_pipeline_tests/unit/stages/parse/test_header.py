@@ -117,3 +117,9 @@ def test_the_dialect_as_a_dict_is_plain_json() -> None:
         "skipped_lines": 0,
         "record_end": "LF",
     }
+
+
+def test_a_second_table_in_the_file_does_not_hide_the_first() -> None:
+    result = read(b"email,city\na@b.co,Rome\nb@b.co,Oslo\nemail,city,phone\nc@b.co,Bern,1\n")
+    assert result.rows == {1: ("a@b.co", "Rome"), 2: ("b@b.co", "Oslo")}
+    assert result.places == [(3, 4, None, "malformed_row"), (4, 5, None, "malformed_row")]

@@ -101,6 +101,12 @@ def test_a_zip_holds_one_file(members: list[tuple[str, bytes]], message: str) ->
     assert message in str(caught.value)
 
 
+def test_a_member_without_a_name_is_a_damaged_zip() -> None:
+    with pytest.raises(FileError) as caught:
+        read(zipped(("q", TEXT)).replace(b"q", b"\0"), "upload.zip")
+    assert caught.value.code == "unreadable_compression"
+
+
 def test_what_macos_and_folders_add_to_a_zip_is_no_file() -> None:
     packed = zipped(
         ("data/", b""), ("data/a.csv", TEXT), ("__MACOSX/data/._a.csv", b"x"), ("data/.DS_Store", b"x")
