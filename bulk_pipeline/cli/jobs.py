@@ -163,16 +163,24 @@ def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, 
     }
 
 
-_GRID = ("id", "table", "mode", "status", "file", "total", "inserted", "updated", "unchanged")
-_GRID_END = ("superseded", "rejected", "seconds")
+_GRID = (
+    "id",
+    "table",
+    "mode",
+    "status",
+    "file",
+    "total",
+    "inserted",
+    "updated",
+    "unchanged",
+    "superseded",
+    "rejected",
+    "seconds",
+)
+_DISPENSABLE = ("superseded", "unchanged", "mode", "seconds", "updated", "table", "inserted")
 
 
 def show_grid(documents: list[dict[str, Any]]) -> None:
     """One line per job."""
-    output.print_grid(
-        (*_GRID, *_GRID_END),
-        (
-            [*(document["key"] if name == "file" else document[name] for name in (*_GRID, *_GRID_END))]
-            for document in documents
-        ),
-    )
+    rows = [document | {"file": document["key"].rpartition("/")[2]} for document in documents]
+    output.print_grid(_GRID, [[row[name] for name in _GRID] for row in rows], dispensable=_DISPENSABLE)

@@ -16,6 +16,9 @@ _STATUS_STYLES = {
     "processing": "cyan",
 }
 
+_FREE_TEXT = {"file", "description", "limits", "problem", "remedy"}
+"""Columns whose cells may go on in the next line."""
+
 err = Console(stderr=True, highlight=False)
 
 
@@ -31,19 +34,45 @@ def print_json(document: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_grid(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """A table; numbers to the right, statuses in colour. As wide as it needs to be when it is not a terminal."""
+def print_grid(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, dispensable: Sequence[str] = ()
+) -> None:
+    """A table; numbers to the right, statuses in colour. As wide as it needs to be when it is not a terminal.
+
+    On a terminal that is too narrow the `dispensable` columns go, the first one first.
+    """
     rows = [list(row) for row in rows]
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, 240))
-    grid = Grid(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    shown = list(columns)
+    for name in dispensable:
+        if _width(shown, [dict(zip(columns, row, strict=True)) for row in rows]) <= console.width:
+            break
+        shown.remove(name)
+    console.print(_grid(shown, [[row[columns.index(column)] for column in shown] for row in rows]))
+
+
+def _width(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> int:
+    """How wide a grid must be at least."""
+    widths = (max(len(name), *(len(text(row[name])) for row in rows)) for name in columns)
+    kept = (
+        min(width, 12) if name in _FREE_TEXT else width for name, width in zip(columns, widths, strict=True)
+    )
+    return sum(kept) + 2 * (len(columns) - 1)
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(columns):
         numeric = all(isinstance(row[number], (int, float)) or row[number] is None for row in rows)
-        grid.add_column(name, justify="right" if rows and numeric else "left", overflow="fold")
+        is_free = name in _FREE_TEXT
+        grid.add_column(
+            name, justify="right" if rows and numeric else "left", no_wrap=not is_free, overflow="fold"
+        )
     for row in rows:
         grid.add_row(*(_cell(value) for value in row))
-    console.print(grid)
+    return grid
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
