@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from psycopg import Connection, sql
 from pyarrow import csv
 
+from bulk_pipeline.stores.postgres import stopping
+
 _PIECE_ROWS = 8_192
 _OPTIONS = csv.WriteOptions(include_header=False, quoting_style="needed", batch_size=_PIECE_ROWS)
 
@@ -19,7 +21,7 @@ def copy_rows(connection: Connection, table: sql.Composable, rows: pa.RecordBatc
     """COPY all columns of `rows` into the columns of the same names."""
     columns = sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    with connection.cursor().copy(statement) as copy:
+    with connection.cursor().copy(statement) as copy, stopping(connection):
         for piece in encoded(rows):
             copy.write(piece)
 

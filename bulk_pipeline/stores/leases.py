@@ -3,7 +3,7 @@
 Times are the database's, so that the clocks of workers do not matter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -57,6 +57,8 @@ class Leases:
         """
         asked = list(dict.fromkeys(str(as_uuid(job_id)) for job_id in job_ids))
         with self._postgres.transaction() as connection:
+            # Whoever has a job may be committing a batch, for which the lock would wait: refuse before that.
+            _refuse_held(self._holders(connection, asked), run_id)
             jobs = {job.id: job for job in all_jobs(connection, _LOCKED_ALL, {"ids": asked})}
             holders = self._holders(connection, asked)
             leases = [self._take_one(connection, jobs.get(i), i, holders.get(i), run_id) for i in asked]
@@ -122,8 +124,8 @@ class Leases:
         if holder is not None and holder.run_id == run_id:
             connection.execute(_RENEW, {"id": job_id})
             return Lease(job, run_id)
-        if holder is not None and holder.is_live:
-            raise LeaseHeldError(f"job {job_id} is being worked on by run {holder.run_id}")
+        if holder is not None:
+            _refuse_held({job_id: holder}, run_id)
         if job.cancel_requested_at is not None:
             _change(connection, job, _CANCEL)
             return None
@@ -146,6 +148,12 @@ class Leases:
         # Its own statement: one that waits for a lock reads other tables as they were before the wait.
         rows = connection.execute(_HOLDERS, {"ids": job_ids, "lease": self._lease}).fetchall()
         return {str(job_id): _Holder(run_id, is_live) for job_id, run_id, is_live in rows}
+
+
+def _refuse_held(holders: Mapping[str, _Holder], run_id: str) -> None:
+    for job_id, holder in holders.items():
+        if holder.is_live and holder.run_id != run_id:
+            raise LeaseHeldError(f"job {job_id} is being worked on by run {holder.run_id}")
 
 
 def _has_committed(connection: psycopg.Connection, job: ImportJob) -> bool:

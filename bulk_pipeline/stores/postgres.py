@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import conninfo, errors, pq
@@ -20,6 +20,7 @@ _OUTAGES = (
     errors.ReadOnlySqlTransaction,  # the server has become a standby
 )
 _SURELY_ALIVE_SECONDS = 1.0
+_CANCEL_SECONDS = 5.0
 
 
 def connect(
@@ -57,6 +58,21 @@ def outages(host: str) -> Iterator[None]:
         if "closed" not in str(error):
             raise
         raise StoreUnavailableError(f"Postgres at {host}: {_first_line(error)}") from error
+
+
+@contextmanager
+def stopping(connection: psycopg.Connection) -> Iterator[None]:
+    """If the block is interrupted while a statement is on its way, end that statement too.
+
+    It may wait for somebody's lock, and the server would let it wait, holding locks of its own, long after we left.
+    """
+    try:
+        yield
+    except BaseException:
+        if connection.info.transaction_status is pq.TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+        raise
 
 
 def host(database_url: str) -> str:

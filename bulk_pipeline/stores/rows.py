@@ -24,10 +24,12 @@ from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
-from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages
+from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
+_LEAVE_WITH_US = "SET LOCAL client_connection_check_interval = '2s'"
+"""Otherwise what a killed run has begun stays for as long as it waits for somebody's lock, and nobody can take over."""
 _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -169,7 +171,8 @@ class PostgresRowStore:
     def _transaction(self) -> Iterator[psycopg.Connection]:
         with outages(self._host):
             connection = self._connected()
-            with connection.transaction():
+            with connection.transaction(), stopping(connection):
+                connection.execute(_LEAVE_WITH_US)
                 yield connection
 
     def _connected(self) -> psycopg.Connection:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from bulk_pipeline.errors import LeaseHeldError
@@ -64,6 +65,17 @@ def test_a_run_repeated_for_a_running_job_is_refused_and_does_no_harm(pipeline: 
     ):
         worker.take(worker.to_take([job.id]))
     assert pipeline.stores.leases.take([job.id], "original") == [lease]
+
+
+def test_a_run_repeated_for_a_running_job_does_not_wait_for_the_batch_that_is_being_committed(
+    pipeline: Pipeline,
+) -> None:
+    job = dropped(pipeline)
+    pipeline.stores.leases.take([job.id], "original")
+    with psycopg.connect(pipeline.stores.database_url) as batch, repeated_run(pipeline) as worker:
+        batch.execute("SELECT FROM bulk.import_jobs WHERE id = %s FOR KEY SHARE", [job.id])
+        with pytest.raises(LeaseHeldError):
+            worker.take(worker.to_take([job.id]))
 
 
 def test_a_repeated_run_does_not_overtake_other_files_of_the_table(pipeline: Pipeline) -> None:
