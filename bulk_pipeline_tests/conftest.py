@@ -120,7 +120,7 @@ def stack() -> Iterator[embedded.StackStatus]:
     """A complete stack: Postgres, S3 and Dagster with the product's definitions."""
     with _folder() as folder:
         home = folder / "home"
-        embedded.up(home, detach=True, environ=_environ())
+        embedded.up(home, detach=True, environ=stack_environ())
         try:
             yield embedded.status(home)
         finally:
@@ -174,6 +174,8 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _environ() -> dict[str, str]:
+def stack_environ() -> dict[str, str]:
+    """The environment of the stack: ours without settings, but batches are small."""
     foreign = {name.upper() for name in Settings.model_fields}
-    return {name: value for name, value in os.environ.items() if name not in foreign}
+    ours = {name: value for name, value in os.environ.items() if name not in foreign}
+    return ours | {"BULK_BATCH_ROWS": "5000"}

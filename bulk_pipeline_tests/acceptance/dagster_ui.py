@@ -1,0 +1,129 @@
+"""What the Dagster UI asks its server, and what its buttons do."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bulk_pipeline.stack.graphql import ask
+
+_STARTED_PROCESS = re.compile(r"Started process for run \(pid: (\d+)\)")
+
+_RUN = """query ($id: ID!) {
+  runOrError(runId: $id) {
+    ... on Run {
+      status
+      parentRunId
+      tags { key value }
+      stepStats { stepKey status }
+    }
+  }
+}"""
+
+_EVENTS = """query ($id: ID!, $cursor: String) {
+  logsForRun(runId: $id, afterCursor: $cursor) {
+    ... on EventConnection {
+      cursor
+      hasMore
+      events {
+        __typename
+        ... on MessageEvent { message level stepKey }
+        ... on ErrorEvent { error { message causes { message } } }
+        ... on ExecutionStepOutputEvent { metadataEntries { ...Entry } }
+        ... on MaterializationEvent { assetKey { path } metadataEntries { ...Entry } }
+      }
+    }
+  }
+}
+fragment Entry on MetadataEntry {
+  __typename
+  label
+  ... on IntMetadataEntry { intRepr }
+  ... on FloatMetadataEntry { floatValue }
+  ... on TextMetadataEntry { text }
+  ... on PathMetadataEntry { path }
+  ... on UrlMetadataEntry { url }
+  ... on JsonMetadataEntry { jsonString }
+  ... on TableMetadataEntry { table { records } }
+}"""
+
+_REEXECUTE = """mutation ($id: String!, $strategy: ReexecutionStrategy!) {
+  launchRunReexecution(
+    reexecutionParams: {parentRunId: $id, strategy: $strategy, useParentRunTags: true}
+  ) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}"""
+
+_TERMINATE = """mutation ($id: String!) {
+  terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) {
+    __typename
+    ... on TerminateRunFailure { message }
+  }
+}"""
+
+_FINAL = {"SUCCESS", "FAILURE", "CANCELED"}
+_VALUES = ("intRepr", "floatValue", "text", "path", "url", "jsonString", "table")
+
+
+@dataclass(frozen=True)
+class DagsterUi:
+    """The webserver at `url`."""
+
+    url: str
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        return ask(self.url, _RUN, {"id": run_id})["runOrError"]
+
+    def status(self, run_id: str) -> str:
+        return self.run(run_id)["status"]
+
+    def is_over(self, run_id: str) -> bool:
+        return self.status(run_id) in _FINAL
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        return {tag["key"]: tag["value"] for tag in self.run(run_id)["tags"]}
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """All of them, in order."""
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = ask(self.url, _EVENTS, {"id": run_id, "cursor": cursor})["logsForRun"]
+            found += page["events"]
+            cursor = page["cursor"]
+            if not page["hasMore"]:
+                return found
+
+    def messages(self, run_id: str) -> list[str]:
+        return [event["message"] for event in self.events(run_id)]
+
+    def errors(self, run_id: str) -> str:
+        """What a person reads who looks for the reason of a failure."""
+        errors = [event["error"] for event in self.events(run_id) if event.get("error")]
+        return "\n".join(cause["message"] for error in errors for cause in (error, *error["causes"]))
+
+    def process_id(self, run_id: str) -> int:
+        told = "\n".join(self.messages(run_id))
+        found = _STARTED_PROCESS.search(told)
+        assert found, told
+        return int(found[1])
+
+    def reexecute(self, run_id: str, strategy: str = "ALL_STEPS") -> str:
+        """Press the button; gives the id of the new run."""
+        answer = ask(self.url, _REEXECUTE, {"id": run_id, "strategy": strategy})["launchRunReexecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def terminate(self, run_id: str) -> None:
+        answer = ask(self.url, _TERMINATE, {"id": run_id})["terminateRun"]
+        assert answer["__typename"] == "TerminateRunSuccess", answer
+
+
+def metadata(event: dict[str, Any]) -> dict[str, Any]:
+    """Label → value of an event's metadata."""
+    return {
+        entry["label"]: next(entry[name] for name in _VALUES if name in entry)
+        for entry in event["metadataEntries"]
+    }

@@ -1,0 +1,166 @@
+"""`bulk-pipeline` as people and programs call it, against the running stack."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from bulk_pipeline.stores.jobs import Status
+from bulk_pipeline_tests.acceptance.world import World, customers, unique, until
+
+JOB_FIELDS = {
+    *("id", "table", "mode", "status", "key", "total", "inserted", "updated", "unchanged", "superseded"),
+    *(
+        "rejected",
+        "failures",
+        "seconds",
+        "rows_per_second",
+        "dialect",
+        "warnings",
+        "run_id",
+        "run_url",
+        "reports",
+    ),
+}
+STATUS_FIELDS = {"home", "healthy", "dagster_url", "database_url", "s3", "pending", "processing"}
+
+
+@pytest.fixture
+def email() -> str:
+    """An address nobody else uses."""
+    return f"{uuid4().hex}@example.com"
+
+
+@pytest.fixture
+def file(tmp_path: Path, email: str) -> Path:
+    """Two rows, one of them good."""
+    path = tmp_path / f"{unique()}.csv"
+    path.write_bytes(customers(email, "nobody"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def imported(running: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any]]:
+    """Exit status and job of the import of a file with two rows, one of them good."""
+    path = tmp_path_factory.mktemp("files") / f"{unique()}.csv"
+    path.write_bytes(customers(f"{uuid4().hex}@example.com", "nobody"))
+    status, (job,) = documents(running, "import", path, "--table", "customers", "--json")
+    return status, job
+
+
+def test_import_follows_a_good_file_to_its_end(world: World, file: Path, email: str) -> None:
+    file.write_bytes(customers(email))
+    status, (job,) = documents(world, "import", file, "--table", "customers", "--json")
+    assert (status, job["status"], job["inserted"], job["rejected"]) == (0, "completed", 1, 0)
+    assert world.query("SELECT city FROM customers WHERE email = %s", email) == [("Lund",)]
+
+
+def test_import_says_3_for_rejected_rows(imported: tuple[int, dict[str, Any]]) -> None:
+    status, job = imported
+    assert (status, job["status"], job["failures"]) == (3, "completed_with_errors", {"bad_format": 1})
+
+
+def test_import_says_1_if_one_of_the_files_failed(world: World, file: Path) -> None:
+    broken = file.with_name(f"{unique()}.csv.gz")
+    broken.write_bytes(b"\x1f\x8bbroken")
+    done = run(world, "import", file, broken, "--table", "customers")
+    assert done.returncode == 1
+    assert "gzip" in done.stdout
+
+
+def test_import_of_the_same_file_again_shows_what_became_of_it(world: World, file: Path, email: str) -> None:
+    file.write_bytes(customers(email))
+    first = documents(world, "import", file, "--table", "customers", "--json")
+    assert documents(world, "import", file, "--table", "customers", "--json") == first
+
+
+def test_import_without_waiting_says_where_the_file_is(world: World, file: Path) -> None:
+    status, (dropped,) = documents(world, "import", file, "--table", "customers", "--no-wait", "--json")
+    key = dropped["object"].removeprefix("s3://uploads/")
+    assert (status, dropped["file"]) == (0, str(file))
+    assert world.finished(key).status is Status.COMPLETED_WITH_ERRORS
+
+
+def test_a_job_shows_everything_that_is_known_of_it(
+    world: World, imported: tuple[int, dict[str, Any]]
+) -> None:
+    _, job = imported
+    assert set(job) >= JOB_FIELDS
+    assert documents(world, "job", job["id"], "--json") == (0, job)
+    assert job["dialect"]["delimiter"] == ","
+    assert job["run_url"] == f"{world.ui.url}/runs/{job['run_id']}"
+    assert set(job["reports"]) == {"errors.csv", "errors.ndjson", "rejected.csv"}
+    status, found = documents(
+        world, "jobs", "--table", "customers", "--status", "completed_with_errors", "--json"
+    )
+    assert (status, job in found) == (0, True)
+    assert job["id"] in run(world, "jobs").stdout
+    assert "completed_with_errors" in run(world, "job", job["id"]).stdout
+
+
+def test_errors_are_the_reports_of_a_job(
+    world: World, imported: tuple[int, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, job = imported
+    assert run(world, "errors", job["id"]).stdout.startswith("row,error,raw\n2,")
+    (failure,) = run(world, "errors", job["id"], "--format", "ndjson").stdout.splitlines()
+    assert (json.loads(failure)["line"], json.loads(failure)["code"]) == (3, "bad_format")
+    run(world, "errors", job["id"], "--format", "rejected", "-o", tmp_path / "fix-me.csv")
+    assert (tmp_path / "fix-me.csv").read_text().startswith("_row,_line,_errors,email,city\n2,3,")
+
+
+def test_retry_is_a_new_job_for_the_same_bytes(world: World, imported: tuple[int, dict[str, Any]]) -> None:
+    _, job = imported
+    status, again = documents(world, "retry", job["id"], "--json")
+    assert (status, again["retry_of"], again["key"]) == (0, job["id"], job["key"])
+    done = world.finished(job["key"])
+    assert (done.id, done.failure_counts) == (again["id"], {"already_exists": 1, "bad_format": 1})
+
+
+def test_cancel_stops_a_running_job_and_refuses_a_finished_one(world: World, file: Path, email: str) -> None:
+    with world.holding(email):
+        _, (dropped,) = documents(world, "import", file, "--table", "customers", "--no-wait", "--json")
+        until(world.waits_for_a_lock, "the file is loaded")
+        job = world.job(dropped["object"].removeprefix("s3://uploads/"))
+        done = run(world, "cancel", job.id)
+        assert (done.returncode, "rows settled so far stay" in done.stdout) == (0, True)
+    final = world.finished(job.key)
+    refused = run(world, "cancel", job.id)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"error: job {job.id} is {final.status} already\n"
+
+
+def test_status_says_how_to_reach_everything(world: World) -> None:
+    status, found = documents(world, "status", "--json")
+    assert status == 0
+    assert set(found) >= STATUS_FIELDS
+    assert set(found["s3"]) == {"endpoint_url", "access_key", "secret_key", "buckets"}
+    assert (found["home"], found["healthy"], found["dagster_url"]) == (str(world.home), True, world.ui.url)
+    assert "healthy" in run(world, "status").stdout
+
+
+@pytest.mark.parametrize("command", ["job", "errors", "retry", "cancel"])
+@pytest.mark.parametrize("job_id", ["no-such-job", str(uuid4())])
+def test_a_job_that_is_not_there_is_one_sentence(world: World, command: str, job_id: str) -> None:
+    done = run(world, command, job_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: no job")
+    assert done.stderr.count("\n") == 1
+
+
+def documents(world: World, *arguments: object) -> tuple[int, Any]:
+    """Exit status, and the one JSON document on stdout."""
+    done = run(world, *arguments)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def run(world: World, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), *map(str, arguments)]
+    environ = {**os.environ, "BULK_HOME": str(world.home)}
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)

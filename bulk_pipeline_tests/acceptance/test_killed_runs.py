@@ -1,0 +1,156 @@
+"""SIGKILL in the midst of a load: nothing is lost, nothing is twice, and nobody has to do anything.
+
+Every run loads the same 200,000 rows in batches of 5,000 into a table that has 5% of them. It is killed within
+a batch: other batches are committed, of this one some rows are written. Leases and waits are the defaults.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import psutil
+import pytest
+
+from bulk_pipeline import tables
+from bulk_pipeline.samples import checksum_sql
+from bulk_pipeline.stack.leftovers import wait_gone
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
+
+ROWS = 200_000
+BATCH_ROWS = 5_000
+BATCHES = ROWS // BATCH_ROWS
+SECONDS = 90
+COLUMNS = ("id", "email", "first_name", "last_name", "phone", "city")
+COUNTS = {
+    "insert_only": Counts(total=ROWS, inserted=179_800, rejected=20_200),
+    "upsert": Counts(total=ROWS, inserted=179_800, updated=10_000, superseded=8_000, rejected=2_200),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a job leaves behind. `content`: number of rows and checksum of the table."""
+
+    status: Status
+    counts: Counts
+    failures: dict[str, int]
+    content: tuple[int, int]
+    reports: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def file() -> bytes:
+    return csv("id,email,first_name,last_name,phone,city", *(row(number) for number in range(1, ROWS + 1)))
+
+
+@pytest.fixture(scope="module")
+def unkilled(running: World, file: bytes) -> Callable[[str], Outcome]:
+    """What a run that nobody disturbs makes of the file, in a mode."""
+    known: dict[str, Outcome] = {}
+
+    def outcome_in(mode: str) -> Outcome:
+        if mode not in known:
+            start(running)
+            known[mode] = outcome(running, running.load(key(), file, mode=mode))
+            assert known[mode].counts == COUNTS[mode]
+        return known[mode]
+
+    return outcome_in
+
+
+def test_the_run_alone(world: World, file: bytes, unkilled: Callable[[str], Outcome]) -> None:
+    assert killed(world, file, "insert_only", 1, the_run) == unkilled("insert_only")
+
+
+def test_run_daemon_and_code_server_together(
+    world: World, file: bytes, unkilled: Callable[[str], Outcome]
+) -> None:
+    assert killed(world, file, "insert_only", 2, run_daemon_and_code_server) == unkilled("insert_only")
+
+
+def the_run(world: World, job: ImportJob) -> list[psutil.Process]:
+    return [world.run_process(job)]
+
+
+def run_daemon_and_code_server(world: World, job: ImportJob) -> list[psutil.Process]:
+    return [world.run_process(job), world.service("daemon"), world.service("code_server")]
+
+
+Victims = Callable[[World, ImportJob], Sequence[psutil.Process]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victims", [the_run, run_daemon_and_code_server])
+@pytest.mark.parametrize("mode", ["insert_only", "upsert"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whenever_and_whatever_is_killed(
+    world: World, file: bytes, unkilled: Callable[[str], Outcome], seed: int, mode: str, victims: Victims
+) -> None:
+    assert killed(world, file, mode, seed, victims) == unkilled(mode)
+
+
+def killed(world: World, file: bytes, mode: str, seed: int, victims: Victims) -> Outcome:
+    """The outcome of a job whose processes are killed after a seeded number of batches."""
+    before_kill = random.Random(seed).randrange(1, BATCHES)
+    start(world)
+    with world.holding(email(before_kill * BATCH_ROWS + 1)):
+        world.drop(name := key(), file, mode=mode)
+        job = world.job(name)
+        until(lambda: world.batches(job) == before_kill, f"{before_kill} batches", seconds=120)
+        until(world.waits_for_a_lock, "rows of the next batch are being written")
+        job = world.job(name)
+        kill(victims(world, job))
+        killed_at = time.monotonic()
+        assert 0 < world.batches(job) == before_kill < BATCHES
+        until(lambda: world.job(name).attempt == 2, "the next attempt", seconds=SECONDS)
+    done = world.finished(name, seconds=SECONDS)
+    assert time.monotonic() - killed_at < SECONDS
+    assert (done.id, done.attempt, done.run_id != job.run_id) == (job.id, 2, True)
+    assert world.ui.status(str(job.run_id)) == "FAILURE"
+    return outcome(world, done)
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        process.kill()
+    assert wait_gone(processes, 10) == []
+
+
+def start(world: World) -> None:
+    """Of all customers, every twentieth is there."""
+    world.execute(
+        "TRUNCATE customers",
+        f"""
+        INSERT INTO customers (id, email, first_name)
+        SELECT lpad(to_hex(number), 32, '0')::uuid, 'person' || number || '@example.com', 'There before'
+        FROM generate_series(20, {ROWS}, 20) AS number
+        """,
+    )
+
+
+def row(number: int) -> str:
+    """1 in 25 has no id and the address of the row before it, 1 in 100 a bad address, 1 in 1000 a cell too much."""
+    if number % 25 == 3:
+        return f",{email(number - 1)},Double,{number},,Lund"
+    if number % 100 == 7:
+        return f"{UUID(int=number)},person{number},No,Address,,Lund"
+    cells = f'{UUID(int=number)},{email(number)},"First, {number}",Läst,+46 {number},Malmö'
+    return f"{cells},too much" if number % 1000 == 11 else cells
+
+
+def email(number: int) -> str:
+    return f"person{number}@example.com"
+
+
+def key() -> str:
+    return f"customers/{unique('killed')}.csv"
+
+
+def outcome(world: World, job: ImportJob) -> Outcome:
+    (content,) = world.query(checksum_sql(tables.get("customers"), COLUMNS).replace("%", "%%"))
+    reports = world.reports(job)
+    assert set(reports) == {"errors.csv", "errors.ndjson", "rejected.csv"}
+    return Outcome(job.status, world.counts(job), job.failure_counts, content, reports)

@@ -1,0 +1,154 @@
+"""The running stack, and what people do with it: drop files with a client of their own, wait, look, hold, kill."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import psutil
+import psycopg
+
+from bulk_pipeline import stack as embedded
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.stack import home as homes
+from bulk_pipeline.stores.jobs import Counts, ImportJob
+from bulk_pipeline_tests.acceptance.dagster_ui import DagsterUi
+from bulk_pipeline_tests.conftest import stack_environ
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """One stack. `client` is a plain boto3 client, as anybody would make it."""
+
+    home: Path
+    stores: Stores
+    client: Any
+    ui: DagsterUi
+
+    def drop(self, key: str, content: bytes, **metadata: str) -> str:
+        """Put an object into the inbox; gives its key."""
+        named = {name.replace("_", "-"): value for name, value in metadata.items()}
+        self.client.put_object(Bucket="uploads", Key=key, Body=content, Metadata=named)
+        return key
+
+    def load(self, key: str, content: bytes, **metadata: str) -> ImportJob:
+        """Drop a file and wait for the end of its job."""
+        return self.finished(self.drop(key, content, **metadata))
+
+    def jobs(self, key: str) -> list[ImportJob]:
+        """Every job of the key, oldest first."""
+        query = "SELECT id::text FROM bulk.import_jobs WHERE key = %s ORDER BY created_at, id"
+        return [self.stores.ledger.get(job_id) for (job_id,) in self.query(query, key)]
+
+    def job(self, key: str) -> ImportJob:
+        """The only job of the key, as soon as it is there."""
+        (job,) = until(lambda: self.jobs(key), f"a job for {key}")
+        return job
+
+    def finished(self, key: str, *, seconds: float = 120) -> ImportJob:
+        """The newest job of the key, once there is one and none is open."""
+        return self.all_finished(key, 1, seconds=seconds)[-1]
+
+    def all_finished(self, key: str, count: int, *, seconds: float = 120) -> list[ImportJob]:
+        """Every job of the key, once there are that many at least and none is open."""
+
+        def final() -> list[ImportJob]:
+            jobs = self.jobs(key)
+            return jobs if len(jobs) >= count and all(job.status.is_final for job in jobs) else []
+
+        return until(final, f"{count} finished jobs of {key}", seconds=seconds)
+
+    def counts(self, job: ImportJob) -> Counts:
+        return self.stores.ledger.counts([job.id])[job.id]
+
+    def reports(self, job: ImportJob) -> dict[str, bytes]:
+        """Name → bytes of the job's reports."""
+        bucket = self.stores.settings.s3_bucket_reports
+        return {name: self.stores.objects.open(bucket, key).read() for name, key in job.reports.items()}
+
+    def archived(self, job: ImportJob) -> bytes:
+        """The bytes that the job works on."""
+        return self.stores.objects.open("archive", str(job.archive_key)).read()
+
+    def restart(self) -> None:
+        """Stop the stack and start it again, on the same ports."""
+        embedded.down(self.home)
+        embedded.up(self.home, detach=True, environ=stack_environ())
+
+    def inbox(self) -> list[str]:
+        return [found.key for found in self.stores.objects.page("uploads").found]
+
+    def query(self, query: str, *given: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.stores.database_url) as connection:
+            return connection.execute(query.encode(), given).fetchall()
+
+    def execute(self, *statements: str) -> None:
+        with psycopg.connect(self.stores.database_url) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def batches(self, job: ImportJob) -> int:
+        """How many batches are committed."""
+        query = "SELECT count(*) FROM bulk.import_batches WHERE job_id = %s"
+        ((count,),) = self.query(query, job.id)
+        return count
+
+    @contextmanager
+    def holding(self, email: str) -> Iterator[None]:
+        """Whoever loads a customer with that address waits, within the batch, until the block ends.
+
+        Somebody else is about to insert the same address, and does not in the end.
+        """
+        with psycopg.connect(self.stores.database_url) as somebody_else:
+            somebody_else.execute("INSERT INTO customers (email) VALUES (%s)", [email])
+            yield
+            somebody_else.rollback()
+
+    def waits_for_a_lock(self) -> bool:
+        """Whether a load waits for another transaction."""
+        query = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE application_name LIKE 'bulk-pipeline load%%' AND wait_event_type = 'Lock'
+        """
+        return self.query(query) != [(0,)]
+
+    def service(self, name: str) -> psutil.Process:
+        """A running process of the stack."""
+        found = homes.read(homes.at(self.home)).services[name].find()
+        assert found is not None, f"{name} does not run"
+        return found
+
+    def run_process(self, job: ImportJob) -> psutil.Process:
+        """The process that works on the job, which the code server has started."""
+        assert job.run_id is not None
+        process = psutil.Process(self.ui.process_id(job.run_id))
+        assert process in self.service("code_server").children(recursive=True)
+        return process
+
+
+def until(condition: Callable[[], T], what: str, *, seconds: float = 60) -> T:
+    """What the condition gives as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def unique(name: str = "file") -> str:
+    """A name that no other test uses."""
+    return f"{name}-{uuid4().hex[:12]}"
+
+
+def csv(*lines: str) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def customers(*emails: str) -> bytes:
+    """A file of customers."""
+    return csv("email,city", *(f"{email},Lund" for email in emails))
