@@ -57,7 +57,9 @@ def test_a_file_without_bad_rows_has_no_reports(pipeline: Pipeline) -> None:
     assert (job.status, job.reports) == (Status.COMPLETED, {})
 
 
-def test_missing_ids_bad_addresses_unknown_roles_and_repeated_emails_in_insert_only(pipeline: Pipeline) -> None:
+def test_missing_ids_bad_addresses_unknown_roles_and_repeated_emails_in_insert_only(
+    pipeline: Pipeline,
+) -> None:
     rows = [
         user(1, "a@example.com"),
         ",b@example.com,No Id,reader,true",
