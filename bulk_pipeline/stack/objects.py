@@ -34,7 +34,11 @@ class Gateway:
 
     @property
     def metadata(self) -> str:
-        return f"badger://{self.folder / 'metadata'}"
+        return f"badger://{self.metadata_folder}"
+
+    @property
+    def metadata_folder(self) -> Path:
+        return self.folder / "metadata"
 
     @property
     def content(self) -> Path:
@@ -44,6 +48,7 @@ class Gateway:
 def create(gateway: Gateway) -> None:
     """Format the volume, unless it is; a format that was interrupted is completed."""
     gateway.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _remove_empty_logs(gateway)
     finished = subprocess.run(
         [
             _program(),
@@ -93,7 +98,7 @@ def service(gateway: Gateway, settings: Settings, log: Path) -> Service:
         folder=gateway.folder,
         log=log,
         answers=lambda: servers.s3_answers(settings),
-        prepare=lambda: stop_leftovers(gateway.folder),
+        prepare=lambda: _prepare(gateway),
     )
 
 
@@ -105,6 +110,19 @@ def stop_leftovers(folder: Path) -> None:
 def new_secret() -> str:
     """A password for a server, safe in URLs."""
     return secrets.token_urlsafe(24)
+
+
+def _prepare(gateway: Gateway) -> None:
+    stop_leftovers(gateway.folder)
+    _remove_empty_logs(gateway)
+
+
+def _remove_empty_logs(gateway: Gateway) -> None:
+    """badger does not open again after it was stopped between making a log and giving it its size: "Create a new
+    file". Nothing is in such a log."""
+    for log in gateway.metadata_folder.glob("*.mem"):
+        if not log.stat().st_size:
+            log.unlink()
 
 
 def _program() -> Path:

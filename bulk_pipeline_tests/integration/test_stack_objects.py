@@ -52,6 +52,19 @@ def test_objects_and_buckets_survive_a_restart(gateway: Gateway, tmp_path: Path)
         assert client.get_object(Bucket="archive", Key="key")["Body"].read() == b"content"
 
 
+def test_a_log_that_was_just_being_made_when_the_server_died_is_no_obstacle(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    with served(gateway, tmp_path), client_of(gateway) as client:
+        servers.create_buckets(settings_of(gateway))
+        client.put_object(Bucket="archive", Key="key", Body=b"content")
+    (gateway.metadata_folder / "00099.mem").touch()
+    objects.create(gateway)
+    (gateway.metadata_folder / "00099.mem").touch()
+    with served(gateway, tmp_path), client_of(gateway) as client:
+        assert client.get_object(Bucket="archive", Key="key")["Body"].read() == b"content"
+
+
 def test_a_folder_that_has_moved_takes_its_objects_with_it(gateway: Gateway, tmp_path: Path) -> None:
     with served(gateway, tmp_path), client_of(gateway) as client:
         servers.create_buckets(settings_of(gateway))
