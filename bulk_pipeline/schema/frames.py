@@ -1,9 +1,10 @@
 """The pandera schema of a table, and what of it a frame breaks. Codes and sentences are not made here.
 
-A check is named after the field of `Column` it stands for. It answers with one boolean per row, and pandera
-hands that answer back on the error it collects (`check_output`): we read it there, because pandera's own
-table of failure cases makes the whole half as slow again once a fifth of the rows is bad (measured). Nulls
-pass every check but `required`. Patterns are RE2, as Arrow runs them.
+A check is named after the field of `Column` it stands for. pandera asks each check about a whole frame, yes or no,
+and collects the noes; which rows it was is asked of the same Arrow kernel again, for those few checks only. An answer
+for each row would let pandera make tables of failure cases nobody reads: a batch of 50,000 rows with 1% of them bad
+takes 0.04 s this way and 0.13 s that way (0.02 s if all are good). Nulls pass every check but `required`. Patterns
+are RE2, as Arrow runs them.
 """
 
 from collections.abc import Callable
@@ -46,12 +47,12 @@ def frame_schema(table: Table, mode: Mode) -> pandera.DataFrameSchema:
     )
 
 
-def broken(schema: pandera.DataFrameSchema, frame: pd.DataFrame) -> list[Broken]:
+def broken(table: Table, mode: Mode, frame: pd.DataFrame) -> list[Broken]:
     """What `frame` breaks, in the order of the schema. `DeclarationError` if a check could not be run."""
     try:
-        schema.validate(frame, lazy=True, inplace=True)
+        frame_schema(table, mode).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as errors:
-        return [_broken(error, len(frame)) for error in errors.schema_errors]
+        return [_broken(error, table, mode, frame) for error in errors.schema_errors]
     return []
 
 
@@ -61,10 +62,9 @@ def word_counts(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _column(column: Column, required: bool) -> pandera.Column:
-    kernels = _kernels(column, required)
     return pandera.Column(
         pd.ArrowDtype(ARROW_TYPES[column.type]),
-        [_cell_check(name, kernel) for name, kernel in kernels.items()],
+        [_cell_check(name, kernel) for name, kernel in _kernels(column, required).items()],
         nullable=True,
         required=required,
     )
@@ -137,46 +137,49 @@ def _all(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _cell_check(name: str, kernel: Kernel) -> pandera.Check:
-    def passes(cells: pd.Series) -> pd.Series:
-        return _answer(kernel(pa.chunked_array(pa.array(cells.array))), cells.index)
-
-    return pandera.Check(passes, name=name, ignore_na=False, n_failure_cases=1)
+    return pandera.Check(lambda cells: _holds(kernel(_cells(cells))), name=name, ignore_na=False)
 
 
 def _row_check(table: Table, rule: Rule) -> pandera.Check:
-    types = {name: pd.ArrowDtype(ARROW_TYPES[table.column(name).type]) for name in rule.columns}
-
-    def passes(frame: pd.DataFrame) -> pd.Series:
-        cells = {
-            name: frame[name] if name in frame else pd.Series(pd.NA, frame.index, dtype)
-            for name, dtype in types.items()
-        }
-        kept = rule.passes(pd.DataFrame(cells))
-        if not isinstance(kept, pd.Series) or not kept.index.equals(frame.index):
-            raise TypeError("passes() must return a boolean series with the index of its frame")
-        return _answer(pa.chunked_array(pa.array(kept.array, pa.bool_())), frame.index)
-
-    return pandera.Check(passes, name=f"rule:{rule.name}", ignore_na=False, n_failure_cases=1)
+    return pandera.Check(
+        lambda frame: _holds(_kept(table, rule, frame)), name=f"rule:{rule.name}", ignore_na=False
+    )
 
 
-def _answer(kept: pa.ChunkedArray, index: pd.Index) -> pd.Series:
-    return pd.Series(pc.fill_null(kept, True).to_numpy(), index=index)
-
-
-def _broken(error: SchemaError, rows: int) -> Broken:
-    """pandera makes an error like any other of an exception inside a check; that is no fault of the data."""
-    output = error.check_output
-    if error.reason_code is not SchemaErrorReason.DATAFRAME_CHECK or not isinstance(output, pd.Series):
-        raise DeclarationError(
-            f"{error.schema.name}: {_name(error)} could not be run: {error.args[0]}"
-        ) from error
-    if len(output) != rows:
-        raise DeclarationError(
-            f"{error.schema.name}: {_name(error)} answered for {len(output)} of {rows} rows"
+def _kept(table: Table, rule: Rule, frame: pd.DataFrame) -> pa.ChunkedArray:
+    """Which rows keep the rule."""
+    cells = {
+        name: frame[name] if name in frame else pd.Series(pd.NA, frame.index, dtype)
+        for name, dtype in (
+            (name, pd.ArrowDtype(ARROW_TYPES[table.column(name).type])) for name in rule.columns
         )
-    name = _name(error)
-    return Broken(None if name.startswith("rule:") else error.schema.name, name, ~output.to_numpy(bool))
+    }
+    kept = rule.passes(pd.DataFrame(cells))
+    if not isinstance(kept, pd.Series) or not kept.index.equals(frame.index):
+        raise TypeError("passes() must return a boolean series with the index of its frame")
+    return pa.chunked_array(pa.array(kept.array, pa.bool_()))
 
 
-def _name(error: SchemaError) -> str:
-    return str(getattr(error.check, "name", error.check))
+def _holds(kept: pa.ChunkedArray) -> bool:
+    """Unknown counts as kept."""
+    return pc.all(kept, min_count=0).as_py()
+
+
+def _cells(series: pd.Series) -> pa.ChunkedArray:
+    return pa.chunked_array(pa.array(series.array))
+
+
+def _broken(error: SchemaError, table: Table, mode: Mode, frame: pd.DataFrame) -> Broken:
+    """pandera makes an error like any other of an exception inside a check; that is no fault of the data."""
+    name = str(getattr(error.check, "name", error.check))
+    if error.reason_code is not SchemaErrorReason.DATAFRAME_CHECK:
+        raise DeclarationError(f"{error.schema.name}: {name} could not be run: {error.args[0]}") from error
+    column, kept = None, None
+    for rule in table.rules:
+        if name == f"rule:{rule.name}":
+            kept = _kept(table, rule, frame)
+    if kept is None:
+        column = str(error.schema.name)
+        required = column in table.required_columns(mode)
+        kept = _kernels(table.column(column), required)[name](_cells(frame[column]))
+    return Broken(column, name, ~pc.fill_null(kept, True).to_numpy())

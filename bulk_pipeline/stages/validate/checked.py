@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Column, Mode, Table
-from bulk_pipeline.schema.frames import broken, frame_schema
+from bulk_pipeline.schema.frames import broken
 from bulk_pipeline.schema.masks import mask, without
 from bulk_pipeline.stages.failures import FAILURES, none
 from bulk_pipeline.stages.validate import sentences
@@ -38,7 +38,7 @@ def validate(records: pa.RecordBatch, found: pa.RecordBatch, table: Table, mode:
     columns = [table.column(name) for name in records.schema.names if not name.startswith("_")]
     finding = _Finding(records, _named_cells(records, found))
     typed = {column.name: _typed(column, finding) for column in columns}
-    for rule_broken in broken(frame_schema(table, mode), _frame(typed, len(records))):
+    for rule_broken in broken(table, mode, _frame(typed, len(records))):
         if rule_broken.column is None:
             rule = next(rule for rule in table.rules if f"rule:{rule.name}" == rule_broken.check)
             finding.add_rule(rule_broken.check, rule.columns, rule.message, rule_broken.rows)
