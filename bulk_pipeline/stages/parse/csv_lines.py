@@ -10,6 +10,8 @@ from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_window import Window
 
+_LINES_AT_ONCE = 64
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -61,7 +63,7 @@ def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, 
     text, text_within, text_end = block[keep], within[keep], np.flatnonzero(is_end[keep])
     blank = structure.stops(text, text_end) <= structure.starts(text_end)
     delimiters = np.flatnonzero((text == delimiter) & ~text_within)
-    widths = np.bincount(structure.per_line(delimiters, text_end), minlength=len(end)) + 1
+    widths = np.diff(np.searchsorted(delimiters, text_end), prepend=0) + 1
     good = (widths == plan.width) & ~blank
     if quote:
         good[_lines_with_odd_quotes(text, text_end, delimiter, quote[0])] = False
@@ -90,9 +92,18 @@ def _odd_lines(
     if plan.header:
         same = np.flatnonzero(stop - start == len(plan.header))
         odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))
-    wide = np.unique(structure.per_line(np.flatnonzero(block >= 0x80), end))
-    odd.append(_chosen(wide, [not _is_text(data[base + start[i] : base + stop[i]]) for i in wide]))
+    odd.append(_lines_that_are_no_text(data, start + base, stop + base))
     return odd
+
+
+def _lines_that_are_no_text(data: bytes, start: Places, stop: Places) -> Places:
+    """Lines that are not UTF-8. A line end is a character by itself, so many lines may be looked at together."""
+    odd: list[int] = []
+    for first in range(0, len(start), _LINES_AT_ONCE):
+        last = min(first + _LINES_AT_ONCE, len(start))
+        if not _is_text(data[start[first] : stop[last - 1]]):
+            odd += [i for i in range(first, last) if not _is_text(data[start[i] : stop[i]])]
+    return np.array(odd, np.int64)
 
 
 def _chosen(places: Places, choice: Sequence[bool]) -> Places:

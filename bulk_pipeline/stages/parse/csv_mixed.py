@@ -14,7 +14,7 @@ from bulk_pipeline.stages.parse.csv_lines import Lines, lines_of
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record
-from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed
+from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
 
@@ -94,7 +94,10 @@ def _joined(
         pa.concat_arrays([columns[i], column] if columns else [column]).take(pa.array(in_order))
         for i, column in enumerate(texts)
     ]
-    raw = pa.array(_raw(window, lines, free, odd), pa.binary()).take(pa.array(order))
+    starts = np.concatenate([lines.start[free] + window.start, np.array(odd.starts, np.int64)])
+    stops = np.concatenate([lines.stop[free] + window.start, [record.stop for record in odd.records]])
+    data = np.frombuffer(window.data, np.uint8)
+    raw = raw_records(data, starts[order], stops[order].astype(np.int64))
     result = parsed(window, plan, merged, kept[in_order], numbers, raw, failures)
     return Cut(result, odd.reached, _lines_before(window, lines, odd.reached))
 
@@ -119,13 +122,6 @@ def _texts(
             if cell is not None and problem is not None:
                 failures.add(row, line, name, Code.BAD_ENCODING, shown(cell), problem)
     return np.array(kept, np.int64), [pa.array(column, pa.string()) for column in columns]
-
-
-def _raw(window: Window, lines: Lines, free: Mask, odd: _Odd) -> list[bytes]:
-    data, base = window.data, window.start
-    start, stop = lines.start[free] + base, lines.stop[free] + base
-    raw = [data[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
-    return raw + [data[a : record.stop] for a, record in zip(odd.starts, odd.records, strict=True)]
 
 
 def _lines_before(window: Window, lines: Lines, end: int) -> int:

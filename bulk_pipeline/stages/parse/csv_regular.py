@@ -8,7 +8,7 @@ from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
-from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed
+from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
 _MANY_LINES = 1000
@@ -103,14 +103,9 @@ def _filled(text: Bytes, ends: Places) -> Mask:
 
 def _raw(window: Window, block: Bytes, ends: Places, plain: bool) -> pa.Array:
     """The bytes of each record; `plain` text has a LF at each record's end and nowhere else."""
-    if plain:
-        text = window.data[window.start : window.start + len(block)].replace(b"\n", b"")
-        offsets = ends - np.arange(len(ends))
-    else:
-        stops = structure.stops(block, ends)
-        keep = np.ones(len(block), np.bool_)
-        keep[ends] = False
-        keep[stops] = False
-        text, offsets = block[keep], np.cumsum(stops - structure.starts(ends))
+    if not plain:
+        return raw_records(block, structure.starts(ends), structure.stops(block, ends))
+    text = window.data[window.start : window.start + len(block)].replace(b"\n", b"")
+    offsets = ends - np.arange(len(ends))
     buffers = [None, pa.py_buffer(np.concatenate([[0], offsets]).astype(np.int32)), pa.py_buffer(text)]
     return pa.Array.from_buffers(pa.binary(), len(ends), buffers)

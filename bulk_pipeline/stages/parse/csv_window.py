@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.stages.parse.csv_plan import Plan
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Places
+from bulk_pipeline.stages.parse.csv_structure import Bytes, Places, stretches
 from bulk_pipeline.stages.parse.parsed import RAW, FailureRows, Parsed, records_schema
 
 
@@ -39,6 +39,15 @@ class Cut:
     parsed: Parsed
     end: int
     lines: int
+
+
+def raw_records(block: Bytes, starts: Places, stops: Places) -> pa.Array:
+    """The bytes of each record, as `RAW` has them."""
+    if not len(starts):
+        return pa.array([], pa.binary())
+    offsets = np.concatenate([[0], np.cumsum(stops - starts)]).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(stretches(block, starts, stops))]
+    return pa.Array.from_buffers(pa.binary(), len(starts), buffers)
 
 
 def parsed(
