@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     )
 
     bulk_batch_rows: int = Field(default=50_000, ge=1, description="source rows per transaction")
+    bulk_load_connections: int = Field(default=2, ge=1, description="batches of a file written at a time")
     bulk_lease_seconds: float = Field(default=15, gt=0, description="a worker silent for longer is dead")
     bulk_heartbeat_seconds: float = Field(default=3, gt=0)
     bulk_max_attempts: int = Field(default=5, ge=1, description="attempts before an outage fails a job")

@@ -125,9 +125,12 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
 def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
-    batch_rows = job.batch_rows or worker.stores.settings.bulk_batch_rows
+    settings = worker.stores.settings
+    batch_rows, at_once = job.batch_rows or settings.bulk_batch_rows, settings.bulk_load_connections
     with PostgresRowStore(worker.stores.database_url, staged.table, job.id, job.attempt) as store:
-        return steps.load_rows(staged, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}"))
+        return steps.load_rows(
+            staged, batch_rows, at_once, store, ids, lambda text: tell(f"{job.file_name}: {text}")
+        )
 
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:

@@ -88,7 +88,12 @@ def split_rows(staged: Staged, references: References, root: Path) -> Staged:
 
 
 def load_rows(
-    staged: Staged, batch_rows: int, store: RowStore, ids: IdMaker, tell: Callable[[str], None]
+    staged: Staged,
+    batch_rows: int,
+    at_once: int,
+    store: RowStore,
+    ids: IdMaker,
+    tell: Callable[[str], None],
 ) -> Staged:
     """Good rows into the table, telling every few seconds how far it is."""
     counts = load(
@@ -100,6 +105,7 @@ def load_rows(
         columns=staged.columns,
         store=store,
         ids=ids,
+        at_once=at_once,
         progress=_Progress(staged.rows, tell),
     )
     return replace(staged, good=staged.rows - counts.rejected)

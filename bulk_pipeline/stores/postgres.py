@@ -69,10 +69,15 @@ def stopping(connection: psycopg.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if connection.info.transaction_status is pq.TransactionStatus.ACTIVE:
-            with suppress(psycopg.Error):
-                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+        cancel(connection)
         raise
+
+
+def cancel(connection: psycopg.Connection) -> None:
+    """End the statement that a connection, maybe another thread's, is waiting for."""
+    if connection.info.transaction_status is pq.TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
 
 def host(database_url: str) -> str:

@@ -5,9 +5,9 @@ Whatever is needed for longer than a statement lives in temporary tables that go
 
 import random
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
 from types import TracebackType
@@ -24,7 +24,7 @@ from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
-from bulk_pipeline.stores.postgres import CONFLICTS, connect, host, outages, stopping
+from bulk_pipeline.stores.postgres import CONFLICTS, cancel, connect, host, outages, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
@@ -34,7 +34,10 @@ _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 class PostgresRowStore:
-    """A context manager around one connection. See the protocol `stages.load.row_store.RowStore`."""
+    """A context manager; each thread that is inside a method has a connection of its own.
+
+    See the protocol `stages.load.row_store.RowStore`.
+    """
 
     def __init__(self, database_url: str, table: Table, job_id: str, attempt: int) -> None:
         self._database_url = database_url
@@ -43,7 +46,8 @@ class PostgresRowStore:
         self._job_id = job_id
         self._attempt = attempt
         self._session = f"bulk-pipeline load {job_id}"
-        self._connection: psycopg.Connection | None = None
+        self._idle: deque[psycopg.Connection] = deque()
+        self._busy: set[psycopg.Connection] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +65,10 @@ class PostgresRowStore:
             except StoreUnavailableError:
                 time.sleep(seconds)
         return self._end_lost_sessions()
+
+    def interrupt(self) -> None:
+        for connection in list(self._busy):
+            cancel(connection)
 
     def committed(self) -> Mapping[Range, LoadCounts]:
         with self._transaction() as connection:
@@ -169,21 +177,33 @@ class PostgresRowStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        with outages(self._host):
-            connection = self._connected()
-            with connection.transaction(), stopping(connection):
-                connection.execute(_LEAVE_WITH_US)
-                yield connection
+        with (
+            outages(self._host),
+            self._connected() as connection,
+            connection.transaction(),
+            stopping(connection),
+        ):
+            connection.execute(_LEAVE_WITH_US)
+            yield connection
 
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._database_url, application_name=self._session, autocommit=True)
-        return self._connection
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = connect(self._database_url, application_name=self._session, autocommit=True)
+        self._busy.add(connection)
+        try:
+            yield connection
+        finally:
+            self._busy.discard(connection)
+            if not connection.closed:
+                self._idle.append(connection)
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str, np.ndarray]:

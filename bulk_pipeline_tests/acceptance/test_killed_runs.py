@@ -96,7 +96,8 @@ def killed(world: World, file: bytes, mode: str, seed: int, victims: Victims) ->
     """The outcome of a job whose processes are killed after a seeded number of batches."""
     before_kill = random.Random(seed).randrange(1, BATCHES)
     start(world)
-    with world.holding(email(before_kill * BATCH_ROWS + 1)):
+    # Two batches are written at a time: the first row of each waits, and no batch after them begins.
+    with world.holding(*(email((before_kill + n) * BATCH_ROWS + 1) for n in (0, 1))):
         world.drop(name := key(), file, mode=mode)
         job = world.job(name)
         until(lambda: world.batches(job) == before_kill, f"{before_kill} batches", seconds=120)

@@ -125,9 +125,9 @@ def test_a_run_that_is_run_again_while_it_runs_is_refused_and_unharmed(
 
 def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(world: World, key: str, email: str) -> None:
     addresses = [f"{number}{email}" for number in range(12_000)]
-    with world.holding(addresses[7_000]):
+    with world.holding(addresses[7_000], addresses[11_000]):
         world.drop(key, customers(*addresses))
-        until(world.waits_for_a_lock, "the second batch is loaded")
+        until(lambda: world.waiting_batches() == 2, "the second and the third batch are loaded")
         job = world.job(key)
         world.ui.terminate(str(job.run_id))
         done = world.finished(key)
@@ -137,14 +137,14 @@ def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(world: World, k
     assert world.ui.status(over(world, done)) == "CANCELED"
 
 
-def test_a_job_that_is_cancelled_stops_after_the_batch_it_is_at(world: World, key: str, email: str) -> None:
-    addresses = [f"{number}{email}" for number in range(12_000)]
-    with world.holding(addresses[7_000]):
+def test_a_job_that_is_cancelled_stops_after_the_batches_it_is_at(world: World, key: str, email: str) -> None:
+    addresses = [f"{number}{email}" for number in range(22_000)]
+    with world.holding(addresses[7_000], addresses[11_000]):
         world.drop(key, customers(*addresses))
-        until(world.waits_for_a_lock, "the second batch is loaded")
+        until(lambda: world.waiting_batches() == 2, "the second and the third batch are loaded")
         world.stores.ledger.cancel(world.job(key).id)
     done = world.finished(key)
-    assert (done.status, world.counts(done)) == (Status.CANCELLED, Counts(total=12_000, inserted=10_000))
+    assert (done.status, world.counts(done)) == (Status.CANCELLED, Counts(total=22_000, inserted=15_000))
     assert "was cancelled" in world.ui.errors(over(world, done))
 
 

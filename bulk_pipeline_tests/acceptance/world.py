@@ -99,23 +99,29 @@ class World:
         return count
 
     @contextmanager
-    def holding(self, email: str) -> Iterator[None]:
-        """Whoever loads a customer with that address waits, within the batch, until the block ends.
+    def holding(self, *emails: str) -> Iterator[None]:
+        """Whoever loads a customer with one of the addresses waits, within the batch, until the block ends.
 
-        Somebody else is about to insert the same address, and does not in the end.
+        Somebody else is about to insert the same addresses, and does not in the end.
         """
         with psycopg.connect(self.stores.database_url) as somebody_else:
-            somebody_else.execute("INSERT INTO customers (email) VALUES (%s)", [email])
+            for email in emails:
+                somebody_else.execute("INSERT INTO customers (email) VALUES (%s)", [email])
             yield
             somebody_else.rollback()
 
     def waits_for_a_lock(self) -> bool:
         """Whether a load waits for another transaction."""
+        return self.waiting_batches() > 0
+
+    def waiting_batches(self) -> int:
+        """How many batches wait for another transaction."""
         query = """
             SELECT count(*) FROM pg_stat_activity
             WHERE application_name LIKE 'bulk-pipeline load%%' AND wait_event_type = 'Lock'
         """
-        return self.query(query) != [(0,)]
+        ((count,),) = self.query(query)
+        return count
 
     def service(self, name: str) -> psutil.Process:
         """A running process of the stack."""

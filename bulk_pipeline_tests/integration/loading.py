@@ -37,6 +37,7 @@ class Loading:
     table: str = "customers"
     mode: Mode = Mode.INSERT_ONLY
     batch_rows: int = 1_000
+    at_once: int = 1
     job_id: str = field(default_factory=lambda: str(uuid4()))
     attempt: int = 1
 
@@ -121,6 +122,7 @@ class Loading:
             columns=_columns(rows),
             store=store,
             ids=IdMaker(),
+            at_once=self.at_once,
             progress=progress or (lambda counts: None),
         )
 

@@ -100,6 +100,7 @@ examples = given(
     stored=stored_rows,
     file=files,
     batch_rows=st.integers(1, 10),
+    at_once=st.integers(1, 3),
     dies_after=st.lists(st.integers(0, 3), max_size=2),
 )
 
@@ -107,7 +108,7 @@ examples = given(
 @settings(max_examples=60, deadline=None)
 @examples
 def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(lasting: str, **example: Any) -> None:
-    """However it is cut into batches, and however often it is interrupted between them."""
+    """However it is cut into batches, however many are written at a time, and however often it is interrupted."""
     check(lasting, **example)
 
 
@@ -125,6 +126,7 @@ def check(
     stored: list[Record],
     file: list[Record],
     batch_rows: int,
+    at_once: int,
     dies_after: list[int],
 ) -> None:
     model = Model({str(record[0]): record for record in stored})
@@ -132,7 +134,7 @@ def check(
     for number, record in enumerate(file, 1):
         model.upsert(number, record) if mode is Mode.UPSERT else model.insert(number, record, claimed)
 
-    job = Loading(database_url, mode=mode, batch_rows=batch_rows)
+    job = Loading(database_url, mode=mode, batch_rows=batch_rows, at_once=at_once)
     job.execute("TRUNCATE customers")
     job.have(*map(_row, stored))
     job.start()

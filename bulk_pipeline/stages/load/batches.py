@@ -1,7 +1,7 @@
-"""Cuts a file into the ranges that are committed one by one, and reads one of them ahead."""
+"""Cuts a file into the ranges that are committed one by one, reads ahead, and has some of them written at a time."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 from bulk_pipeline.stages.load.row_store import Range
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def ranges(total_rows: int, batch_rows: int) -> list[Range]:
@@ -49,3 +50,29 @@ def ahead(items: Iterator[T]) -> Generator[T, None, None]:
         while (item := upcoming.result()) is not end:
             upcoming = thread.submit(next, items, end)
             yield item  # pyright: ignore[reportReturnType]  # `end` never gets here
+
+
+def side_by_side(
+    work: Callable[[T], R], items: Iterable[T], *, at_once: int, interrupt: Callable[[], None]
+) -> Generator[R, None, None]:
+    """What `work` makes of each item, in threads, in the order in which they get done.
+
+    When one fails no other begins; it is raised once those that have begun are over. `interrupt` ends these early,
+    if the caller has no time for that.
+    """
+    with ThreadPoolExecutor(at_once, thread_name_prefix="writers") as threads:
+        running: set[Future[R]] = set()
+        try:
+            for item in items:
+                running.add(threads.submit(work, item))
+                if len(running) == at_once:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except Exception:
+            raise
+        except BaseException:
+            interrupt()
+            raise

@@ -6,7 +6,7 @@ visible batch by batch (publish = direct); publishing a whole file at once would
 `RowStore.settle`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.load.batches import ahead, cut, ranges
+from bulk_pipeline.stages.load.batches import ahead, cut, ranges, side_by_side
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.prepare import Batch, prepare
 from bulk_pipeline.stages.load.row_store import LoadCounts, Range, RowStore
@@ -36,15 +36,17 @@ def load(
     columns: Sequence[str],
     store: RowStore,
     ids: IdMaker,
+    at_once: int = 1,
     progress: Callable[[LoadCounts], None] = lambda counts: None,
 ) -> LoadCounts:
     """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
 
     `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
     call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
-    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the
-    counts so far after every commit. Raises `StoreUnavailableError` for an outage that lasts,
-    `LeaseLostError` and `JobCancelledError` before anything more is written.
+    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `at_once`: how many
+    ranges may be written at a time, each over a connection of its own. `progress` gets the counts so far after
+    every commit. Raises `StoreUnavailableError` for an outage that lasts, `LeaseLostError` and
+    `JobCancelledError` before anything more is written.
     """
     source = _Source(good, ("_row", "_line", *(name for name in table.column_names if name in columns)))
     outages, seen = 0, -1
@@ -54,9 +56,10 @@ def load(
             outages, seen = (0 if len(committed) > seen else outages), len(committed)
             missing = [range_ for range_ in ranges(total_rows, batch_rows) if range_ not in committed]
             counts = sum(committed.values(), LoadCounts())
-            for settled in _load_missing(source, missing, table, mode, store, ids):
-                counts += settled
-                progress(counts)
+            with closing(_load_missing(source, missing, table, mode, store, ids, at_once)) as settling:
+                for settled in settling:
+                    counts += settled
+                    progress(counts)
             return counts
         except StoreUnavailableError:
             outages += 1
@@ -77,9 +80,15 @@ class _Source:
 
 
 def _load_missing(
-    source: _Source, missing: Sequence[Range], table: Table, mode: Mode, store: RowStore, ids: IdMaker
-) -> Iterator[LoadCounts]:
-    """Commit one range after the other."""
+    source: _Source,
+    missing: Sequence[Range],
+    table: Table,
+    mode: Mode,
+    store: RowStore,
+    ids: IdMaker,
+    at_once: int,
+) -> Generator[LoadCounts, None, None]:
+    """Commit the ranges; one after the other if natural keys change hands between rows of different ranges."""
     if not missing:
         return
     verdicts = search(source.batches, table, mode, store, missing)
@@ -87,8 +96,12 @@ def _load_missing(
     ready = partial(prepare, table=table, verdicts=verdicts, ids=ids, now=now)
     put = partial(write, table=table, mode=mode, ids=ids, now=now)
     with closing(ahead(_prepared(source, missing, ready))) as batches:
-        for batch in batches:
-            yield store.settle(batch.range, partial(put, batch))
+        yield from side_by_side(
+            lambda batch: store.settle(batch.range, partial(put, batch)),
+            batches,
+            at_once=1 if verdicts.decisions else at_once,
+            interrupt=store.interrupt,
+        )
 
 
 def _prepared(

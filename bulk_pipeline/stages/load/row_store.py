@@ -124,6 +124,10 @@ class RowStore(Protocol):
         """Connect again after an outage; `StoreUnavailableError` if that goes on."""
         ...
 
+    def interrupt(self) -> None:
+        """End what other threads are waiting for in `settle`."""
+        ...
+
     def committed(self) -> Mapping[Range, LoadCounts]:
         """The ranges that are in, from whatever attempt."""
         ...
@@ -157,6 +161,7 @@ class RowStore(Protocol):
     def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
         """Call `write` in a transaction of its own and commit what it wrote together with the range.
 
-        `write` is called again when the transaction got into the way of another one.
+        `write` is called again when the transaction got into the way of another one. Threads may settle
+        different ranges at the same time.
         """
         ...
