@@ -1,7 +1,6 @@
 """Dagster's processes: code server, daemon and webserver, on one instance folder and one Postgres schema.
 
-Runs are children of the code server. It is `dagster api grpc`, one process; `dagster code-server` would be a
-second in front of it, only to reload code.
+Runs are forks of a process that the code server keeps warm (see `orchestration.code_server`).
 """
 
 import shutil
@@ -68,7 +67,7 @@ def tables_exist(database_url: str) -> bool:
 
 def code_server(dagster: Dagster, environment: Mapping[str, str], log: Path) -> Service:
     arguments = [
-        *("dagster", "api", "grpc", "--host", HOST, "--port", str(dagster.code_server_port)),
+        *("bulk_pipeline.orchestration.code_server", "--host", HOST, "--port", str(dagster.code_server_port)),
         *("--module-name", dagster.definitions, "--location-name", _LOCATION, "--empty-working-directory"),
         *("--log-level", "warning"),
     ]

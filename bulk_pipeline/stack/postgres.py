@@ -163,6 +163,9 @@ def _initdb(programs: binaries.Binaries, data: Path, password_file: Path, accoun
             f"--username={USER}",
             f"--pwfile={password_file}",
             "--auth=scram-sha-256",
+            # Iterations slow down who guesses a short password; ours has 192 random bits. Dagster connects anew for
+            # each of its events: 9 ms with the default of 4096, 4 ms with 1.
+            "--set=scram_iterations=1",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
             "--no-instructions",
