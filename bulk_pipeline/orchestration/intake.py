@@ -53,23 +53,31 @@ class Request:
 
 
 def take_in(stores: Stores, cursor: str | None) -> Intake:
-    """Look until a run is needed, something is left to claim, or the watching time is over."""
+    """Look until a run is needed or the watching time is over.
+
+    What was just claimed can start half a second later: the store's clock, which says up to when all that had
+    arrived was seen, has only whole seconds.
+    """
     settings = stores.settings
     watch_until = time.monotonic() + settings.bulk_watch_seconds
+    claimed, refused = 0, dict[str, None]()
     while True:
         inbox = Inbox.resume(
             stores.objects, settings.s3_bucket_uploads, tables.names(), cursor, page_size=_PAGE_OBJECTS
         )
-        outcomes = list(_claim(stores, inbox))
-        claimed = sum(isinstance(outcome, ImportJob) for outcome in outcomes)
-        refused = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
+        for outcome in _claim(stores, inbox):
+            if isinstance(outcome, ImportJob):
+                claimed += 1
+            else:
+                refused[outcome] = None
         cursor = inbox.cursor
         open_jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
         is_over = open_jobs > _BACKLOG_JOBS or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
-        if requests or claimed or is_over:
-            return Intake(claimed, refused, inbox.is_walked, requests, cursor)
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        if requests or is_over:
+            return Intake(claimed, tuple(refused), inbox.is_walked, requests, cursor)
+        if inbox.is_walked:
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _claim(stores: Stores, inbox: Inbox) -> Iterator[ImportJob | str]:

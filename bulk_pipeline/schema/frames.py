@@ -181,5 +181,5 @@ def _broken(error: SchemaError, table: Table, mode: Mode, frame: pd.DataFrame) -
     if kept is None:
         column = str(error.schema.name)
         required = column in table.required_columns(mode)
-        kept = _kernels(table.column(column), required)[name](_cells(frame[column]))
+        kept = _kernels(table.column(column), required)[name](_cells(pd.Series(frame[column])))
     return Broken(column, name, ~pc.fill_null(kept, True).to_numpy())

@@ -8,7 +8,7 @@ BLOCK_BYTES = 4 << 20
 HEAD_BYTES = 1 << 20
 """Bytes from which the format and the dialect are told."""
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 131_072
 """The most rows in one record batch."""
 
 
