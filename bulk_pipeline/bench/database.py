@@ -70,6 +70,11 @@ def drop_twin(url: str, table: Table) -> None:
     execute(url, f"DROP TABLE IF EXISTS {twin(table)}")
 
 
+def drop_schema(url: str, name: str) -> None:
+    """With all that is in it."""
+    execute(url, f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
 def fill_from(url: str, name: str, source: str) -> None:
     """All rows of `source` as they lie there."""
     execute(url, f"INSERT INTO {name} SELECT * FROM {source}")  # noqa: S608 - names of tables are identifiers

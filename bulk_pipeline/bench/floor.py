@@ -65,8 +65,8 @@ def merge(name: str, table: Table, columns: Sequence[str], file: Path, mode: Mod
 def _on_conflict(table: Table, columns: Sequence[str], mode: Mode) -> str:
     if mode is Mode.INSERT_ONLY:
         return "ON CONFLICT DO NOTHING"
-    key = table.natural_key or "id"
-    changes = [f"{name} = EXCLUDED.{name}" for name in columns if name not in ("id", key)]
+    key = "id" if "id" in columns else table.natural_key
+    changes = [f"{name} = EXCLUDED.{name}" for name in columns if name != key]
     if "updated_at" in table.column_names:
         changes.append("updated_at = now()")
     return f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"

@@ -4,8 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bulk_pipeline.bench.idle import Idle
+from bulk_pipeline.bench.latency import Latency, Percentiles
 from bulk_pipeline.bench.pairs import Spread
+from bulk_pipeline.bench.peers import Peers
 from bulk_pipeline.bench.results import Loads, Pair
+from bulk_pipeline.bench.scale import Scale
+from bulk_pipeline.bench.small_files import SmallFiles
 
 STEPS = ("parse", "validate", "split", "load", "emit")
 
@@ -53,6 +58,60 @@ def loads(found: Loads) -> Iterator[Grid]:
     yield medians(found.summary)
 
 
+def peers(found: Peers) -> Grid:
+    """A line for each, with the reason where there is no number."""
+    rows = [
+        (
+            peer.name,
+            *(_spread(peer.ratio), _spread(peer.seconds), peer.rows_per_second),
+            peer.problem or peer.does,
+        )
+        for peer in found.peers
+    ]
+    return Grid(("tool", "ratio to \\copy", "seconds", "rows/s", "description"), rows)
+
+
+def small_files(found: SmallFiles) -> dict[str, object]:
+    bad = f", {float(found.bad):.2%} of them bad" if found.bad else ""
+    return {
+        "workload": f"{found.files:,} files of {found.rows_per_file:,} rows of {found.table}{bad}",
+        "first upload → last job": f"{found.seconds:.1f} s ({found.put_seconds:.1f} s of uploads)",
+        "files/s": f"{found.files_per_second:.1f}",
+        "rows/s": found.rows_per_second,
+        "runs": found.runs,
+        "jobs": found.statuses,
+        "jobs with reports": found.with_reports,
+    }
+
+
+def latency(found: Latency) -> Grid:
+    """The whole, then its parts."""
+    rows = [("drop → finished", *_percentiles(found.seconds))]
+    rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in found.parts.items()]
+    return Grid((f"seconds, {found.files} files by {found.by}", "p50", "p95", "greatest"), rows)
+
+
+def idle(found: Idle) -> Grid:
+    """The whole, then by service."""
+    rows = [("all", f"{found.share:.1%}")]
+    rows += [(name, f"{share:.1%}") for name, share in found.services.items()]
+    return Grid(("service", f"of one core, over {found.seconds:.0f} s"), rows)
+
+
+def scale(found: Scale) -> Grid:
+    """A line for each size. Slowdowns: seconds per row, compared with the first size."""
+    rows = [
+        (
+            *(size.rows, f"{size.ratio:.2f}", seconds(size.seconds), seconds(size.floor_seconds)),
+            *(f"{size.slowdown:.2f}", f"{size.floor_slowdown:.2f}", megabytes(size.peak_rss_bytes)),
+            megabytes(size.peak_private_bytes),
+        )
+        for size in found.sizes
+    ]
+    titles = ("rows", "ratio", "ours s", "floor s", "slowdown", "floor slowdown", "RSS MB", "private MB")
+    return Grid(titles, rows)
+
+
 def medians(summary: Mapping[str, Spread]) -> Grid:
     """A line for each figure."""
     rows = [
@@ -68,6 +127,14 @@ def seconds(value: float | None) -> str:
 
 def megabytes(value: float) -> str:
     return f"{value / 1_000_000:,.0f}"
+
+
+def _spread(values: Spread | None) -> str:
+    return "" if values is None else f"{values.median:.2f} ({values.low:.2f}–{values.high:.2f})"
+
+
+def _percentiles(values: Percentiles) -> tuple[str, str, str]:
+    return seconds(values.p50), seconds(values.p95), seconds(values.greatest)
 
 
 def _pair(number: int, pair: Pair) -> list[object]:
