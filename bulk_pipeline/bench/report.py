@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from bulk_pipeline.bench.idle import Idle
-from bulk_pipeline.bench.latency import Latency, Percentiles
+from bulk_pipeline.bench.latency import By, Latency, Percentiles
 from bulk_pipeline.bench.pairs import Spread
 from bulk_pipeline.bench.peers import Peers
 from bulk_pipeline.bench.results import Loads, Pair
 from bulk_pipeline.bench.scale import Scale
 from bulk_pipeline.bench.small_files import SmallFiles
+from bulk_pipeline.bench.workload import Workload
 
 STEPS = ("parse", "validate", "split", "load", "emit")
 
@@ -37,13 +39,16 @@ def about(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def workload(found: Loads) -> dict[str, object]:
     """What was measured, and against what."""
     work = found.workload
-    bad = f", {float(work.bad):.2%} of them bad" if work.bad else ""
     parents = "".join(f", {rows:,} {name}" for name, rows in sorted(found.parents.items()))
     return {
-        "workload": f"{work.rows:,} rows of {work.table}{bad}, {work.mode}, {work.format} of "
-        f"{megabytes(found.file_bytes)} MB, seed {work.seed}{parents}",
+        "workload": f"{work.rows:,} rows of {kind(work)}, {megabytes(found.file_bytes)} MB{parents}",
         "floor": found.floor,
     }
+
+
+def kind(work: Workload) -> str:
+    """All of it but the number of rows."""
+    return f"{work.table}{_bad(work.bad)}, {work.mode}, {work.format}, seed {work.seed}"
 
 
 def loads(found: Loads) -> Iterator[Grid]:
@@ -72,9 +77,8 @@ def peers(found: Peers) -> Grid:
 
 
 def small_files(found: SmallFiles) -> dict[str, object]:
-    bad = f", {float(found.bad):.2%} of them bad" if found.bad else ""
     return {
-        "workload": f"{found.files:,} files of {found.rows_per_file:,} rows of {found.table}{bad}",
+        "workload": f"{found.files:,} files of {found.rows_per_file:,} rows of {found.table}{_bad(found.bad)}",
         "first upload → last job": f"{found.seconds:.1f} s ({found.put_seconds:.1f} s of uploads)",
         "files/s": f"{found.files_per_second:.1f}",
         "rows/s": found.rows_per_second,
@@ -86,7 +90,8 @@ def small_files(found: SmallFiles) -> dict[str, object]:
 
 def latency(found: Latency) -> Grid:
     """The whole, then its parts."""
-    rows = [("drop → finished", *_percentiles(found.seconds))]
+    whole = "start → exit" if found.by is By.CLI else "drop → finished"
+    rows = [(whole, *_percentiles(found.seconds))]
     rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in found.parts.items()]
     return Grid((f"seconds, {found.files} files by {found.by}", "p50", "p95", "greatest"), rows)
 
@@ -127,6 +132,10 @@ def seconds(value: float | None) -> str:
 
 def megabytes(value: float) -> str:
     return f"{value / 1_000_000:,.0f}"
+
+
+def _bad(share: Fraction) -> str:
+    return f", {float(share):.2%} of them bad" if share else ""
 
 
 def _spread(values: Spread | None) -> str:

@@ -69,6 +69,8 @@ def peers(
 ) -> None:
     """Load the same clean customers by pandas, dlt, pgloader and sling where installed, beside ours and \\copy.
 
+    In a checkout, `uv pip install --group peers` brings dlt and sling.
+
     Example: bulk-pipeline bench peers --rows 1e6 --rounds 3
     """
     from bulk_pipeline.bench import peers as tools
@@ -160,7 +162,7 @@ def scale(
     workload = _workload(table, str(sizes[0]), mode, bad, file_format, seed)
     with _rig() as (rig, about):
         found = scale.run(rig, workload, sizes, pairs, _tell)
-    facts = report.workload(found.loads[0])
+    facts = {"workload": report.kind(workload), "floor": found.loads[0].floor}
     _show("scale", about, found, facts, [report.scale(found)], as_json)
 
 
