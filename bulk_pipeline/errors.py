@@ -91,3 +91,7 @@ class RowsRefusedError(BulkPipelineError):
 
 class StackError(BulkPipelineError):
     """The embedded stack could not be started, found or stopped."""
+
+
+class WrongResultError(BulkPipelineError):
+    """An import that is measured did not come to what its sample must come to: its time means nothing."""

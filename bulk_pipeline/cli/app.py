@@ -2,7 +2,7 @@
 
 import typer
 
-from bulk_pipeline.cli import stack
+from bulk_pipeline.cli import bench, stack
 from bulk_pipeline.cli.check import check_file
 from bulk_pipeline.cli.demo import demo
 from bulk_pipeline.cli.doctor import doctor
@@ -31,6 +31,7 @@ app.command("migrate", rich_help_panel=_STACK)(stack.migrate)
 app.command("doctor", rich_help_panel=_STACK)(doctor)
 app.command("demo", rich_help_panel=_STACK)(demo)
 app.command("version", rich_help_panel=_STACK)(stack.version)
+app.add_typer(bench.app, name="bench", rich_help_panel=_STACK)
 app.command("import", rich_help_panel=_IMPORTS)(import_files)
 app.command("jobs", rich_help_panel=_IMPORTS)(jobs)
 app.command("job", rich_help_panel=_IMPORTS)(job)

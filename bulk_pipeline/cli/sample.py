@@ -1,7 +1,6 @@
 """`sample`: realistic data of any size, the same for the same seed, with the counts an import must come to."""
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
+from bulk_pipeline.cli.numbers import share
 from bulk_pipeline.samples.defects import Format
 from bulk_pipeline.samples.sample import Sample
 
@@ -38,7 +38,7 @@ def write_sample(
         raise typer.BadParameter("--json takes stdout: name a file with -o")
     declared = tables.get(table)
     counts = dict.fromkeys(declared.parents, parents) if parents else {}
-    sample = Sample(declared, rows, seed, _share(bad), counts)
+    sample = Sample(declared, rows, seed, share(bad), counts)
     if out is None:
         expected = sample.write(sys.stdout.buffer, file_format)
         sys.stdout.buffer.flush()
@@ -61,15 +61,3 @@ def write_sample(
         return
     for mode, facts in known.items():
         output.err.print(f"{mode}: {output.text(facts)}", markup=False, soft_wrap=True)
-
-
-def _share(text: str) -> Fraction:
-    """`1%`, `0.01` or `1/100`."""
-    number = text.strip().removesuffix("%")
-    try:
-        share = Fraction(number) / (100 if number != text.strip() else 1)
-    except (ValueError, ZeroDivisionError):
-        share = Fraction(-1)
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"--bad {text!r} is not a share from 0 to 1: write 1%, 0.01 or 1/100")
-    return share

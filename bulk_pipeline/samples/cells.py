@@ -1,6 +1,6 @@
 """What stands in the cells of a good row: values by column, and how a file writes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,27 @@ def values(table: Table, column: Column, rows: Rows, parents: Mapping[str, int])
     if (make := _BY_NAME.get(column.name)) is not None:
         return make(rows)
     return _by_type(column, rows)
+
+
+def revisable(table: Table, columns: Sequence[Column]) -> Column:
+    """The column that differs from one revision to the next: the last free text, which is no key."""
+    free = [
+        column
+        for column in columns
+        if column.type is ColumnType.TEXT
+        and column.name != table.natural_key
+        and column.pattern is None
+        and not column.choices
+    ]
+    if not free:
+        raise ValueError(f"table {table.name} has no column of free text to revise")
+    return free[-1]
+
+
+def revised(column: Column, cells: pa.Array, revision: int) -> pa.Array:
+    """The same texts in another revision; none is what it was, nor NULL."""
+    texts = pc.binary_join_element_wise(f"{revision}.", pc.fill_null(cells, ""), " ")
+    return pc.utf8_slice_codeunits(texts, 0, column.max_length) if column.max_length else texts
 
 
 def as_text(column: Column, cells: pa.Array, rows: Rows) -> pa.Array:

@@ -28,6 +28,7 @@ class Recipe:
     bad: Fraction
     parents: Mapping[str, int]
     defects: tuple[Defect, ...]
+    revision: int = 0
 
     def bad_before(self, positions: np.ndarray) -> np.ndarray:
         """How many bad rows stand before each position: they are spread evenly."""
@@ -86,6 +87,10 @@ def written(recipe: Recipe, part: Part, format: Format) -> bytes:
 def _make(recipe: Recipe, numbers: np.ndarray) -> Made:
     rows = Rows(recipe.seed, recipe.table.name, numbers.astype(np.uint64))
     arrays = [cells.values(recipe.table, column, rows, recipe.parents) for column in recipe.columns]
+    if recipe.revision:
+        column = cells.revisable(recipe.table, recipe.columns)
+        place = recipe.columns.index(column)
+        arrays[place] = cells.revised(column, arrays[place], recipe.revision)
     if recipe.bad:
         arrays = [_on_one_line(values) for values in arrays]
     return Made(rows, pa.RecordBatch.from_arrays(arrays, names=[column.name for column in recipe.columns]))

@@ -6,7 +6,7 @@ with the same seed have. What must come of an import is known once the file is w
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -46,6 +46,7 @@ class Sample:
     """A file of `rows` records, of which the fraction `bad` has a defect, spread evenly, every kind in turn.
 
     `parents`: how many good rows the sample of each parent has; where nothing is said, as many as this one.
+    `revision`: another one has the same rows, keys and references, and in each row one text that is different.
     """
 
     table: Table
@@ -53,10 +54,11 @@ class Sample:
     seed: int = 1
     bad: Fraction = Fraction(0)
     parents: Mapping[str, int] = field(default_factory=dict)
+    revision: int = 0
 
     def __post_init__(self) -> None:
-        if self.rows < 0 or self.seed < 0 or not 0 <= self.bad <= 1:
-            raise ValueError("rows and seed must not be negative, bad must be from 0 to 1")
+        if self.rows < 0 or self.seed < 0 or self.revision < 0 or not 0 <= self.bad <= 1:
+            raise ValueError("rows, seed and revision must not be negative, bad must be from 0 to 1")
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -70,17 +72,29 @@ class Sample:
 
     def write(self, out: BinaryIO, format: Format = Format.CSV) -> dict[Mode, Expected]:
         """Write the file in constant memory; the answer says what must come of it in each mode."""
-        parents = {name: self.parents.get(name, max(self.good_rows, 1)) for name in self.table.parents}
-        kinds = defects(self.table, self.columns, format)
-        recipe = Recipe(self.table, self.columns, self.seed, Fraction(self.bad), parents, kinds)
+        recipe = self._recipe(format)
         outcomes = {mode: _Outcome(self, mode) for mode in Mode}
         out.write(header(self.columns, format))
-        for start in range(0, self.rows, _PART_ROWS):
-            rows = part(recipe, start, min(start + _PART_ROWS, self.rows))
+        for rows in self._parts(recipe):
             out.write(written(recipe, rows, format))
             for outcome in outcomes.values():
                 outcome.add(rows)
         return {mode: outcome.expected() for mode, outcome in outcomes.items()}
+
+    def good(self) -> Iterator[pa.RecordBatch]:
+        """Typed values of the good rows, in file order; batches of the file's columns."""
+        for rows in self._parts(self._recipe(Format.CSV)):
+            yield rows.good.values
+
+    def _recipe(self, format: Format) -> Recipe:
+        parents = {name: self.parents.get(name, max(self.good_rows, 1)) for name in self.table.parents}
+        kinds = defects(self.table, self.columns, format)
+        bad = Fraction(self.bad)
+        return Recipe(self.table, self.columns, self.seed, bad, parents, kinds, self.revision)
+
+    def _parts(self, recipe: Recipe) -> Iterator[Part]:
+        for start in range(0, self.rows, _PART_ROWS):
+            yield part(recipe, start, min(start + _PART_ROWS, self.rows))
 
 
 class _Outcome:

@@ -15,7 +15,13 @@ from bulk_pipeline.stages.failures import Code
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]  # a group, as the app has many
+GROUP = get_command(app)
+COMMANDS = dict(GROUP.commands)  # pyright: ignore[reportAttributeAccessIssue]  # a group, as the app has many
+COMMANDS |= {
+    f"{group} {name}": command
+    for group, found in COMMANDS.items()
+    for name, command in getattr(found, "commands", {}).items()
+}
 
 
 def test_imports_point_one_way() -> None:

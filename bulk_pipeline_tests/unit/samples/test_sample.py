@@ -195,6 +195,25 @@ def test_the_share_of_bad_rows_is_kept_exactly(rows: int, bad: Fraction, rejecte
     assert (expected.rows, expected.rejected, expected.inserted) == (rows, rejected, rows - rejected)
 
 
+@pytest.mark.parametrize("name", tables.names())
+def test_another_revision_differs_in_one_text_of_every_row(name: str) -> None:
+    first, second = (Sample(tables.get(name), 500, bad=BAD, revision=revision) for revision in (0, 1))
+    before, after = (pa.Table.from_batches(sample.good()) for sample in (first, second))
+    same = [column for column in before.column_names if before[column].equals(after[column])]
+    (other,) = set(before.column_names) - set(same)
+    assert other not in ("id", tables.get(name).natural_key)
+    assert not pc.any(pc.equal(before[other], after[other])).as_py()
+    assert after[other].null_count == 0
+
+
+@pytest.mark.parametrize("name", tables.names())
+def test_a_revised_sample_is_as_good_and_as_bad(name: str) -> None:
+    out = io.BytesIO()
+    says = Sample(tables.get(name), 600, 7, BAD, revision=2).write(out)[Mode.INSERT_ONLY]
+    codes, rejected, good, total = imported(name, out.getvalue(), Format.CSV, Mode.INSERT_ONLY)
+    assert (dict(codes), len(rejected), good, total) == (says.codes, 150, 450, says.checksum)
+
+
 @pytest.mark.parametrize(("rows", "seed", "bad"), [(-1, 1, 0), (1, -1, 0), (1, 1, 2)])
 def test_impossible_samples_are_refused(rows: int, seed: int, bad: int) -> None:
     with pytest.raises(ValueError, match="must"):

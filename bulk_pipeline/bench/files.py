@@ -1,0 +1,50 @@
+"""The files of a workload: what is dropped, and the same good rows as CSV that `\\copy` reads."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from bulk_pipeline.bench.workload import FileFormat, Workload
+from bulk_pipeline.samples import Expected, Format, Sample
+from bulk_pipeline.samples.writing import encoded, header
+
+
+def write_upload(workload: Workload, folder: Path) -> tuple[Path, Expected]:
+    """The file to drop, and what must come of it in an empty table."""
+    path, sample = folder / f"upload.{workload.format}", workload.sample
+    if workload.format is FileFormat.PARQUET:
+        _write_parquet(sample, path)
+        with (folder / "upload.csv").open("wb") as unused:
+            expected = sample.write(unused)
+        (folder / "upload.csv").unlink()
+    else:
+        with path.open("wb") as file:
+            expected = sample.write(file, Format(workload.format))
+    return path, expected[workload.mode.mode]
+
+
+def write_good(sample: Sample, path: Path) -> Path:
+    """The good rows in file order, with exactly the columns of the file, quoted where they must be."""
+    with path.open("wb") as file:
+        file.write(header(sample.columns, Format.CSV))
+        for batch in sample.good():
+            texts = [_as_postgres_reads(column) for column in batch.columns]
+            file.write(b"".join(encoded(sample.columns, texts, Format.CSV).to_pylist()))
+    return path
+
+
+def _write_parquet(sample: Sample, path: Path) -> None:
+    """Typed columns; row groups of the size that most programs write."""
+    batches = list(sample.good())
+    table = pa.Table.from_batches(batches)
+    parquet.write_table(table, path, row_group_size=1 << 17)
+
+
+def _as_postgres_reads(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type):
+        return column.cast(pa.string())
+    inside = pc.binary_join(column, '","')
+    filled = pc.binary_join_element_wise('{"', inside, '"}', "")
+    return pc.if_else(pc.equal(pc.list_value_length(column), 0), "{}", filled)

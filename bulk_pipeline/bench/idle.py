@@ -1,0 +1,58 @@
+"""`idle`: what the stack costs while nothing happens, as a share of one core."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.errors import StackError
+
+_SETTLE_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Shares of one core: 0.1 is a tenth. `services`: each with whatever it has started."""
+
+    seconds: float
+    cpu_seconds: float
+    share: float
+    services: Mapping[str, float]
+
+
+def run(rig: Rig, seconds: float, settle_seconds: float = _SETTLE_SECONDS) -> Idle:
+    """Wait until the start of the stack is over, then watch."""
+    time.sleep(settle_seconds)
+    before, started = _cpu_seconds(rig), time.monotonic()
+    time.sleep(seconds)
+    after, elapsed = _cpu_seconds(rig), time.monotonic() - started
+    used = {name: after[name] - before[name] for name in after}
+    return Idle(
+        seconds=round(elapsed, 2),
+        cpu_seconds=round(sum(used.values()), 3),
+        share=round(sum(used.values()) / elapsed, 4),
+        services={name: round(value / elapsed, 4) for name, value in used.items()},
+    )
+
+
+def _cpu_seconds(rig: Rig) -> dict[str, float]:
+    """By service. A process that ends hands its time to its parent, so that nothing is lost in between."""
+    record = rig.record
+    found = {name: _tree_seconds(rig.service(name)) for name in record.services}
+    supervisor = record.supervisor.find() if record.supervisor else None
+    if supervisor is None:
+        raise StackError("the stack's supervisor does not run any more")
+    times = supervisor.cpu_times()
+    return found | {"supervisor": times.user + times.system}
+
+
+def _tree_seconds(process: psutil.Process) -> float:
+    total = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total

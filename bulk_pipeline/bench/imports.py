@@ -1,0 +1,84 @@
+"""One import through the stack: put a file into the bucket, wait for its job and for the end of its run."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.errors import StackError
+from bulk_pipeline.stack.graphql import ask
+from bulk_pipeline.stores.jobs import Counts, ImportJob
+
+_POLL_SECONDS = 0.2
+_WAIT_SECONDS = 180
+_SLOWEST_ROWS_PER_SECOND = 1000
+_FINAL = {"SUCCESS", "FAILURE", "CANCELED"}
+_RUN = """query ($id: ID!) {
+  runOrError(runId: $id) { ... on Run { status stepStats { stepKey startTime endTime } } }
+}"""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A finished job. `dropped_at`: when the upload was complete. `step_seconds`: by op of its run."""
+
+    job: ImportJob
+    counts: Counts
+    dropped_at: datetime
+    step_seconds: Mapping[str, float]
+
+    @property
+    def claim_seconds(self) -> float:
+        """From the ledger row to the archived copy."""
+        return between(self.job.created_at, self.job.claimed_at)
+
+
+def import_file(rig: Rig, key: str, file: Path, *, rows: int) -> Imported:
+    """Drop the file and wait for the end. `StackError` if that takes absurdly long."""
+    bucket = rig.stores.settings.s3_bucket_uploads
+    with file.open("rb") as stream:
+        rig.stores.objects.upload(bucket, key, stream)
+    return follow(rig, key, datetime.now(UTC), rows=rows)
+
+
+def follow(rig: Rig, key: str, dropped_at: datetime, *, rows: int) -> Imported:
+    """Wait for the job of an object that was dropped, and for its run."""
+    job = _finished(rig, key, _WAIT_SECONDS + rows / _SLOWEST_ROWS_PER_SECOND)
+    counts = rig.stores.ledger.counts([job.id])[job.id]
+    return Imported(job, counts, dropped_at, step_seconds(rig, job))
+
+
+def step_seconds(rig: Rig, job: ImportJob) -> dict[str, float]:
+    """How long each op took, once the job's run is over: what it still does would disturb the next measurement."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        run = ask(rig.dagster_url, _RUN, {"id": job.run_id})["runOrError"]
+        if run.get("status") in _FINAL:
+            return {
+                step["stepKey"]: round(step["endTime"] - step["startTime"], 3)
+                for step in run["stepStats"]
+                if step["startTime"] and step["endTime"]
+            }
+        if time.monotonic() > deadline:
+            raise StackError(f"run {job.run_id} is not over {_WAIT_SECONDS} s after its job: {run}")
+        time.sleep(_POLL_SECONDS)
+
+
+def between(start: datetime | None, end: datetime | None) -> float:
+    """Seconds. `StackError` if one of the times never came."""
+    if start is None or end is None:
+        raise StackError("a job lacks the time of one of its steps")
+    return round((end - start).total_seconds(), 4)
+
+
+def _finished(rig: Rig, key: str, seconds: float) -> ImportJob:
+    deadline = time.monotonic() + seconds
+    while True:
+        job = rig.stores.ledger.newest_of_object(rig.stores.settings.s3_bucket_uploads, key)
+        if job is not None and job.status.is_final:
+            return job
+        if time.monotonic() > deadline:
+            raise StackError(f"{key}: {job.status if job else 'unseen'} after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,75 @@
+"""The memory of a run: samples the processes below the code server while something is imported."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+
+_SAMPLE_SECONDS = 0.05
+_SEARCH_SECONDS = 0.5
+"""Looking for processes reads every process of the machine: too dear for each sample."""
+_RUN = "multiprocessing.spawn"
+"""What the command line of a run says that Dagster's code server has started."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that the processes of a run held together. `private`: without pages of files and shared ones."""
+
+    rss_bytes: int = 0
+    private_bytes: int = 0
+
+    def joined(self, other: "Peak") -> "Peak":
+        return Peak(max(self.rss_bytes, other.rss_bytes), max(self.private_bytes, other.private_bytes))
+
+
+class Watch:
+    """`peak` is complete once the block of `watching` has ended."""
+
+    def __init__(self) -> None:
+        self.peak = Peak()
+
+
+@contextlib.contextmanager
+def watching(code_server: psutil.Process) -> Iterator[Watch]:
+    """Watch the runs that start meanwhile, with whatever they start, twenty times a second, in a thread."""
+    watch, over = Watch(), threading.Event()
+    thread = threading.Thread(target=_watch, args=(code_server, watch, over), name="memory", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch(code_server: psutil.Process, watch: Watch, over: threading.Event) -> None:
+    searched_at, processes = 0.0, list[psutil.Process]()
+    while not over.wait(_SAMPLE_SECONDS):
+        if time.monotonic() - searched_at > _SEARCH_SECONDS:
+            searched_at, processes = time.monotonic(), run_processes(code_server)
+        watch.peak = watch.peak.joined(_held(processes))
+
+
+def run_processes(code_server: psutil.Process) -> list[psutil.Process]:
+    """Runs, and what they have started."""
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        for child in code_server.children():
+            with contextlib.suppress(psutil.Error):
+                if any(_RUN in word for word in child.cmdline()):
+                    found += [child, *child.children(recursive=True)]
+    return found
+
+
+def _held(processes: list[psutil.Process]) -> Peak:
+    rss, private = 0, 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            memory = process.memory_info()
+            rss += memory.rss
+            private += memory.rss - getattr(memory, "shared", 0)
+    return Peak(rss, private)

@@ -1,0 +1,146 @@
+"""Other people's tools, each loading one CSV file into one Postgres table as its documentation says."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from pyarrow import csv
+
+from bulk_pipeline.errors import StackError
+
+_MULTI_ROWS = 5_000
+"""A statement takes 65,535 parameters."""
+_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a tool is to do. `folder` is for whatever else it writes, and empty."""
+
+    file: Path
+    schema: str
+    table: str
+    columns: Sequence[str]
+    url: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`own_table`: it makes the table, and others beside it, instead of loading into an identical one."""
+
+    name: str
+    does: str
+    is_installed: Callable[[], bool]
+    load: Callable[[Errand], None]
+    own_table: bool = False
+
+
+def _imports(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+def _program(name: str) -> str | None:
+    """Beside our interpreter, or on the PATH."""
+    return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
+def _pandas(errand: Errand, *, multi: bool) -> None:
+    import pandas as pd
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(errand.url.replace("postgresql://", "postgresql+psycopg://", 1))
+    frame = pd.read_csv(errand.file, dtype="string")
+    try:
+        frame.to_sql(
+            errand.table,
+            engine,
+            schema=errand.schema,
+            if_exists="append",
+            index=False,
+            method="multi" if multi else None,
+            chunksize=_MULTI_ROWS,
+        )
+    finally:
+        engine.dispose()
+
+
+def _dlt(errand: Errand, *, merges: bool) -> None:
+    dlt = import_module("dlt")  # by name: type checkers run where it is not installed
+    dlt.config["runtime.dlthub_telemetry"], dlt.config["runtime.log_level"] = False, "CRITICAL"
+    pipeline = dlt.pipeline(
+        "bench",
+        destination=dlt.destinations.postgres(errand.url),
+        dataset_name=errand.schema,
+        pipelines_dir=str(errand.folder),
+    )
+    how = {"write_disposition": "merge", "primary_key": errand.columns[0]} if merges else {}
+    batches = iter(csv.open_csv(errand.file))
+    pipeline.run(batches, table_name=errand.table, loader_file_format="csv", **how)
+
+
+def _pgloader(errand: Errand) -> None:
+    columns = ", ".join(errand.columns)
+    script = errand.folder / "pgloader.load"
+    script.write_text(
+        f"LOAD CSV FROM '{errand.file}' WITH ENCODING utf-8 HAVING FIELDS ({columns})\n"
+        f"INTO {errand.url} TARGET TABLE {errand.schema}.{errand.table} TARGET COLUMNS ({columns})\n"
+        "WITH skip header = 1, fields optionally enclosed by '\"', fields escaped by double-quote,\n"
+        "fields terminated by ',';\n"
+    )
+    _run(["pgloader", "--root-dir", str(errand.folder), str(script)])
+
+
+def _sling(errand: Errand) -> None:
+    stream, target = f"file://{errand.file}", f"{errand.schema}.{errand.table}"
+    words = ["sling", "run", "--src-stream", stream, "--tgt-conn", "BENCH", "--tgt-object", target]
+    _run([*words, "--mode", "truncate"], BENCH=f"{errand.url}?sslmode=disable")
+
+
+def _run(command: list[str], **environ: str) -> None:
+    """`StackError` with the last of what it says when it fails."""
+    done = subprocess.run(
+        [str(_program(command[0])), *command[1:]],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise StackError(f"{command[0]}: {told[-1] if told else f'exit status {done.returncode}'}")
+
+
+TOOLS = (
+    Tool("pandas", "read_csv, to_sql", lambda: _imports("pandas"), partial(_pandas, multi=False)),
+    Tool(
+        "pandas multi",
+        f"read_csv, to_sql(method='multi', chunksize={_MULTI_ROWS})",
+        lambda: _imports("pandas"),
+        partial(_pandas, multi=True),
+    ),
+    Tool(
+        "dlt append",
+        "Arrow, CSV files, a table of its own without keys",
+        lambda: _imports("dlt"),
+        partial(_dlt, merges=False),
+        own_table=True,
+    ),
+    Tool(
+        "dlt merge",
+        "Arrow, CSV files, merged by email into a table of its own",
+        lambda: _imports("dlt"),
+        partial(_dlt, merges=True),
+        own_table=True,
+    ),
+    Tool("pgloader", "LOAD CSV", lambda: _program("pgloader") is not None, _pgloader),
+    Tool("sling", "run --mode truncate", lambda: _program("sling") is not None, _sling),
+)

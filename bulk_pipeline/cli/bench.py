@@ -1,0 +1,227 @@
+"""`bench`: how fast it is, on a stack of its own, beside what it has to beat."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bulk_pipeline import tables
+from bulk_pipeline.bench.latency import By
+from bulk_pipeline.bench.workload import FileFormat, LoadMode, Workload
+from bulk_pipeline.cli import numbers, output
+from bulk_pipeline.cli.connection import JsonOption
+
+if TYPE_CHECKING:
+    from bulk_pipeline.bench.report import Grid
+    from bulk_pipeline.bench.rig import Rig
+
+app = typer.Typer(no_args_is_help=True)
+
+TableOption = Annotated[str, typer.Option(help="The table to load.")]
+RowsOption = Annotated[str, typer.Option(help="Records of the file: 1000000, 1_000_000 or 1e6.")]
+ModeOption = Annotated[LoadMode, typer.Option(help="How the rows meet those that are there.")]
+BadOption = Annotated[str, typer.Option(metavar="SHARE", help="How many rows are bad: 1%, 0.01 or 1/100.")]
+FormatOption = Annotated[FileFormat, typer.Option("--format", help="How the file is written.")]
+PairsOption = Annotated[int, typer.Option(min=1, help="How often both sides are measured.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")]
+
+
+@app.callback()
+def bench() -> None:
+    """Measure how fast it is, on a stack of its own, beside psql's `\\copy`.
+
+    Example: bulk-pipeline bench load --rows 1e6 --pairs 5
+    """
+
+
+@app.command()
+def load(
+    table: TableOption = "customers",
+    rows: RowsOption = "100000",
+    mode: ModeOption = LoadMode.INSERT_ONLY,
+    bad: BadOption = "0",
+    file_format: FormatOption = FileFormat.CSV,
+    pairs: PairsOption = 3,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a file, beside \\copy of its good rows into an identical table, in interleaved pairs.
+
+    Example: bulk-pipeline bench load --table users --rows 1e6 --bad 1% --pairs 5 --json
+    """
+    from bulk_pipeline.bench import load as loading
+    from bulk_pipeline.bench import report
+
+    workload = _workload(table, rows, mode, bad, file_format, seed)
+    with _rig() as (rig, about):
+        found = loading.run(rig, workload, pairs, _tell)
+    _show("load", about, found, report.workload(found), report.loads(found), as_json)
+
+
+@app.command()
+def peers(
+    rows: RowsOption = "100000",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 1,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Load the same clean customers by pandas, dlt, pgloader and sling where installed, beside ours and \\copy.
+
+    In a checkout, `uv pip install --group peers` brings dlt and sling.
+
+    Example: bulk-pipeline bench peers --rows 1e6 --rounds 3
+    """
+    from bulk_pipeline.bench import peers as tools
+    from bulk_pipeline.bench import report
+
+    number = numbers.count(rows)
+    with _rig() as (rig, about):
+        found = tools.run(rig, number, rounds, seed, _tell)
+    facts = {"workload": f"{number:,} rows of customers, CSV, seed {seed}"}
+    _show("peers", about, found, facts, [report.peers(found)], as_json)
+
+
+@app.command()
+def small_files(
+    files: Annotated[str, typer.Option(help="How many files.")] = "1000",
+    rows: Annotated[str, typer.Option(help="Records of each file.")] = "100",
+    table: TableOption = "customers",
+    bad: BadOption = "0",
+    as_json: JsonOption = False,
+) -> None:
+    """Drop many files at once, and wait until each has its own finished job.
+
+    Example: bulk-pipeline bench small-files --files 1000 --rows 100 --bad 1%
+    """
+    from bulk_pipeline.bench import report, small_files
+
+    asked = (_orphan(table), numbers.count(files), numbers.count(rows), numbers.share(bad))
+    with _rig() as (rig, about):
+        found = small_files.run(rig, *asked)
+    _show("small-files", about, found, report.small_files(found), [], as_json)
+
+
+@app.command()
+def latency(
+    files: Annotated[int, typer.Option(min=1, help="How many files, one after the other.")] = 20,
+    by: Annotated[By, typer.Option(help="Put into the bucket, or `bulk-pipeline import`.")] = By.BUCKET,
+    rows: Annotated[str, typer.Option(help="Records of each file.")] = "100",
+    table: TableOption = "customers",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring one small file at a time to the idle stack, until its job is finished.
+
+    Example: bulk-pipeline bench latency --files 20 --by cli
+    """
+    from bulk_pipeline.bench import latency, report
+
+    table, number = _orphan(table), numbers.count(rows)
+    with _rig() as (rig, about):
+        found = latency.run(rig, by, table, files, number, _tell)
+    facts = {"workload": f"{files} files of {number:,} rows of {table}, one at a time, by {by}"}
+    _show("latency", about, found, facts, [report.latency(found)], as_json)
+
+
+@app.command()
+def idle(
+    seconds: Annotated[float, typer.Option(min=1, help="How long to watch.")] = 60,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the CPU time of the whole stack while nothing happens.
+
+    Example: bulk-pipeline bench idle --seconds 120
+    """
+    from bulk_pipeline.bench import idle, report
+
+    with _rig() as (rig, about):
+        _tell(f"watching for {seconds:g} s, once the start is over")
+        found = idle.run(rig, seconds)
+    _show("idle", about, found, {}, [report.idle(found)], as_json)
+
+
+@app.command()
+def scale(
+    rows: Annotated[str, typer.Option(help="Sizes, with commas between them.")] = "1e5,3e5,1e6",
+    table: TableOption = "customers",
+    mode: ModeOption = LoadMode.INSERT_ONLY,
+    bad: BadOption = "0",
+    file_format: FormatOption = FileFormat.CSV,
+    pairs: PairsOption = 1,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the same load at several sizes: time and memory against rows.
+
+    Example: bulk-pipeline bench scale --rows 1e6,3e6,10e6
+    """
+    from bulk_pipeline.bench import report, scale
+
+    sizes = numbers.counts(rows)
+    workload = _workload(table, str(sizes[0]), mode, bad, file_format, seed)
+    with _rig() as (rig, about):
+        found = scale.run(rig, workload, sizes, pairs, _tell)
+    facts = {"workload": report.kind(workload), "floor": found.loads[0].floor}
+    _show("scale", about, found, facts, [report.scale(found)], as_json)
+
+
+def _orphan(table: str) -> str:
+    """A table whose files need no other table's rows."""
+    if parents := tables.get(table).parents:
+        raise typer.BadParameter(f"{table} refers to {', '.join(parents)}: choose a table without parents")
+    return table
+
+
+def _workload(
+    table: str, rows: str, mode: LoadMode, bad: str, file_format: FileFormat, seed: int
+) -> Workload:
+    tables.get(table)
+    try:
+        return Workload(
+            table=table,
+            rows=numbers.count(rows),
+            mode=mode,
+            bad=numbers.share(bad),
+            format=file_format,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@contextmanager
+def _rig() -> "Iterator[tuple[Rig, Mapping[str, Mapping[str, Any]]]]":
+    """A stack, and what is to be said of it."""
+    from bulk_pipeline.bench import machine
+    from bulk_pipeline.bench.rig import rig
+
+    load_before = machine.machine()
+    _tell("starting a stack")
+    with rig() as running:
+        yield running, {"machine": load_before, **machine.software(running)}
+
+
+def _tell(text: str) -> None:
+    """How far it is, on stderr."""
+    output.err.print(text, markup=False)
+
+
+def _show(
+    name: str,
+    about: Mapping[str, Mapping[str, Any]],
+    found: Any,
+    facts: Mapping[str, object],
+    grids: "Iterable[Grid]",
+    as_json: bool,
+) -> None:
+    """`found`: a dataclass, whose fields are the result."""
+    from bulk_pipeline.bench import report
+
+    if as_json:
+        output.print_json({"bench": name, **about, **asdict(found)})
+        return
+    output.print_facts({**report.about(about), **facts})
+    for grid in grids:
+        output.say("")
+        output.print_grid(grid.columns, grid.rows)

@@ -1,0 +1,48 @@
+"""`bulk-pipeline bench`, on the stack it starts. What it says of time is not tested: only that it is complete and right."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+STEPS = {"parse", "validate", "split", "load", "emit"}
+
+
+def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "load", "--json"]
+    command += ["--rows", "2000", "--bad", "5%", "--pairs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+
+    assert set(document) == {
+        *("bench", "machine", "versions", "settings"),
+        *("workload", "parents", "file_bytes", "floor", "pairs", "summary"),
+    }
+    assert document["workload"] == {
+        "table": "customers", "rows": 2000, "mode": "insert_only", "bad": "1/20", "format": "csv", "seed": 1,
+    }  # fmt: skip
+    assert set(document["versions"]) >= {
+        "python",
+        "postgres",
+        "dagster",
+        "pyarrow",
+        "pandas",
+        "pandera",
+        "psycopg",
+    }
+    assert document["settings"]["fsync"] == "on"
+    assert {"bulk_batch_rows", "shared_buffers"} <= set(document["settings"])
+    (pair,) = document["pairs"]
+    ours = pair["ours"]
+    assert (ours["status"], ours["rows"], pair["floor"]["rows"]) == ("completed_with_errors", 2000, 1900)
+    assert ours["counts"] == {
+        "total": 2000, "inserted": 1900, "updated": 0, "unchanged": 0, "superseded": 0, "rejected": 100,
+    }  # fmt: skip
+    assert sum(ours["failures"].values()) == 100
+    assert set(ours["step_seconds"]) == STEPS
+    assert ours["peak_rss_bytes"] > ours["peak_private_bytes"] > 0
+    assert min(ours["wal_bytes"], pair["floor"]["wal_bytes"], pair["floor_random_ids"]["wal_bytes"]) > 0
+    assert set(document["summary"]) >= {"ratio", "ratio_with_claim", "ratio_to_random_ids", "seconds"}
+    assert document["summary"]["ratio"] == dict.fromkeys(("median", "low", "high"), pair["ratio"])
