@@ -81,6 +81,8 @@ class Inbox:
         over or a claim raised, comes again.
         At least one page is looked at, so that a short time makes progress too.
         """
+        if self._is_empty():
+            return
         waiting = self._folders()
         while waiting:
             folder = waiting.pop(0)
@@ -94,6 +96,16 @@ class Inbox:
             if is_over():
                 return
         self._turn = None
+
+    def _is_empty(self) -> bool:
+        """One look at the whole bucket, mostly enough: a look into each folder is most of what an idle stack does."""
+        page = self.objects.page(self.bucket, limit=1)
+        if page.found:
+            return False
+        self._places.clear()
+        self._turn = None
+        self.complete_through = dict.fromkeys(self.tables, page.listed_at)
+        return True
 
     def _folders(self) -> list[str]:
         """Every folder once, first those the last walk did not come to; "" is what belongs to no table."""

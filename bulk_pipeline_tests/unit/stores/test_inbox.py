@@ -17,7 +17,7 @@ def at(second: int) -> datetime:
 
 @dataclass
 class Bucket:
-    """A bucket in memory, whose clock ticks once a listing."""
+    """A bucket in memory, whose clock ticks once a listing; the first one of a walk asks whether there is anything."""
 
     keys: set[str]
     listed: list[str] = field(default_factory=list)
@@ -54,7 +54,14 @@ def test_everything_is_met_once_whatever_table_it_belongs_to() -> None:
     keys = ["a.csv", "articles/1", "users/1", "users/2", "users/3", "userz/1", "z.csv", "tables/x/y"]
     met, inbox = walk(Bucket(set(keys)))
     assert sorted(met) == sorted(keys)
-    assert inbox.complete_through == {"users": at(1), "articles": at(2)}
+    assert inbox.complete_through == {"users": at(2), "articles": at(3)}
+
+
+def test_an_empty_inbox_is_complete_at_one_look() -> None:
+    bucket = Bucket(set())
+    met, inbox = walk(bucket)
+    assert (met, bucket.listed, inbox.is_walked) == ([], [""], True)
+    assert inbox.complete_through == {"users": at(1), "articles": at(1)}
 
 
 def test_a_walk_that_was_cut_short_goes_on_where_it_was() -> None:
@@ -94,7 +101,7 @@ def test_complete_through_is_when_the_pass_began_not_when_it_ended() -> None:
         inbox = walk(bucket, inbox.cursor, after(1))[1]
         if "users" in inbox.complete_through:
             break
-    assert inbox.complete_through["users"] == at(1)
+    assert inbox.complete_through["users"] == at(2)
     assert "users/0" in bucket.keys
     assert walk(bucket, inbox.cursor)[0] == ["users/0"]
 
@@ -104,7 +111,7 @@ def test_an_object_that_cannot_be_claimed_does_not_hide_those_behind_it() -> Non
     inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
     met = [found.key for page in inbox.pages(never) for found in page]
     assert met == [f"users/{n}" for n in range(6)]
-    assert inbox.complete_through["users"] == at(1)
+    assert inbox.complete_through["users"] == at(2)
 
 
 def test_a_cursor_stays_short() -> None:
