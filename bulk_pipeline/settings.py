@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     # Three files dropped with a pause of 2 s after each: the last is 4 s behind the first.
     bulk_settle_seconds: float = Field(default=4.5, ge=0, description="how much later a parent may arrive")
     bulk_parent_wait_seconds: float = Field(default=60, ge=0, description="longest wait for parents")
-    bulk_watch_seconds: float = Field(default=4, ge=0, description="how long a sensor tick goes on looking")
+    bulk_watch_seconds: float = Field(default=4.6, ge=0, description="how long a sensor tick goes on looking")
     bulk_work_retention_hours: float = Field(default=24, ge=0, description="how long work files are kept")
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
 

@@ -11,8 +11,8 @@ import psutil
 _SAMPLE_SECONDS = 0.05
 _SEARCH_SECONDS = 0.5
 """Looking for processes reads every process of the machine: too dear for each sample."""
-_RUN = "multiprocessing.spawn"
-"""What the command line of a run says that Dagster's code server has started."""
+_WARM = "multiprocessing.forkserver"
+"""What the command line says of the process that runs are forked from; see `orchestration.code_server`."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def run_processes(code_server: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         for child in code_server.children():
             with contextlib.suppress(psutil.Error):
-                if any(_RUN in word for word in child.cmdline()):
-                    found += [child, *child.children(recursive=True)]
+                if any(_WARM in word for word in child.cmdline()):
+                    found += child.children(recursive=True)
     return found
 
 

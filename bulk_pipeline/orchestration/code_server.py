@@ -12,17 +12,22 @@ import runpy
 import sys
 from multiprocessing import context, forkserver
 
-PRELOADED = ("bulk_pipeline.orchestration.warm",)
+DEFINITIONS, WARM = "bulk_pipeline.definitions", "bulk_pipeline.orchestration.warm"
 
 
 def main() -> None:
+    if DEFINITIONS in sys.argv:
+        _fork_runs()
+    sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
+    runpy.run_module("dagster", run_name="__main__", alter_sys=True)
+
+
+def _fork_runs() -> None:
     warm = multiprocessing.get_context("forkserver")
-    warm.set_forkserver_preload(list(PRELOADED))
+    warm.set_forkserver_preload([WARM])
     forkserver.ensure_running()
     # Dagster (1.13.27, _grpc/server.py) asks for "spawn" by name and has no setting for it.
     context._concrete_contexts["spawn"] = warm
-    sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
-    runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _PAGE_OBJECTS = 25
 """Claimed together, so that a tick ends at most half a second late: a claim takes 20 ms on a busy machine."""
 _BACKLOG_JOBS = 100
 """With more open jobs than that nobody waits for the next one to be noticed."""
-_LOOK_AGAIN_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 0.75
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
     "parents that arrived before this file were not finished in time; references to them may be rejected"
@@ -55,7 +55,7 @@ class Request:
 def take_in(stores: Stores, cursor: str | None) -> Intake:
     """Look until a run is needed or the watching time is over.
 
-    What was just claimed can start half a second later: the store's clock, which says up to when all that had
+    What was just claimed can start a second later: the store's clock, which says up to when all that had
     arrived was seen, has only whole seconds.
     """
     settings = stores.settings

@@ -40,7 +40,7 @@ def upload_sensor(
 
 
 @dg.sensor(
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Finds jobs whose run has died and lets them be tried again.",
 )

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STEPS = {"parse", "validate", "split", "load", "emit"}
 
 
+@pytest.mark.long
 def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
     command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "load", "--json"]
     command += ["--rows", "2000", "--bad", "5%", "--pairs", "1"]

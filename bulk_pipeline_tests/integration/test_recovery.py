@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import dagster as dg
@@ -212,15 +213,14 @@ def breaking(
     function: Callable[..., Any], call: int, is_done: bool, error: BaseException
 ) -> Callable[..., Any]:
     """The function, of which one call, counted from 1, raises the error before or after its work."""
-    calls = 0
+    calls = count(1)
 
     def called(*given: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call and not is_done:
+        is_the_one = next(calls) == call
+        if is_the_one and not is_done:
             raise error
         result = function(*given, **named)
-        if calls == call:
+        if is_the_one:
             raise error
         return result
 

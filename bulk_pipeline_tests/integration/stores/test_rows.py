@@ -62,7 +62,8 @@ def test_nothing_temporary_outlives_a_load(customers: Loading) -> None:
     with customers.store() as store:
         customers.load_with(store, [customer(1, "a", "New"), customer(5, "e"), customer(2, "c")])
         left = "SELECT relname FROM pg_class WHERE relpersistence = 't'"
-        assert store._connected().execute(left).fetchall() == []
+        with store._connected() as connection:
+            assert connection.execute(left).fetchall() == []
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

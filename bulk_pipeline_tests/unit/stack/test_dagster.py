@@ -28,7 +28,7 @@ def test_the_instance_finds_its_settings_and_the_code_server(tmp_path: Path) -> 
     instance = yaml.safe_load((tmp_path / "dagster.yaml").read_text())
     workspace = yaml.safe_load((tmp_path / "workspace.yaml").read_text())
     assert instance["telemetry"] == {"enabled": False}
-    assert instance["storage"] == {"postgres": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}}
+    assert instance["storage"]["custom"]["config"] == {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}
     assert workspace == {
         "load_from": [{"grpc_server": {"host": "127.0.0.1", "port": 2, "location_name": "bulk_pipeline"}}]
     }
