@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from bulk_pipeline import stack as embedded
@@ -136,19 +135,11 @@ def _postgres(version: int) -> Iterator[Cluster]:
         try:
             postgres.create(cluster)
             with running(postgres.service(cluster, folder / "postgres.log")):
-                _no_fsync(cluster)
                 servers.create_database(cluster.url("postgres"), TEMPLATE)
                 migrations.migrate(cluster.url(TEMPLATE))
                 yield cluster
         finally:
             postgres.remove_folder(wanted)
-
-
-def _no_fsync(cluster: Cluster) -> None:
-    """Only a crash of the machine would need it, and no test has one: what a killed server has written stays."""
-    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager

@@ -68,8 +68,8 @@ def split(
     context: dg.OpExecutionContext, validated: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
     root = worker.stores.settings.bulk_work_dir
-    with PostgresReferences(worker.stores.database_url) as references:
-        return _each(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, root))
+    references = PostgresReferences(worker.stores.postgres)
+    return _each(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, root))
 
 
 @dg.op(description="Good rows into Postgres, batch by batch, each in one transaction with its ledger row.")
@@ -127,10 +127,10 @@ def _load_one(
 ) -> Staged:
     settings = worker.stores.settings
     batch_rows, at_once = job.batch_rows or settings.bulk_batch_rows, settings.bulk_load_connections
-    with PostgresRowStore(worker.stores.database_url, staged.table, job.id, job.attempt) as store:
-        return steps.load_rows(
-            staged, batch_rows, at_once, store, ids, lambda text: tell(f"{job.file_name}: {text}")
-        )
+    store = PostgresRowStore(worker.stores.postgres, staged.table, job.id, job.attempt)
+    return steps.load_rows(
+        staged, batch_rows, at_once, store, ids, lambda text: tell(f"{job.file_name}: {text}")
+    )
 
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:
@@ -142,7 +142,7 @@ def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext,
         stores.objects.upload(bucket, reports[name], file, content_type=_CONTENT_TYPES[PurePath(name).suffix])
 
     found = [staged.batches(name) for name in FOUND_BEFORE_LOAD]
-    found.append(load_failures(stores.database_url, job.id))
+    found.append(load_failures(stores.postgres, job.id))
     reported = steps.write_job_reports(staged, found, deliver, root)
     final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     worker.finished(final)

@@ -67,7 +67,7 @@ class Children:
             watched.retry_at = now + pause
             code = watched.child.process.returncode
             _log.warning("%s stopped with exit code %s, starts again in %g s", service.name, code, pause)
-        if now < watched.retry_at:
+        if now < watched.retry_at or not service.may_restart():
             return False
         watched.retry_at, watched.started = None, now
         # Runs that a dead code server has left go on (their leases protect them), and stop with the stack.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import bulk_pipeline
 from bulk_pipeline.errors import StackError
-from bulk_pipeline.stack.ports import HOST
+from bulk_pipeline.stack.ports import HOST, is_open
 from bulk_pipeline.stack.process import Service
 from bulk_pipeline.stores import servers
 
@@ -98,6 +98,8 @@ def _service(
         log=log,
         answers=lambda: True,  # health.py asks all three at once
         stop_seconds=15,
+        # A daemon or webserver that does not find the code server looks for it again after a minute.
+        may_restart=lambda: name == "code_server" or is_open(dagster.code_server_port),
     )
 
 

@@ -18,6 +18,12 @@ def free_port(preferred: int | None = None) -> int:
     return next(port for port in random.SystemRandom().sample(_CANDIDATES, 1_000) if _is_free(port))
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as visitor:
+        return visitor.connect_ex((HOST, port)) == 0
+
+
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
         # As the servers do it: a closed connection's TIME_WAIT does not keep a port from being used again.

@@ -37,6 +37,8 @@ class Service:
     answers: Callable[[], bool]
     prepare: Callable[[], None] = lambda: None
     """What must be done before every start."""
+    may_restart: Callable[[], bool] = lambda: True
+    """Whether what it needs is there; after its death it is not started before that."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
     account: Account | None = None

@@ -35,7 +35,7 @@ def encoded(rows: pa.RecordBatch | pa.Table) -> Iterator[memoryview]:
         yield memoryview(out.getvalue())
 
 
-def array_literal(cells: pa.Array) -> str:
+def array_literal(cells: pa.Array | pa.ChunkedArray) -> str:
     """Texts as one Postgres array, to be passed as a parameter."""
     return f"{{{','.join(_elements(cells).to_pylist())}}}"
 
@@ -58,6 +58,6 @@ def _array_literals(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pc.is_null(lists), None, pc.binary_join_element_wise("{", joined, "}", ""))
 
 
-def _elements(values: pa.Array) -> pa.Array:
+def _elements(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     escaped = pc.replace_substring_regex(values, r'([\\"])', r"\\\1")
     return pc.fill_null(pc.binary_join_element_wise('"', escaped, '"', ""), "NULL")

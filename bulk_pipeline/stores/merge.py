@@ -7,9 +7,11 @@ transaction.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import LiteralString
 
+import pyarrow as pa
 from psycopg import sql
 
-from bulk_pipeline.schema import Column, Table
+from bulk_pipeline.schema import Column, ColumnType, Table
+from bulk_pipeline.stores.copy import array_literal
 
 STAGED = sql.Identifier("staged")
 _TOUCHED = "updated_at"
@@ -30,12 +32,27 @@ _EXTRA = {
 }
 
 
-def existing(table: Table, columns: Sequence[str]) -> sql.Composed:
-    """(row, column) of the staged rows that have a key of the table: the natural key if they have both."""
+_STAGED_ROWS = sql.SQL("{} AS s").format(STAGED)
+
+
+def given(table: Table, rows: pa.Table) -> sql.Composed:
+    """A few rows (`_row` and key columns), as part of a query in the place of staged ones."""
+    arrays = [
+        sql.SQL("{}::{}[]").format(
+            sql.Literal(array_literal(rows[name].cast(pa.string()))), _type(table, name)
+        )
+        for name in rows.column_names
+    ]
+    names = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
+    return sql.SQL("unnest({}) AS s ({})").format(sql.SQL(", ").join(arrays), names)
+
+
+def existing(table: Table, columns: Sequence[str], rows: sql.Composed = _STAGED_ROWS) -> sql.Composed:
+    """(row, column) of the rows that have a key of the table: the natural key if they have both."""
     keys = [name for name in (table.natural_key, "id") if name and name in columns]
     cases = [sql.SQL("WHEN {}.id IS NOT NULL THEN {}").format(_by(name), sql.Literal(name)) for name in keys]
-    return sql.SQL("SELECT s._row, CASE {} END FROM {} AS s {} WHERE {}").format(
-        sql.SQL(" ").join(cases), STAGED, _joins(table, keys), _any(keys)
+    return sql.SQL("SELECT s._row, CASE {} END FROM {} {} WHERE {}").format(
+        sql.SQL(" ").join(cases), rows, _joins(table, keys), _any(keys)
     )
 
 
@@ -153,6 +170,12 @@ def missing(table: str, held: bool = False) -> sql.Composed:
         WHERE NOT EXISTS (SELECT FROM found WHERE found.id = given.id)
         """
     ).format(found)
+
+
+def _type(table: Table, name: str) -> sql.SQL:
+    if name == "_row":
+        return sql.SQL("bigint")
+    return sql.SQL("uuid" if table.column(name).type is ColumnType.UUID else "text")
 
 
 def _key_verdicts(id_: str, key: str) -> sql.Composed:

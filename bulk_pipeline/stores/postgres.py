@@ -105,19 +105,27 @@ class Postgres:
         An outage and a conflict with another transaction are both `StoreUnavailableError`: nothing has
         happened or, if the answer to COMMIT got lost, everything has.
         """
-        with outages(self.host):
-            connection = self._take()
+        with outages(self.host), self.connection() as connection:
             try:
                 with connection.transaction():
                     yield connection
             except CONFLICTS as error:
                 raise StoreUnavailableError(f"Postgres at {self.host}: {_first_line(error)}") from error
-            finally:
-                self._give_back(connection)
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        """A connection that nobody else uses inside the block; outside a transaction at its begin and end."""
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop()[0].close()
+        """Close the connections that nobody uses."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop()[0].close()
 
     def _take(self) -> psycopg.Connection:
         while self._idle:

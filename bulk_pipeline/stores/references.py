@@ -1,7 +1,6 @@
 """Which rows exist in the tables that others refer to, as `stages.split` asks it."""
 
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -10,22 +9,14 @@ from bulk_pipeline.stores.copy import array_literal
 from bulk_pipeline.stores.postgres import Postgres
 
 
+@dataclass(frozen=True)
 class PostgresReferences:
-    """A context manager; connects at the first question."""
+    """The references of every table in one database."""
 
-    def __init__(self, database_url: str) -> None:
-        self._postgres = Postgres(database_url, application_name="bulk-pipeline split")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._postgres.close()
+    postgres: Postgres
 
     def missing(self, table: str, ids: pa.Array) -> pa.Array:
         """Those of `ids` that `table` does not have."""
-        with self._postgres.transaction() as connection:
+        with self.postgres.transaction() as connection:
             found = connection.execute(merge.missing(table), {"ids": array_literal(ids)})
             return pa.array([row[0] for row in found], pa.string())

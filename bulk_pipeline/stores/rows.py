@@ -5,13 +5,12 @@ Whatever is needed for longer than a statement lives in temporary tables that go
 
 import random
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
-from types import TracebackType
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
@@ -24,41 +23,33 @@ from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
-from bulk_pipeline.stores.postgres import CONFLICTS, cancel, connect, host, outages, stopping
+from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, outages, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
-_LEAVE_WITH_US = "SET LOCAL client_connection_check_interval = '2s'"
-"""Otherwise what a killed run has begun stays for as long as it waits for somebody's lock, and nobody can take over."""
+_SETTLE_IN = """
+    SELECT set_config('application_name', %s, true), set_config('client_connection_check_interval', '2s', true)
+"""
+"""The name by which lost sessions are found. And without the check what a killed run has begun would stay for as long
+as it waits for somebody's lock, and nobody could take over."""
+_FEW_ROWS = 5_000
+"""So many are looked up without a staging table, which takes 10 ms to come and go."""
 _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 class PostgresRowStore:
-    """A context manager; each thread that is inside a method has a connection of its own.
+    """Each thread that is inside a method has a connection of its own. See `stages.load.row_store.RowStore`."""
 
-    See the protocol `stages.load.row_store.RowStore`.
-    """
-
-    def __init__(self, database_url: str, table: Table, job_id: str, attempt: int) -> None:
-        self._database_url = database_url
-        self._host = host(database_url)
+    def __init__(self, postgres: Postgres, table: Table, job_id: str, attempt: int) -> None:
+        self._postgres = postgres
         self._table = table
         self._job_id = job_id
         self._attempt = attempt
         self._session = f"bulk-pipeline load {job_id}"
-        self._idle: deque[psycopg.Connection] = deque()
         self._busy: set[psycopg.Connection] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
     def recover(self) -> None:
-        self._close()
+        self._postgres.close()
         for seconds in _RECOVERY_SECONDS:
             try:
                 return self._end_lost_sessions()
@@ -84,8 +75,15 @@ class PostgresRowStore:
             return _value(connection, question)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
-        with self._transaction() as connection, self._staged(connection, rows) as columns:
-            return _by_verdict(connection, merge.existing(self._table, columns))
+        begin, rest = _first_rows(rows, _FEW_ROWS)
+        with self._transaction() as connection:
+            if rest is None:
+                columns = begin.column_names
+                return _by_verdict(
+                    connection, merge.existing(self._table, columns, merge.given(self._table, begin))
+                )
+            with self._staged(connection, chain(begin.to_batches(), rest)) as columns:
+                return _by_verdict(connection, merge.existing(self._table, columns))
 
     def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
         with self._transaction() as connection, self._staged(connection, rows) as columns:
@@ -127,7 +125,7 @@ class PostgresRowStore:
             except psycopg.errors.UniqueViolation as error:  # a lost session has committed it after all
                 raise StoreUnavailableError(f"{range_} of job {self._job_id} is in already") from error
         raise StoreUnavailableError(
-            f"Postgres at {self._host}: rows {range_.first} to {range_.last} "
+            f"Postgres at {self._postgres.host}: rows {range_.first} to {range_.last} "
             f"got into the way of other transactions {_TRIES} times"
         )
 
@@ -177,33 +175,27 @@ class PostgresRowStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        with (
-            outages(self._host),
-            self._connected() as connection,
-            connection.transaction(),
-            stopping(connection),
-        ):
-            connection.execute(_LEAVE_WITH_US)
-            yield connection
+        with outages(self._postgres.host), self._postgres.connection() as connection:
+            self._busy.add(connection)
+            try:
+                with connection.transaction(), stopping(connection):
+                    connection.execute(_SETTLE_IN, [self._session])
+                    yield connection
+            finally:
+                self._busy.discard(connection)
 
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection]:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = connect(self._database_url, application_name=self._session, autocommit=True)
-        self._busy.add(connection)
-        try:
-            yield connection
-        finally:
-            self._busy.discard(connection)
-            if not connection.closed:
-                self._idle.append(connection)
 
-    def _close(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
+def _first_rows(
+    batches: Iterable[pa.RecordBatch], most: int
+) -> tuple[pa.Table, Iterator[pa.RecordBatch] | None]:
+    """The first batches, more than `most` rows of them if there are so many, and the others; None if that is all."""
+    rest, begin, rows = iter(batches), list[pa.RecordBatch](), 0
+    for batch in rest:
+        begin.append(batch)
+        rows += batch.num_rows
+        if rows > most:
+            return pa.Table.from_batches(begin), rest
+    return pa.Table.from_batches(begin), None
 
 
 def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str, np.ndarray]:

@@ -7,18 +7,14 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
-from bulk_pipeline.stores.postgres import connect, host, outages
+from bulk_pipeline.stores.postgres import Postgres
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
-def load_failures(database_url: str, job_id: str) -> Iterator[pa.RecordBatch]:
+def load_failures(postgres: Postgres, job_id: str) -> Iterator[pa.RecordBatch]:
     """The failures that loading found, in row order: batches of `FAILURES`, one or none for each range."""
-    with (
-        outages(host(database_url)),
-        connect(database_url, application_name="bulk-pipeline report") as connection,
-        connection.cursor("load_failures") as cursor,
-    ):
+    with postgres.transaction() as connection, connection.cursor("load_failures") as cursor:
         cursor.itersize = 20
         cursor.execute(
             """

@@ -1,6 +1,7 @@
 """A table, a job that is worked on, and what is loaded into it: the world of the tests of `load`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from bulk_pipeline.schema.types import ARROW_TYPES
 from bulk_pipeline.stages.load import load
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline.stores.settlements import load_failures
 
@@ -97,8 +99,16 @@ class Loading:
         self.execute("UPDATE bulk.import_jobs SET attempt = attempt + 1 WHERE id = %s", [self.job_id])
         return replace(self, attempt=self.attempt + 1)
 
-    def store(self) -> PostgresRowStore:
-        return PostgresRowStore(self.database_url, tables.get(self.table), self.job_id, self.attempt)
+    @contextmanager
+    def store(self, kind: type[PostgresRowStore] = PostgresRowStore) -> Iterator[PostgresRowStore]:
+        with self.postgres() as postgres:
+            yield kind(postgres, tables.get(self.table), self.job_id, self.attempt)
+
+    @contextmanager
+    def postgres(self) -> Iterator[Postgres]:
+        """Closed when the block ends."""
+        with closing(Postgres(self.database_url)) as postgres:
+            yield postgres
 
     def load(self, *rows: Row | None, progress: Callable[[LoadCounts], None] | None = None) -> LoadCounts:
         """Load a file with these rows, as a new job unless it has been started."""
@@ -144,7 +154,8 @@ class Loading:
 
     def failures(self, *names: str) -> list[tuple]:
         """The failures that loading found, in row order."""
-        found = [row for batch in load_failures(self.database_url, self.job_id) for row in batch.to_pylist()]
+        with self.postgres() as postgres:
+            found = [row for batch in load_failures(postgres, self.job_id) for row in batch.to_pylist()]
         return [tuple(failure[name] for name in names or ("row", "column", "code")) for failure in found]
 
     def batches_in(self) -> list[tuple]:

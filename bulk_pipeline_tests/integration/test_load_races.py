@@ -5,29 +5,23 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, counts, uid
 
 
-class Meanwhile(PostgresRowStore):
-    """A store while somebody else does something: once, after the search and before the first batch."""
-
-    def __init__(self, loading: Loading, something: Callable[[], object]) -> None:
-        super().__init__(loading.database_url, tables.get(loading.table), loading.job_id, loading.attempt)
-        self._something = something
-
-    def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
-        if range_.first == 1:
-            self._something()
-        return super().settle(range_, write)
-
-
 def load_while(loading: Loading, something: Callable[[], object], *rows: Row | None) -> LoadCounts:
+    """Load while somebody else does something: once, after the search and before the first batch."""
+
+    class Meanwhile(PostgresRowStore):
+        def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+            if range_.first == 1:
+                something()
+            return super().settle(range_, write)
+
     loading.start()
-    with Meanwhile(loading, something) as store:
+    with loading.store(Meanwhile) as store:
         return loading.load_with(store, rows)
 
 
@@ -221,6 +215,6 @@ def test_a_deadlock_is_tried_again(customers: Loading) -> None:
             return super().settle(range_, unlucky)
 
     customers.start()
-    with Unlucky(customers.database_url, tables.get("customers"), customers.job_id, 1) as store:
+    with customers.store(Unlucky) as store:
         assert customers.load_with(store, [customer("a"), customer("b")]) == counts("2 inserted")
     assert len(calls) == 3

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from bulk_pipeline import tables
 from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
-from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import Loading, Row, counts, uid
 from bulk_pipeline_tests.integration.lossy_proxy import lossy
 
@@ -170,7 +167,7 @@ def test_an_outage_between_batches_is_survived(users: Loading) -> None:
 
     def kill(so_far: LoadCounts) -> None:
         job.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'bulk-pipeline load%'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'bulk-pipeline%'"
             " AND datname = current_database()"
         )
 
@@ -209,8 +206,5 @@ def test_an_outage_that_lasts_is_one(users: Loading, monkeypatch: pytest.MonkeyP
 
 
 def test_a_job_that_is_not_in_the_ledger_loads_nothing(users: Loading) -> None:
-    with (
-        PostgresRowStore(users.database_url, tables.get("users"), str(uuid4()), 1) as store,
-        pytest.raises(LeaseLostError),
-    ):
+    with users.anew().store() as store, pytest.raises(LeaseLostError):
         users.load_with(store, file(users))

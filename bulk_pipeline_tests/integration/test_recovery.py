@@ -42,7 +42,8 @@ class Outcome:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"bulk_batch_rows": BATCH_ROWS})
+    """One batch at a time, so that it is known which ones are in."""
+    return settings.model_copy(update={"bulk_batch_rows": BATCH_ROWS, "bulk_load_connections": 1})
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ def bring(
         failures += [chunk.failures, checked.failures]
     rejected = np.unique(np.concatenate([found["row"].to_numpy() for found in failures]))
     job = Loading(database_url, table.name, mode).start()
-    with PostgresReferences(database_url) as references:
-        parts = list(split(lambda: typed, rejected, table, mode, references))
+    with job.postgres() as postgres:
+        parts = list(split(lambda: typed, rejected, table, mode, PostgresReferences(postgres)))
     with job.store() as store:
         counts = load(
             lambda: [part.good for part in parts],
@@ -54,7 +54,8 @@ def bring(
             ids=IdMaker(),
         )
     failures += [part.failures for part in parts]
-    failures += list(load_failures(database_url, job.job_id))
+    with job.postgres() as postgres:
+        failures += list(load_failures(postgres, job.job_id))
     return counts, Counter(code for found in failures for code in found["code"].to_pylist()), expected
 
 

@@ -6,9 +6,11 @@ from random import Random
 import pyarrow as pa
 import pytest
 
+from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.resolve import Decision, Fate
 from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
 
 
@@ -40,8 +42,9 @@ def test_rows_are_set_beside_the_table_in_one_go(customers: Loading) -> None:
 
 
 def test_ids_that_a_table_does_not_have_are_missing(customers: Loading) -> None:
-    with PostgresReferences(customers.database_url) as references:
-        asked = pa.array([uid(2), uid(7), uid(1), uid(8)])
+    asked = pa.array([uid(2), uid(7), uid(1), uid(8)])
+    with customers.postgres() as postgres:
+        references = PostgresReferences(postgres)
         assert set(references.missing("customers", asked).to_pylist()) == {uid(7), uid(8)}
         assert set(references.missing("users", asked).to_pylist()) == set(asked.to_pylist())
 
@@ -59,11 +62,34 @@ def test_decisions_are_kept_as_they_are(customers: Loading) -> None:
 
 
 def test_nothing_temporary_outlives_a_load(customers: Loading) -> None:
-    with customers.store() as store:
+    with customers.postgres() as postgres:
+        store = PostgresRowStore(postgres, tables.get("customers"), customers.job_id, 1)
         customers.load_with(store, [customer(1, "a", "New"), customer(5, "e"), customer(2, "c")])
         left = "SELECT relname FROM pg_class WHERE relpersistence = 't'"
-        with store._connected() as connection:
+        with postgres.connection() as connection:  # the one that loading has used
             assert connection.execute(left).fetchall() == []
+
+
+@pytest.mark.parametrize("few", [0, 2, 100], ids=["staged", "a few, then staged", "a few"])
+def test_keys_that_exist_are_found_however_many_rows_there_are(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("bulk_pipeline.stores.rows._FEW_ROWS", few)
+    have = Loading(database_url)
+    have.have(customer(1, "it's"), customer(2, 'a "b"\\c'), customer(3, "{x,y}"))
+    rows = [
+        customer(7, "it's"),
+        customer(2, "new"),
+        customer(None, 'a "b"\\c'),
+        customer(3, "{x,y}"),
+        customer(9, "z"),
+    ]
+    with have.store() as store:
+        found = store.existing(rows.select(["_row", "id", "email"]) for rows in have.batches(rows))
+    assert {name: sorted(numbers.tolist()) for name, numbers in found.items()} == {
+        "email": [1, 3, 4],
+        "id": [2],
+    }
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -10,6 +10,11 @@ from bulk_pipeline.bench.memory import watching
 from bulk_pipeline.bench.rig import without_servers
 
 HOG = "import time; held = bytearray(b'x' * 60_000_000); print('ready', flush=True); time.sleep(30)"
+WARM = f"""
+import subprocess, sys
+with subprocess.Popen([sys.executable, '-c', {HOG!r}]) as run:
+    run.wait()
+"""
 
 
 def test_the_peak_counts_runs_with_what_they_start_and_nothing_else() -> None:
@@ -17,13 +22,16 @@ def test_the_peak_counts_runs_with_what_they_start_and_nothing_else() -> None:
         time.sleep(0.2)
     assert nothing.peak.rss_bytes == 0
     with (
-        subprocess.Popen([sys.executable, "-c", HOG, "multiprocessing.spawn"], stdout=subprocess.PIPE) as run,
+        subprocess.Popen(
+            [sys.executable, "-c", WARM, "multiprocessing.forkserver"], stdout=subprocess.PIPE
+        ) as warm,
         watching(psutil.Process()) as watch,
     ):
-        assert run.stdout is not None
-        run.stdout.readline()
+        assert warm.stdout is not None
+        warm.stdout.readline()
         time.sleep(0.8)
-        run.kill()
+        for run in psutil.Process(warm.pid).children():
+            run.kill()
     assert watch.peak.rss_bytes > watch.peak.private_bytes > 60_000_000
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_child_that_ran_for_a_while_is_started_again_at_once(children: Childre
     assert children.revive(time.monotonic())
     children["failing"].process.wait()
     assert children.revive(time.monotonic() + 61)
+
+
+def test_a_child_is_not_started_again_before_what_it_needs_is_there(
+    children: Children, tmp_path: Path
+) -> None:
+    there = False
+    child = children.start(replace(service("failing", "sys.exit(1)", tmp_path), may_restart=lambda: there))
+    child.process.wait()
+    assert not children.revive(time.monotonic())
+    there = True
+    assert children.revive(time.monotonic())
 
 
 def service(name: str, program: str, folder: Path) -> Service:

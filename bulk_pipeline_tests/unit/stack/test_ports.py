@@ -2,7 +2,7 @@
 
 import socket
 
-from bulk_pipeline.stack.ports import HOST, free_port
+from bulk_pipeline.stack.ports import HOST, free_port, is_open
 
 
 def test_the_preferred_port_is_taken_when_it_is_free() -> None:
@@ -14,3 +14,10 @@ def test_another_port_is_taken_when_somebody_listens_on_the_preferred_one() -> N
     with socket.create_server((HOST, 0)) as server:
         taken = server.getsockname()[1]
         assert free_port(taken) != taken
+
+
+def test_a_port_is_open_while_somebody_listens_on_it() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        assert is_open(port)
+    assert not is_open(port)
