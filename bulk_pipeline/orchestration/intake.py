@@ -21,7 +21,7 @@ _CLAIM_SECONDS = 1.0
 _PAGE_OBJECTS = 25
 """Claimed together, so that a tick ends at most half a second late: a claim takes 20 ms on a busy machine."""
 _BACKLOG_JOBS = 100
-"""With more open jobs than that nobody waits for the next one to be noticed."""
+"""With more open jobs than that, and nothing left to claim, nobody waits for the next one to be noticed."""
 _LOOK_AGAIN_SECONDS = 0.75
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
@@ -73,7 +73,8 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         cursor = inbox.cursor
         open_jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
-        is_over = open_jobs > _BACKLOG_JOBS or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
+        is_busy = open_jobs > _BACKLOG_JOBS and inbox.is_walked
+        is_over = is_busy or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
         if requests or is_over:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, cursor)
         if inbox.is_walked:

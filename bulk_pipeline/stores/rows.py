@@ -71,8 +71,7 @@ class PostgresRowStore:
 
     def is_empty(self) -> bool:
         with self._transaction() as connection:
-            question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
-            return _value(connection, question)
+            return self._is_empty(connection)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         begin, rest = _first_rows(rows, _FEW_ROWS)
@@ -82,6 +81,8 @@ class PostgresRowStore:
                 return _by_verdict(
                     connection, merge.existing(self._table, columns, merge.given(self._table, begin))
                 )
+            if self._is_empty(connection):
+                return {}
             with self._staged(connection, chain(begin.to_batches(), rest)) as columns:
                 return _by_verdict(connection, merge.existing(self._table, columns))
 
@@ -128,6 +129,10 @@ class PostgresRowStore:
             f"Postgres at {self._postgres.host}: rows {range_.first} to {range_.last} "
             f"got into the way of other transactions {_TRIES} times"
         )
+
+    def _is_empty(self, connection: psycopg.Connection) -> bool:
+        question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
+        return _value(connection, question)
 
     def _end_lost_sessions(self) -> None:
         """End what the server still does for connections we have lost: it could commit, or wait for us for ever."""

@@ -5,7 +5,7 @@ constraints nobody declared. Only the batch that meets it pays: its rows are set
 now, and whatever is still refused is halved until the rows at fault stand alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,7 +35,7 @@ class CarefulWriter:
     table: Table
     mode: Mode
     ids: IdMaker
-    now: datetime
+    now: Callable[[], datetime]
 
     def rekey(self, keys: Sequence[tuple[str, str]]) -> None:
         """Give natural keys away as far as possible; the rows they belong to come later and say so if not."""

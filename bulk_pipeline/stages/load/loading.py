@@ -9,7 +9,7 @@ visible batch by batch (publish = direct); publishing a whole file at once would
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import pyarrow as pa
 
@@ -92,7 +92,7 @@ def _load_missing(
     if not missing:
         return
     verdicts = search(source.batches, table, mode, store, missing)
-    now = store.now()
+    now = cache(store.now)  # few files need it
     ready = partial(prepare, table=table, verdicts=verdicts, ids=ids, now=now)
     put = partial(write, table=table, mode=mode, ids=ids, now=now)
     with closing(ahead(_prepared(source, missing, ready))) as batches:

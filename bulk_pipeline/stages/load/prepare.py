@@ -1,5 +1,6 @@
 """Makes the good rows of a range ready to be written: parted, sorted, every new row with an id."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,7 +44,12 @@ class Batch:
 
 
 def prepare(
-    range_: Range, rows: pa.Table, table: Table, verdicts: Verdicts, ids: IdMaker, now: datetime
+    range_: Range,
+    rows: pa.Table,
+    table: Table,
+    verdicts: Verdicts,
+    ids: IdMaker,
+    now: Callable[[], datetime],
 ) -> Batch:
     """Part the good rows of a range. `now`: for NULL in the columns that the database makes."""
     numbers = rows["_row"].to_numpy()
@@ -68,7 +74,7 @@ def prepare(
     )
 
 
-def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: datetime) -> pa.Table:
+def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: Callable[[], datetime]) -> pa.Table:
     """Rows with an id each, and with the time where only some of them have one.
 
     The ids are made last, so that they ascend in the order of writing. A column the database makes is left to it
@@ -89,7 +95,7 @@ def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: datetime) -> pa.
             rows = rows.drop_columns([column.name])
         else:
             cells = rows[column.name].combine_chunks()
-            rows = with_cells(rows, column.name, pc.fill_null(cells, pa.scalar(now, cells.type)))
+            rows = with_cells(rows, column.name, pc.fill_null(cells, pa.scalar(now(), cells.type)))
     return rows
 
 

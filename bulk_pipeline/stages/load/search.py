@@ -55,7 +55,7 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
         return verdicts
     if mode is Mode.UPSERT:
         _mark_compared(verdicts, good, table, store, missing)
-    elif not store.is_empty():
+    else:
         found = store.existing(_keys(rows, table) for rows in within(good(), missing))
         for column, rows in found.items():
             verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)

@@ -1,5 +1,6 @@
 """Writes one batch: the rows straight into the table, and if the database refuses them, again with care."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from bulk_pipeline.errors import RowsRefusedError
@@ -12,7 +13,7 @@ from bulk_pipeline.stages.split import refusals
 
 
 def write(
-    batch: Batch, writer: BatchWriter, table: Table, mode: Mode, ids: IdMaker, now: datetime
+    batch: Batch, writer: BatchWriter, table: Table, mode: Mode, ids: IdMaker, now: Callable[[], datetime]
 ) -> Settled:
     """Write a batch in the transaction of `writer`; the counts cover its whole range."""
     try:
