@@ -61,22 +61,21 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
     settings = stores.settings
     watch_until = time.monotonic() + settings.bulk_watch_seconds
     claimed, refused = 0, dict[str, None]()
+    inbox = Inbox.resume(
+        stores.objects, settings.s3_bucket_uploads, tables.names(), cursor, page_size=_PAGE_OBJECTS
+    )
     while True:
-        inbox = Inbox.resume(
-            stores.objects, settings.s3_bucket_uploads, tables.names(), cursor, page_size=_PAGE_OBJECTS
-        )
         for outcome in _claim(stores, inbox):
             if isinstance(outcome, ImportJob):
                 claimed += 1
             else:
                 refused[outcome] = None
-        cursor = inbox.cursor
         open_jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
         is_busy = open_jobs > _BACKLOG_JOBS and inbox.is_walked
         is_over = is_busy or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
         if requests or is_over:
-            return Intake(claimed, tuple(refused), inbox.is_walked, requests, cursor)
+            return Intake(claimed, tuple(refused), inbox.is_walked, requests, inbox.cursor)
         if inbox.is_walked:
             time.sleep(_LOOK_AGAIN_SECONDS)
 

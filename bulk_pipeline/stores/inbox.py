@@ -1,18 +1,22 @@
 """Walks through the inbox a page at a time, fairly, within the time it is given, and remembers where it was.
 
-No cursor by time of change, which loses files: every pass through a table's folder sees all that lies there.
+No cursor by time of change, which loses files: every pass through a table's folder sees all that lies there. Where one
+listing shows it all, the files are handed out in the order in which they arrived, so that the first ones can be
+imported while the others are still being claimed; in a fuller folder, in the order of their keys.
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bulk_pipeline.stores.objects import FoundObject, Page
 
 _BEHIND_FOLDER = "\U0010ffff"
 """Sorts behind every key that people use."""
+_INSTANT = timedelta(microseconds=1)
 
 
 class Listing(Protocol):
@@ -29,6 +33,14 @@ class Place:
     started_at: datetime
 
 
+@dataclass(frozen=True)
+class Lying:
+    """All that lay in a folder at a time, without what has been claimed since; the first arrival first."""
+
+    found: deque[FoundObject]
+    listed_at: datetime
+
+
 @dataclass
 class Inbox:
     """The bucket people drop files into: a folder for each table, and whatever else lies there.
@@ -40,16 +52,25 @@ class Inbox:
     bucket: str
     tables: Sequence[str]
     page_size: int = 100
+    whole_size: int = 1000
     complete_through: dict[str, datetime] = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
+    _lying: dict[str, Lying] = field(default_factory=dict)
     _turn: str | None = None
 
     @classmethod
     def resume(
-        cls, objects: Listing, bucket: str, tables: Sequence[str], cursor: str | None, *, page_size: int = 100
+        cls,
+        objects: Listing,
+        bucket: str,
+        tables: Sequence[str],
+        cursor: str | None,
+        *,
+        page_size: int = 100,
+        whole_size: int = 1000,
     ) -> "Inbox":
         """The inbox where `cursor` left it; from the beginning without one."""
-        inbox = cls(objects, bucket, tables, page_size)
+        inbox = cls(objects, bucket, tables, page_size, whole_size)
         seen = json.loads(cursor) if cursor else {}
         inbox._turn = seen.get("turn")
         inbox.complete_through = {
@@ -81,13 +102,13 @@ class Inbox:
         over or a claim raised, comes again.
         At least one page is looked at, so that a short time makes progress too.
         """
-        if self._is_empty():
+        if not self._lying and self._is_empty():
             return
         waiting = self._folders()
         while waiting:
             folder = waiting.pop(0)
             self._turn = folder
-            page = self._list(folder)
+            page = self._next(folder)
             if page.found:
                 yield page.found
             if page.next_after is not None:
@@ -113,11 +134,24 @@ class Inbox:
         start = folders.index(self._turn) + 1 if self._turn in folders else 0
         return folders[start:] + folders[:start]
 
-    def _list(self, folder: str) -> Page:
+    def _next(self, folder: str) -> Page:
+        """What to claim next in the folder; `next_after` says whether there is more."""
+        if folder and folder not in self._lying and folder not in self._places:
+            whole = self._list(folder, self.whole_size)
+            if whole.next_after is not None:
+                first = whole.found[: self.page_size]
+                return Page(first, first[-1].key, whole.listed_at)
+            by_arrival = sorted(whole.found, key=lambda found: (found.last_modified, found.key))
+            self._lying[folder] = Lying(deque(by_arrival), whole.listed_at)
+        if folder not in self._lying:
+            return self._list(folder, self.page_size)
+        lying = self._lying[folder]
+        first = tuple(lying.found)[: self.page_size]
+        return Page(first, first[-1].key if len(first) < len(lying.found) else None, lying.listed_at)
+
+    def _list(self, folder: str, limit: int) -> Page:
         place = self._places.get(folder)
-        page = self.objects.page(
-            self.bucket, folder, after=place.after if place else "", limit=self.page_size
-        )
+        page = self.objects.page(self.bucket, folder, after=place.after if place else "", limit=limit)
         return page if folder else self._without_tables(page)
 
     def _without_tables(self, page: Page) -> Page:
@@ -129,13 +163,28 @@ class Inbox:
         return page
 
     def _move_on(self, folder: str, page: Page) -> None:
+        if folder in self._lying:
+            return self._claimed(folder, len(page.found))
         started_at = self._places[folder].started_at if folder in self._places else page.listed_at
         if page.next_after is not None:
             self._places[folder] = Place(page.next_after, started_at)
-            return
+            return None
         self._places.pop(folder, None)
         if folder:
             self.complete_through[folder.removesuffix("/")] = started_at
+        return None
+
+    def _claimed(self, folder: str, count: int) -> None:
+        """All that arrived before the first that is left is claimed."""
+        lying, table = self._lying[folder], folder.removesuffix("/")
+        for _ in range(count):
+            lying.found.popleft()
+        through = lying.listed_at
+        if lying.found:
+            through = min(through, lying.found[0].last_modified - _INSTANT)
+        else:
+            del self._lying[folder]
+        self.complete_through[table] = max(through, self.complete_through.get(table, through))
 
 
 def _time(text: str) -> datetime:

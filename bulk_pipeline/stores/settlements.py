@@ -14,8 +14,8 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
 def load_failures(postgres: Postgres, job_id: str) -> Iterator[pa.RecordBatch]:
     """The failures that loading found, in row order: batches of `FAILURES`, one or none for each range."""
-    with postgres.transaction() as connection, connection.cursor("load_failures") as cursor:
-        cursor.itersize = 20
+    with postgres.transaction() as connection, connection.cursor("load_failures", binary=True) as cursor:
+        cursor.itersize = 2  # a range with nothing but failures is some megabytes
         cursor.execute(
             """
             SELECT load_failures

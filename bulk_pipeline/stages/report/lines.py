@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_CONTROL = "".join(map(chr, range(0x20)))
 
 
 def write(file: BinaryIO, parts: Sequence[pa.Array | bytes]) -> None:
@@ -35,21 +38,39 @@ def csv_quoted(cells: pa.Array, quote: str = '"', escape: str | None = None) -> 
     cells = cells.cast(pa.large_string())
     if escape is not None and escape != quote:
         cells = pc.replace_substring(cells, escape, escape * 2)
-    cells = pc.replace_substring(cells, quote, (escape or quote) + quote)
+    if holds(cells, quote):
+        cells = pc.replace_substring(cells, quote, (escape or quote) + quote)
     return _around(quote, cells)
 
 
 def json_quoted(cells: pa.Array) -> pa.Array:
     """Every cell as a JSON string; NULL as null."""
-    cells = cells.cast(pa.large_string())
-    escaped = pc.replace_substring(pc.replace_substring(cells, "\\", "\\\\"), '"', '\\"')
-    control = pc.match_substring_regex(cells, r"[\x00-\x1f]")
-    if pc.any(control).as_py():
+    cells = escaped = cells.cast(pa.large_string())
+    if holds(cells, '\\"'):
+        escaped = pc.replace_substring(pc.replace_substring(cells, "\\", "\\\\"), '"', '\\"')
+    if holds(cells, _CONTROL):
+        control = pc.match_substring_regex(cells, r"[\x00-\x1f]")
         rare = [orjson.dumps(cell).decode()[1:-1] for cell in cells.filter(control).to_pylist()]
         escaped = pc.replace_with_mask(
             escaped, pc.fill_null(control, False), pa.array(rare, pa.large_string())
         )
     return pc.fill_null(_around('"', escaped), "null")
+
+
+def holds(cells: pa.Array, characters: str) -> bool:
+    """Whether one of the ASCII characters may stand in any of the texts (large_string).
+
+    Looking through the bytes takes a tenth of the time that a kernel takes to find nothing to replace.
+    """
+    _, offsets, data = cells.buffers()
+    if not len(cells) or data is None:
+        return False
+    ends = np.frombuffer(offsets, np.int64)[cells.offset : cells.offset + len(cells) + 1]
+    text, sought = memoryview(data)[ends[0] : ends[-1]], characters.encode("ascii")
+    if not len(text) or np.frombuffer(text, np.uint8).min() > max(sought):
+        return False
+    whole = text.tobytes()
+    return any(character in whole for character in sought)
 
 
 def _around(quote: str, cells: pa.Array) -> pa.Array:

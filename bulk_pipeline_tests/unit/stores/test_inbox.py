@@ -21,11 +21,14 @@ class Bucket:
 
     keys: set[str]
     listed: list[str] = field(default_factory=list)
+    arrived: dict[str, datetime] = field(default_factory=dict)
 
     def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
         self.listed.append(prefix)
         keys = sorted(key for key in self.keys if key.startswith(prefix) and key > after)
-        found = tuple(FoundObject(bucket, key, "etag", 1, START) for key in keys[:limit])
+        found = tuple(
+            FoundObject(bucket, key, "etag", 1, self.arrived.get(key, START)) for key in keys[:limit]
+        )
         return Page(found, found[-1].key if len(keys) > limit else None, at(len(self.listed)))
 
 
@@ -41,8 +44,8 @@ def after(times: int) -> Callable[[], bool]:
 def walk(
     bucket: Bucket, cursor: str | None = None, is_over: Callable[[], bool] = never
 ) -> tuple[list[str], Inbox]:
-    """Claim everything that is met, as the sensor does."""
-    inbox = Inbox.resume(bucket, "uploads", TABLES, cursor, page_size=2)
+    """Claim everything that is met, as the sensor does; a folder with more than two files is a full one."""
+    inbox = Inbox.resume(bucket, "uploads", TABLES, cursor, page_size=2, whole_size=2)
     met: list[str] = []
     for page in inbox.pages(is_over):
         met += [found.key for found in page]
@@ -85,7 +88,7 @@ def test_a_folder_that_never_empties_does_not_starve_the_others() -> None:
 
 def test_a_page_that_was_left_halfway_comes_again() -> None:
     bucket = Bucket({"users/1", "users/2", "users/3"})
-    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2, whole_size=2)
     next(iter(inbox.pages(never)))
     assert inbox.complete_through == {}
     met, again = walk(bucket, inbox.cursor)
@@ -108,10 +111,58 @@ def test_complete_through_is_when_the_pass_began_not_when_it_ended() -> None:
 
 def test_an_object_that_cannot_be_claimed_does_not_hide_those_behind_it() -> None:
     bucket = Bucket({f"users/{n}" for n in range(6)})
-    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2, whole_size=2)
     met = [found.key for page in inbox.pages(never) for found in page]
     assert met == [f"users/{n}" for n in range(6)]
     assert inbox.complete_through["users"] == at(2)
+
+
+ARRIVALS = {
+    "users/e": at(-50),
+    "users/b": at(-40),
+    "users/d": at(-30),
+    "users/a": at(-20),
+    "users/c": at(-10),
+}
+
+
+def test_what_arrived_first_is_met_first_and_complete_before_the_rest_is_claimed() -> None:
+    bucket = Bucket(set(ARRIVALS), arrived=ARRIVALS)
+    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    met, complete = [], []
+    while len(met) < len(ARRIVALS):
+        for page in inbox.pages(after(1)):
+            met += [found.key for found in page]
+        complete.append(inbox.complete_through.get("users"))
+    assert met == list(ARRIVALS)
+    before = timedelta(microseconds=1)
+    assert [through for through in dict.fromkeys(complete) if through] == [
+        ARRIVALS["users/d"] - before,
+        ARRIVALS["users/c"] - before,
+        at(2),
+    ]
+
+
+def test_a_file_that_arrives_during_the_walk_is_met_by_the_next_and_not_called_claimed() -> None:
+    bucket = Bucket({"users/b", "users/c", "users/d"})
+    inbox = Inbox.resume(bucket, "uploads", ("users",), None, page_size=2)
+    assert [found.key for page in inbox.pages(after(1)) for found in page] == ["users/b", "users/c"]
+    bucket.keys, bucket.arrived = {"users/d", "users/a"}, {"users/a": at(10)}
+    assert [found.key for page in inbox.pages(never) for found in page] == ["users/d"]
+    assert inbox.complete_through["users"] < at(10)
+    bucket.keys.remove("users/d")
+    assert [found.key for page in inbox.pages(never) for found in page] == ["users/a"]
+
+
+def test_complete_through_never_goes_back_for_what_cannot_be_claimed() -> None:
+    bucket = Bucket({"users/1", "users/2", "users/3"})
+    for _ in range(2):
+        inbox = Inbox.resume(bucket, "uploads", ("users",), None, page_size=2)
+        list(inbox.pages(never))
+    done = inbox.complete_through["users"]
+    again = Inbox.resume(bucket, "uploads", ("users",), inbox.cursor, page_size=2)
+    list(again.pages(after(1)))
+    assert again.complete_through["users"] == done
 
 
 def test_a_cursor_stays_short() -> None:
