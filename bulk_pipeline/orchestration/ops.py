@@ -3,10 +3,11 @@
 An op passes every file of its run through one step; what a file's trouble means for its job is decided in `worker`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import PurePath
 from time import monotonic
 from typing import BinaryIO
@@ -35,6 +36,8 @@ _CONTENT_TYPES = {
     ".ndjson": "application/x-ndjson",
 }
 
+_FILES_TOLD = 10
+"""A line of a run's log is a transaction: with more files than that, the sums on the op must do."""
 _FILES_AT_ONCE = 4
 """Half of the time with a small file goes into waiting for the stores: four at a time take half as long."""
 
@@ -74,7 +77,8 @@ def split(
 def load(
     context: dg.OpExecutionContext, separated: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
-    step = partial(_load_one, worker=worker, ids=IdMaker(), tell=context.log.info)
+    tell = context.log.info if len(separated) <= _FILES_TOLD else _nothing
+    step = partial(_load_one, worker=worker, ids=IdMaker(), tell=tell)
     return _pass_on(context, worker, separated, step, at_once=1)  # in the order in which they arrived
 
 
@@ -179,19 +183,31 @@ def _each(
     *,
     at_once: int = _FILES_AT_ONCE,
 ) -> list[Staged]:
-    """Take the jobs that are still ours through a step, in threads but in order; show the sums on the op."""
+    """Take the jobs that are still ours through a step, in order; show the sums on the op.
+
+    Several at once are in threads. One by itself is in this one, where it hears of it if the run is cancelled.
+    """
     started, done = monotonic(), list[Staged]()
 
-    def one(job: ImportJob) -> Iterator[Staged]:
+    def one(job: ImportJob) -> list[Staged]:
+        found: list[Staged] = []
         with worker.working_on(job):
-            yield step(job)
+            found.append(step(job))
+        return found
 
-    with ThreadPoolExecutor(at_once, thread_name_prefix="files") as threads:
-        working = [threads.submit(lambda job=job: list(one(job))) for job in worker.take(job_ids)]
-        try:
-            for future in working:
-                done += future.result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+    jobs = worker.take(job_ids)
+    if at_once == 1 or len(jobs) == 1:
+        done += chain.from_iterable(map(one, jobs))
+    else:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="files") as threads:
+            working = [threads.submit(one, job) for job in jobs]
+            try:
+                done += chain.from_iterable(future.result() for future in working)
+            finally:
+                threads.shutdown(cancel_futures=True)
     context.add_output_metadata(metadata.of_op(done, monotonic() - started))
     return done
+
+
+def _nothing(_: str) -> None:
+    pass

@@ -26,8 +26,6 @@ from bulk_pipeline.stages.split import References, split
 from bulk_pipeline.stages.validate import validate
 
 _TELL_SECONDS = 2.0
-_TOLD_ROWS = 1_000
-"""Each line of a run's log is a transaction: for a thousand small files, a second or five."""
 
 
 def parse_upload(upload: Upload, job_id: str, attempt: int, table: Table, mode: Mode, root: Path) -> Staged:
@@ -138,7 +136,7 @@ def write_job_reports(
 
 
 class _Progress:
-    """Tells of a load in percent, every few seconds and at its end; not of files that are done in a moment."""
+    """Tells of a load in percent, every few seconds and at its end."""
 
     def __init__(self, total: int, tell: Callable[[str], None]) -> None:
         self._total = total
@@ -146,8 +144,7 @@ class _Progress:
         self._told_at = monotonic()
 
     def __call__(self, counts: LoadCounts) -> None:
-        is_over = counts.settled == self._total >= _TOLD_ROWS
-        if is_over or monotonic() - self._told_at >= _TELL_SECONDS:
+        if counts.settled == self._total or monotonic() - self._told_at >= _TELL_SECONDS:
             self._told_at = monotonic()
             self._tell(
                 f"{counts.settled / self._total:.0%} loaded: {counts.settled:,} of {self._total:,} rows, "

@@ -20,7 +20,7 @@ _RECYCLE_SECONDS = 300
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """All instances of one process share one pool; the first one makes the tables if there are none."""
+    """All instances of one process share one pool, and only the first one looks whether there are tables."""
 
     def __init__(
         self,
@@ -29,8 +29,9 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
         token_provider: "PgTokenProvider | None" = None,
     ) -> None:
-        is_first = _pool.cache_info().currsize == 0
-        super().__init__(postgres_url, should_autocreate_tables and is_first, inst_data, token_provider)
+        if should_autocreate_tables:
+            _make_tables(postgres_url)
+        super().__init__(postgres_url, False, inst_data, token_provider)
         # dagster-postgres 0.29.27 has no setting for it; the webserver makes pools of its own in the same way.
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = _pool(postgres_url)
@@ -40,6 +41,12 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
     ) -> Self:
         return cls(pg_url_from_config(config_value), inst_data=inst_data)
+
+
+@cache
+def _make_tables(postgres_url: str) -> None:
+    """Once per process, unless it fails."""
+    DagsterPostgresStorage(postgres_url, should_autocreate_tables=True)
 
 
 @cache

@@ -142,6 +142,11 @@ def final_status(counts: Counts) -> Status:
     return Status.FAILED if counts.rejected == counts.processed else Status.COMPLETED_WITH_ERRORS
 
 
+def load_session(job_id: str) -> str:
+    """How the database sessions that write for a job are called, as long as they do."""
+    return f"bulk-pipeline load {job_id}"
+
+
 def wait_seconds(attempt: int, retry_seconds: float) -> float:
     """How long to wait after an attempt that broke off: doubled each time, at most five minutes."""
     return min(retry_seconds * 2 ** min(attempt - 1, 16), 300.0) if attempt > 0 else retry_seconds

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from bulk_pipeline.errors import LeaseHeldError, LeaseLostError, NotFoundError
 from bulk_pipeline.stores.job_queries import all_jobs, job_locked_for_takeover, job_query, one_job
-from bulk_pipeline.stores.jobs import ImportJob, as_uuid, wait_seconds
-from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.jobs import ImportJob, as_uuid, load_session, wait_seconds
+from bulk_pipeline.stores.postgres import Postgres, end_sessions
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,12 @@ class Leases:
         None if the lease is not expired any more: its run has spoken, or somebody else was faster.
         """
         with self._postgres.transaction() as connection:
+            holder = self._holders(connection, [lease.job_id]).get(lease.job_id)
+            if holder is None or holder.is_live:
+                return None
+            # What a killed run was sending may keep the server from noticing its end, in a batch that waits for a
+            # lock, say; and the takeover would wait for that batch.
+            end_sessions(connection, load_session(lease.job_id))
             job = job_locked_for_takeover(connection, lease.job_id)
             holder = self._holders(connection, [job.id]).get(job.id)
             if holder is None or holder.is_live or job.attempt != lease.attempt:

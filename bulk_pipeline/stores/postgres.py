@@ -80,6 +80,18 @@ def cancel(connection: psycopg.Connection) -> None:
             connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
 
+def end_sessions(connection: psycopg.Connection, name: str) -> None:
+    """End the other sessions of that name in this database, with whatever they are at; waits up to 5 s for each."""
+    connection.execute(
+        """
+        SELECT pg_terminate_backend(pid, 5000)
+        FROM pg_stat_activity
+        WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()
+        """,
+        [name],
+    )
+
+
 def host(database_url: str) -> str:
     """`host:port` of a connection string, for messages."""
     try:

@@ -23,7 +23,8 @@ from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
-from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, outages, stopping
+from bulk_pipeline.stores.jobs import load_session
+from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, outages, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
@@ -45,7 +46,7 @@ class PostgresRowStore:
         self._table = table
         self._job_id = job_id
         self._attempt = attempt
-        self._session = f"bulk-pipeline load {job_id}"
+        self._session = load_session(job_id)
         self._busy: set[psycopg.Connection] = set()
 
     def recover(self) -> None:
@@ -137,14 +138,7 @@ class PostgresRowStore:
     def _end_lost_sessions(self) -> None:
         """End what the server still does for connections we have lost: it could commit, or wait for us for ever."""
         with self._transaction() as connection:
-            connection.execute(
-                """
-                SELECT pg_terminate_backend(pid, 5000)
-                FROM pg_stat_activity
-                WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()
-                """,
-                [self._session],
-            )
+            end_sessions(connection, self._session)
 
     def _fence(self, connection: psycopg.Connection) -> None:
         """Keep the job ours until the transaction ends; a takeover waits for that (it locks FOR UPDATE)."""

@@ -123,6 +123,17 @@ def test_a_run_that_is_run_again_while_it_runs_is_refused_and_unharmed(
     assert world.ui.status(over(world, done)) == "SUCCESS"
 
 
+def test_a_run_begins_in_a_process_that_has_imported_everything(world: World, key: str, email: str) -> None:
+    with world.holding(email):
+        world.drop(key, customers(email))
+        until(world.waits_for_a_lock, "the file is loaded")
+        warm = world.run_process(world.job(key)).parent()
+        assert warm is not None
+        assert "multiprocessing.forkserver" in " ".join(warm.cmdline())
+        assert warm.parent() == world.service("code_server")
+    world.finished(key)
+
+
 def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(world: World, key: str, email: str) -> None:
     addresses = [f"{number}{email}" for number in range(12_000)]
     with world.holding(addresses[7_000], addresses[11_000]):

@@ -145,7 +145,7 @@ def test_a_takeover_waits_for_the_batch_that_is_being_written(users: Loading) ->
     assert job.batches_in() == []
 
 
-@pytest.mark.parametrize("lost", range(1, 13))
+@pytest.mark.parametrize("lost", range(1, 12))
 def test_a_lost_answer_to_commit_is_looked_up(users: Loading, lost: int) -> None:
     easy = users.anew()
     easy.load(*file(users))
@@ -158,7 +158,7 @@ def test_a_lost_answer_to_commit_is_looked_up(users: Loading, lost: int) -> None
         through = replace(job, database_url=network.database_url)
         with through.store() as store:
             assert through.load_with(store, file(users)) == EXPECTED[users.mode]
-        assert network.commits >= 9
+        assert network.commits >= 7  # the search takes two of them or more
     assert outcome(job) == expected
 
 
@@ -186,7 +186,7 @@ def test_a_connection_that_was_given_up_cannot_commit_any_more(users: Loading) -
             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle();
         """
     )
-    commits = {Mode.INSERT_ONLY: 6, Mode.UPSERT: 9}[users.mode]
+    commits = {Mode.INSERT_ONLY: 4, Mode.UPSERT: 8}[users.mode]
     with lossy(job.database_url, commits) as network:
         through = replace(job, database_url=network.database_url)
         with through.store() as store:

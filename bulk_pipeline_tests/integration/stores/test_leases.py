@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from bulk_pipeline.errors import (
@@ -15,7 +16,7 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.jobs import Status, new_id
+from bulk_pipeline.stores.jobs import Status, load_session, new_id
 from bulk_pipeline.stores.leases import Lease
 from bulk_pipeline_tests.integration.stores.ledger_world import World, at_once
 
@@ -177,6 +178,20 @@ def test_a_reaped_job_has_its_next_run_to_itself(world: World) -> None:
     (opened,) = world.ledger.open_jobs()
     assert (opened.is_held, opened.isolated) == (False, True)
     assert world.leases.reap(lease, error="again") is None
+
+
+def test_a_batch_that_a_dead_run_has_left_behind_does_not_keep_its_job_from_being_reaped(
+    world: World,
+) -> None:
+    lease = world.taken(world.claimed())
+    url = world.settings.database_url.get_secret_value()
+    with psycopg.connect(url) as left_behind:
+        left_behind.execute("SELECT set_config('application_name', %s, true)", [load_session(lease.job_id)])
+        left_behind.execute("SELECT FROM bulk.import_jobs WHERE id = %s FOR KEY SHARE", [lease.job_id])
+        assert world.leases_of(lease_seconds=0).reap(lease, error="the run died") is not None
+        with pytest.raises(psycopg.OperationalError):
+            left_behind.execute("SELECT 1")
+    assert world.ledger.get(lease.job_id).error == "the run died"
 
 
 def test_a_run_that_speaks_again_is_not_reaped(world: World) -> None:
