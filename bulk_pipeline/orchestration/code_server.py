@@ -1,8 +1,8 @@
 """`dagster api grpc`, but runs begin in a copy of a process that has imported everything already.
 
 Dagster starts every run by "spawn": a new interpreter, which spends two to three seconds on imports before its first
-op. Here that word means "forkserver": one process imports the code location and nothing else, has no threads and no
-connections, and each run is a fork of it. Everything Dagster does with a run's process stays as it is.
+op. Here that word means "forkserver": one process imports the code location and nothing else, starts no threads and
+makes no connections, and each run is a fork of it. Everything Dagster does with a run's process stays as it is.
 
     python -m bulk_pipeline.orchestration.code_server --host 127.0.0.1 --port 4000 --module-name …
 """

@@ -39,7 +39,7 @@ _CONTENT_TYPES = {
 _FILES_TOLD = 10
 """A line of a run's log is a transaction: with more files than that, the sums on the op must do."""
 _FILES_AT_ONCE = 4
-"""Half of the time with a small file goes into waiting for the stores: four at a time take half as long."""
+"""Much of the time with a small file goes into waiting for the stores."""
 
 
 class ImportConfig(dg.Config):

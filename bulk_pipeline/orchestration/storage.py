@@ -1,7 +1,7 @@
 """Dagster's storage in Postgres, over connections that are kept.
 
 Dagster connects anew for every query and looks for its tables whenever an instance is made, which sensors do at each
-tick: 17 sessions a second on an idle stack, 7 ms of Postgres each, and another hundred for each run.
+tick: 17 sessions a second on an idle stack, 7 ms of Postgres each.
 """
 
 from functools import cache

@@ -34,7 +34,7 @@ _SETTLE_IN = """
 """The name by which lost sessions are found. And without the check what a killed run has begun would stay for as long
 as it waits for somebody's lock, and nobody could take over."""
 _FEW_ROWS = 5_000
-"""So many are looked up without a staging table, which takes 10 ms to come and go."""
+"""So many are looked up without a staging table, which has to be made, analyzed and dropped."""
 _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
