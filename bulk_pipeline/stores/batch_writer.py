@@ -25,12 +25,14 @@ class PostgresBatchWriter:
         return savepoint(self._connection)
 
     def insert(self, rows: pa.Table) -> None:
-        copy_rows(self._connection, sql.Identifier(self._table.name), rows.select(self._own(rows)))
+        copy_rows(
+            self._connection, sql.Identifier(self._table.name), rows.select(self._own(rows)), self._table
+        )
 
     def insert_unless_taken(self, rows: pa.Table) -> np.ndarray:
         columns = self._own(rows)
         with staged(self._connection, self._table, columns):
-            copy_rows(self._connection, merge.STAGED, rows.select(columns))
+            copy_rows(self._connection, merge.STAGED, rows.select(columns), self._table)
             found = self._connection.execute(merge.insert_unless_taken(self._table, columns))
             inserted = pa.array([row[0] for row in found], pa.string())
         free = pc.is_in(rows["id"], value_set=inserted).to_numpy()
@@ -40,7 +42,7 @@ class PostgresBatchWriter:
         columns = [name for name in ("_row", "_forced") if name in rows.column_names] + self._own(rows)
         missing: list[int] = []
         with staged(self._connection, self._table, columns):
-            copy_rows(self._connection, merge.STAGED, rows.select(columns))
+            copy_rows(self._connection, merge.STAGED, rows.select(columns), self._table)
             changed = self._connection.execute(merge.update(self._table, columns, by)).rowcount
             if changed < rows.num_rows:
                 missing = [row[0] for row in self._connection.execute(merge.unmet(self._table, by))]
@@ -59,7 +61,7 @@ class PostgresBatchWriter:
         if not checks:
             return {}
         with staged(self._connection, self._table, ["_row", *columns]):
-            copy_rows(self._connection, merge.STAGED, rows.select(["_row", *columns]))
+            copy_rows(self._connection, merge.STAGED, rows.select(["_row", *columns]), self._table)
             return dict(self._connection.execute(merge.broken(checks)).fetchall())
 
     def hold_parents(self, table: str, ids: pa.Array) -> pa.Array:

