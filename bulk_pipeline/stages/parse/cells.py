@@ -31,5 +31,7 @@ def shown(value: bytes | str) -> str:
     """The beginning of a value, with what cannot be shown or stored written as an escape."""
     if isinstance(value, bytes):
         value = value[: 4 * MAX_VALUE_LENGTH].decode("utf-8", "backslashreplace")
+    if value.isascii() and "\0" not in value:
+        return value[:MAX_VALUE_LENGTH]
     value = value[:MAX_VALUE_LENGTH].encode("utf-8", "backslashreplace").decode("utf-8")
     return value.replace("\0", "\\x00")[:MAX_VALUE_LENGTH]

@@ -25,14 +25,16 @@ def read_blocks(
     Without `fast` every record is read by itself: slow, and the same answer.
     """
     arrow = ArrowParser(plan) if fast and len(plan.syntax.delimiter) == 1 else None
-    row, data = 1, b""
+    row, data, damaged = 1, b"", False
     for grown, final in _grown(chunks, block):
         data = data + grown if data else grown
         end = 0
         while (window := _window(data, end, final, row, line, plan, block)) is not None:
-            cut = (read_regular(window, plan, arrow) if arrow else None) or read_mixed(window, plan, arrow)
+            regular = read_regular(window, plan, arrow) if arrow and not damaged else None
+            cut = regular or read_mixed(window, plan, arrow)
             if cut is None:
                 break
+            damaged = cut.damaged
             end, row, line = cut.end, row + cut.parsed.raw.num_rows, line + cut.lines
             if cut.parsed.raw.num_rows:
                 yield from in_batches(cut.parsed)

@@ -17,7 +17,8 @@ _LINES_AT_ONCE = 64
 class Lines:
     """The physical lines of a window: where they start, stop and end, and which are `good` or `blank`.
 
-    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding.
+    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding. `widths`:
+    the number of cells of the lines of which that is all there is to know, as it is wrong; 0 of all others.
     """
 
     start: Places
@@ -26,6 +27,7 @@ class Lines:
     good: Mask
     blank: Mask
     keep: Mask
+    widths: Places
 
 
 def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
@@ -44,16 +46,19 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
             for a, b in zip(start.tolist(), stop.tolist(), strict=True)
         )
         blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
-        return Lines(start, stop, end, np.zeros(len(end), np.bool_), blank, np.ones(len(block), np.bool_))
-    keep, good, blank = _sorted(block, is_end, end, plan)
+        nothing = np.zeros(len(end), np.bool_)
+        return Lines(
+            start, stop, end, nothing, blank, np.ones(len(block), np.bool_), nothing.astype(np.int64)
+        )
+    keep, good, blank, widths = _sorted(block, is_end, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
         good[odd] = False
-    return Lines(start, stop, end, good, blank, keep)
+    return Lines(start, stop, end, good, blank, keep, widths)
 
 
-def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, Mask, Mask]:
-    """Which bytes are not padding, which lines have the right width and regular quotes, and which are
-    blank."""
+def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, Mask, Mask, Places]:
+    """Which bytes are not padding, which lines have the right width and regular quotes, and which are blank; the
+    widths of lines that have another one, and neither quote nor escape."""
     syntax = plan.syntax
     delimiter, quote = syntax.delimiter[0], syntax.quote
     within = structure.inside_by_line(block, quote[0], end) if quote else np.zeros(len(block), np.bool_)
@@ -65,9 +70,12 @@ def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, 
     delimiters = np.flatnonzero((text == delimiter) & ~text_within)
     widths = np.diff(np.searchsorted(delimiters, text_end), prepend=0) + 1
     good = (widths == plan.width) & ~blank
+    widths[good | blank] = 0
+    for mark in filter(None, (quote, syntax.escape)):
+        widths[structure.per_line(np.flatnonzero(block == mark[0]), end)] = 0
     if quote:
         good[_lines_with_odd_quotes(text, text_end, delimiter, quote[0])] = False
-    return keep, good, blank
+    return keep, good, blank, widths
 
 
 def _lines_with_odd_quotes(text: Bytes, end: Places, delimiter: int, quote: int) -> Places:
@@ -101,8 +109,9 @@ def _lines_that_are_no_text(data: bytes, start: Places, stop: Places) -> Places:
     odd: list[int] = []
     for first in range(0, len(start), _LINES_AT_ONCE):
         last = min(first + _LINES_AT_ONCE, len(start))
-        if not _is_text(data[start[first] : stop[last - 1]]):
-            odd += [i for i in range(first, last) if not _is_text(data[start[i] : stop[i]])]
+        while first < last and (wrong := _no_text(data, int(start[first]), int(stop[last - 1]))) is not None:
+            odd.append(first := int(np.searchsorted(start, wrong, side="right")) - 1)
+            first += 1
     return np.array(odd, np.int64)
 
 
@@ -110,9 +119,10 @@ def _chosen(places: Places, choice: Sequence[bool]) -> Places:
     return places[np.array(choice, np.bool_)]
 
 
-def _is_text(line: bytes) -> bool:
+def _no_text(data: bytes, start: int, stop: int) -> int | None:
+    """The place of the first byte that is not UTF-8."""
     try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+        data[start:stop].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return start + error.start
+    return None

@@ -13,7 +13,7 @@ from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
 from bulk_pipeline.stages.parse.csv_lines import Lines, lines_of
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
-from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record
+from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record, wrong_width
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
@@ -49,11 +49,13 @@ def _one_by_one(window: Window, plan: Plan, lines: Lines, good: Mask) -> _Odd | 
     records: list[Record] = []
     starts: list[int] = []
     reached = window.start
-    for start in (lines.start[~good & ~lines.blank] + window.start).tolist():
+    asked = np.flatnonzero(~good & ~lines.blank)
+    places = [(where[asked] + window.start).tolist() for where in (lines.start, lines.stop, lines.end + 1)]
+    for start, stop, end, width in zip(*places, lines.widths[asked].tolist(), strict=True):
         if start < reached:
             continue  # part of the record before
         try:
-            record = reader.record(start)
+            record = Record([], wrong_width(width, plan), stop, end) if width else reader.record(start)
         except MoreNeeded:
             return _Odd(records, starts, start) if start > window.start else None
         records.append(record)
@@ -99,7 +101,7 @@ def _joined(
     data = np.frombuffer(window.data, np.uint8)
     raw = raw_records(data, starts[order], stops[order].astype(np.int64))
     result = parsed(window, plan, merged, kept[in_order], numbers, raw, failures)
-    return Cut(result, odd.reached, _lines_before(window, lines, odd.reached))
+    return Cut(result, odd.reached, _lines_before(window, lines, odd.reached), damaged=bool(odd.records))
 
 
 def _texts(

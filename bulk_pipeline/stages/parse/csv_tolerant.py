@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_scan import Broken, MoreNeeded, Scanner, Span
 
-__all__ = ["MoreNeeded", "Reader", "Record"]
+__all__ = ["MoreNeeded", "Reader", "Record", "wrong_width"]
 
 SWALLOWED_LINES = 100
 """How many lines after a broken quote may belong to its row; text that long was never one cell."""
@@ -27,6 +27,11 @@ class Record:
     problem: str | None
     stop: int
     end: int
+
+
+def wrong_width(width: int, plan: Plan) -> str:
+    """The problem of a record of so many cells."""
+    return f"has {width} cell{'s' if width != 1 else ''}, expected {plan.width}"
 
 
 class Reader:
@@ -137,7 +142,7 @@ class Reader:
     def _problem(self, sizes: list[int]) -> str | None:
         """What is wrong with a record whose cells have so many bytes."""
         if len(sizes) != self._plan.width:
-            return f"has {len(sizes)} cell{'s' if len(sizes) != 1 else ''}, expected {self._plan.width}"
+            return wrong_width(len(sizes), self._plan)
         limit = self._plan.limits.cell_bytes
         for cell, size in enumerate(sizes):
             if size > limit:

@@ -34,11 +34,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Cut:
-    """The rows before `end`, an offset in the window's data, and how many physical lines that took."""
+    """The rows before `end`, an offset in the window's data, and how many physical lines that took.
+
+    `damaged`: some of the records are not regular, so the next window is probably like that too.
+    """
 
     parsed: Parsed
     end: int
     lines: int
+    damaged: bool = False
 
 
 def raw_records(block: Bytes, starts: Places, stops: Places) -> pa.Array:

@@ -87,11 +87,13 @@ class FailureRows:
     def add(
         self, row: int, line: int | None, column: str | None, code: Code, value: str | None, message: str
     ) -> None:
-        shortened = None if value is None else value[:MAX_VALUE_LENGTH]
-        for values, item in zip(
-            self._columns, (row, line, column, str(code), shortened, message), strict=True
-        ):
-            values.append(item)
+        rows, lines, columns, codes, values, messages = self._columns
+        rows.append(row)
+        lines.append(line)
+        columns.append(column)
+        codes.append(code.value)
+        values.append(None if value is None else value[:MAX_VALUE_LENGTH])
+        messages.append(message)
 
     def batch(self) -> pa.RecordBatch:
         arrays = [pa.array(v, f.type) for v, f in zip(self._columns, FAILURES, strict=True)]
