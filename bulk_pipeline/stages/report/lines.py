@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from bulk_pipeline.stages.shown import holds
 
 _CONTROL = "".join(map(chr, range(0x20)))
 
@@ -55,23 +56,6 @@ def json_quoted(cells: pa.Array) -> pa.Array:
             escaped, pc.fill_null(control, False), pa.array(rare, pa.large_string())
         )
     return pc.fill_null(_around('"', escaped), "null")
-
-
-def holds(cells: pa.Array, characters: str) -> bool:
-    """Whether one of the ASCII characters may stand in any of the texts (large_string).
-
-    Looking through the bytes is cheaper than a kernel that finds nothing to replace: with this, and without sorting
-    what is sorted, the reports of 1M failures take 2.1 s of CPU instead of 3.3 to 4.0.
-    """
-    _, offsets, data = cells.buffers()
-    if not len(cells) or data is None:
-        return False
-    ends = np.frombuffer(offsets, np.int64)[cells.offset : cells.offset + len(cells) + 1]
-    text, sought = memoryview(data)[ends[0] : ends[-1]], characters.encode("ascii")
-    if not len(text) or np.frombuffer(text, np.uint8).min() > max(sought):
-        return False
-    whole = text.tobytes()
-    return any(character in whole for character in sought)
 
 
 def _around(quote: str, cells: pa.Array) -> pa.Array:

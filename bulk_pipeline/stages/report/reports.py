@@ -1,11 +1,13 @@
 """Writes what became of the rejected rows: errors.csv, errors.ndjson and the rejected rows themselves.
 
-Everything streams, one batch of source rows at a time. errors.csv ends its lines with LF and carries no byte
+Everything streams, one batch of source rows at a time; the three are written side by side, while the next batch
+is made ready. errors.csv ends its lines with LF and carries no byte
 order mark: its first line is exactly `row,error,raw`. The same input gives the same bytes, always.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -19,8 +21,12 @@ from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
+from bulk_pipeline.stages.shown import holds
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
+
+_REPORTS = 3
+_PIECE_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,41 @@ def write_reports(
     order = _column_order(dialect, table)
     codes: Counter[str] = Counter()
     rejected, first = 0, pa.RecordBatch.from_pylist([], schema=FAILURES)
-    for rows, found in by_row_range(raw, failures):
-        told = _in_order(found, order)
-        if not rejected:
-            reports.errors_csv.write(ERRORS_CSV_HEADER)
-            reports.rejected.write(rejected_start(dialect))
-        rejected += _write(_bad_rows(rows, told), told, dialect, reports)
-        codes.update({pair["values"]: pair["counts"] for pair in pc.value_counts(told["code"]).to_pylist()})
-        if first.num_rows < preview_rows:
-            first = pa.concat_batches([first, told.slice(0, preview_rows - first.num_rows)])
+    with ThreadPoolExecutor(_REPORTS, thread_name_prefix="reports") as threads:
+        writing: list[Future[None]] = []
+        for rows, found in by_row_range(_in_pieces(raw), failures):
+            told = _in_order(found, order)
+            bad = _bad_rows(rows, told)
+            if not rejected:
+                reports.errors_csv.write(ERRORS_CSV_HEADER)
+                reports.rejected.write(rejected_start(dialect))
+            rejected += bad.num_rows
+            codes.update(
+                {pair["values"]: pair["counts"] for pair in pc.value_counts(told["code"]).to_pylist()}
+            )
+            if first.num_rows < preview_rows:
+                first = pa.concat_batches([first, told.slice(0, preview_rows - first.num_rows)])
+            errors = _errors(bad, told)
+            _finish(writing)
+            writing = [
+                threads.submit(_write_errors_csv, bad, errors, reports.errors_csv),
+                threads.submit(_write_errors_ndjson, told, reports.errors_ndjson),
+                threads.submit(rejected_lines, bad, errors, told, dialect, reports.rejected),
+            ]
+        _finish(writing)
     return Reported(rejected, codes.total(), dict(sorted(codes.items())), first)
+
+
+def _in_pieces(raw: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small enough that three reports of rows that are all bad take little memory."""
+    for rows in raw:
+        for start in range(0, rows.num_rows, _PIECE_ROWS):
+            yield rows.slice(start, _PIECE_ROWS)
+
+
+def _finish(writing: Iterable[Future[None]]) -> None:
+    for report in writing:
+        report.result()
 
 
 def _column_order(dialect: Dialect, table: Table) -> pa.Array:
@@ -89,27 +120,28 @@ def _in_order(found: pa.RecordBatch, order: pa.Array) -> pa.RecordBatch:
 
 def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
     """The rows that `told` is about, each once."""
-    numbers, wanted = rows["_row"].to_numpy(), np.unique(told["row"].to_numpy())
+    numbers, wanted = rows["_row"].to_numpy(), told["row"].to_numpy()
+    wanted = wanted[np.diff(wanted, prepend=-1) > 0]
     places = np.searchsorted(numbers, wanted)
     if places[-1] == len(numbers) or (numbers[places] != wanted).any():
         raise ValueError(f"failures of rows {wanted[0]} to {wanted[-1]} name one that the file does not have")
     return rows.take(pa.array(places))
 
 
-def _write(rows: pa.RecordBatch, told: pa.RecordBatch, dialect: Dialect, reports: Reports) -> int:
-    errors = _errors(rows, told)
+def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: BinaryIO) -> None:
     row, raw = rows["_row"].cast(pa.string()), lines.csv_quoted(lines.text(rows["raw"]))
-    lines.write(reports.errors_csv, [row, b",", lines.csv_quoted(errors), b",", raw, b"\n"])
-    lines.write(reports.errors_ndjson, list(_objects(told)))
-    rejected_lines(rows, errors, told, dialect, reports.rejected)
-    return len(rows)
+    lines.write(file, [row, b",", lines.csv_quoted(errors), b",", raw, b"\n"])
+
+
+def _write_errors_ndjson(told: pa.RecordBatch, file: BinaryIO) -> None:
+    lines.write(file, list(_objects(told)))
 
 
 def _errors(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.Array:
     """The sentences about each row, on one line."""
     starts = np.searchsorted(told["row"].to_numpy(), rows["_row"].to_numpy())
     sentences = told["message"]
-    if lines.holds(sentences.cast(pa.large_string()), "\0\r\n"):
+    if holds(sentences, "\0\r\n"):
         sentences = pc.replace_substring_regex(sentences, r"[\x00\r\n]+", " ")
     per_row = pa.ListArray.from_arrays(pa.array([*starts, len(told)], pa.int32()), sentences)
     return pc.binary_join(per_row, "; ")

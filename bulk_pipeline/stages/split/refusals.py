@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import ForeignKey, Table
 from bulk_pipeline.stages.failures import FAILURES, Code, none
-from bulk_pipeline.stages.validate.sentences import value
-
-_SHOWN_LENGTH = 80
+from bulk_pipeline.stages.shown import shown, value
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
 
@@ -54,6 +53,8 @@ def in_row_order(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     if not found:
         return none()
     together = pa.concat_batches(found)
+    if (np.diff(together["row"].to_numpy()) >= 0).all():
+        return together
     return together.take(pc.sort_indices(together["row"]))
 
 
@@ -72,8 +73,7 @@ def _about(rows: Rows, column: str | None, code: Code, said: pa.Array, rest: str
 
 def _cell(rows: Rows, column: str) -> pa.Array:
     """`email 'ada@example.com'`, as it reads inside a sentence: short, and on one line."""
-    shown = pc.replace_substring_regex(value(_column(rows, column), _SHOWN_LENGTH), r"[\x00-\x1f\x7f]+", " ")
-    return pc.binary_join_element_wise(f"{column} '", shown, "'", "")
+    return pc.binary_join_element_wise(f"{column} '", shown(_column(rows, column)), "'", "")
 
 
 def _column(rows: Rows, name: str) -> pa.Array:

@@ -14,6 +14,7 @@ from bulk_pipeline.schema import Column, Mode, Table
 from bulk_pipeline.schema.frames import broken
 from bulk_pipeline.schema.masks import mask, without
 from bulk_pipeline.stages.failures import FAILURES, none
+from bulk_pipeline.stages.shown import value
 from bulk_pipeline.stages.validate import sentences
 from bulk_pipeline.stages.validate.convert import convert
 
@@ -97,7 +98,7 @@ class _Finding:
         places = pa.array(np.flatnonzero(rows))
         cells = self.records[column.name].take(places)
         message = sentences.sentences(check, column, cells)
-        self._append(check, places, column.name, sentences.value(cells), message)
+        self._append(check, places, column.name, value(cells), message)
 
     def add_rule(self, check: str, columns: tuple[str, ...], message: str, rows: np.ndarray) -> None:
         """A row rule speaks only where all of its cells are right."""

@@ -7,9 +7,8 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.frames import word_counts
-from bulk_pipeline.stages.failures import MAX_VALUE_LENGTH, Code, rule_code
-
-_SHOWN_LENGTH = 80
+from bulk_pipeline.stages.failures import Code, rule_code
+from bulk_pipeline.stages.shown import shown
 
 CODES: dict[str, Code] = {
     "type": Code.BAD_TYPE,
@@ -39,21 +38,6 @@ def code(check: str) -> str:
 def sentences(check: str, column: Column, cells: pa.Array) -> pa.Array:
     """One sentence for each of `cells`, which are the column's texts that break `check`."""
     return _SENTENCES[check](column, cells)
-
-
-def value(cells: pa.Array, length: int = MAX_VALUE_LENGTH) -> pa.Array:
-    """Texts as failures carry them: at most `length` characters, no NUL (which jsonb cannot hold)."""
-    cells = pc.replace_substring(cells, "\0", "\ufffd")
-    too_long = pc.greater(pc.utf8_length(cells), length)
-    if not pc.any(too_long).as_py():
-        return cells
-    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(cells, 0, length - 1), "…", "")
-    return pc.if_else(too_long, cut, cells)
-
-
-def shown(cells: pa.Array) -> pa.Array:
-    """A cell as it reads inside a sentence: short, and on one line."""
-    return pc.replace_substring_regex(value(cells, _SHOWN_LENGTH), r"[\x00-\x1f\x7f]+", " ")
 
 
 def _is_not(column: Column, cells: pa.Array, right: str) -> pa.Array:
