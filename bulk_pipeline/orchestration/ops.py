@@ -128,11 +128,11 @@ def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
     settings = worker.stores.settings
-    batch_rows, at_once = job.batch_rows or settings.bulk_batch_rows, settings.bulk_load_connections
-    store = PostgresRowStore(worker.stores.postgres, staged.table, job.id, job.attempt)
-    return steps.load_rows(
-        staged, batch_rows, at_once, store, ids, lambda text: tell(f"{job.file_name}: {text}")
+    batch_rows = job.batch_rows or settings.bulk_batch_rows
+    store = PostgresRowStore(
+        worker.stores.postgres, staged.table, job.id, job.attempt, connections=settings.bulk_load_connections
     )
+    return steps.load_rows(staged, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}"))
 
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:

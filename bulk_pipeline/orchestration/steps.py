@@ -90,7 +90,6 @@ def split_rows(staged: Staged, references: References, root: Path) -> Staged:
 def load_rows(
     staged: Staged,
     batch_rows: int,
-    at_once: int,
     store: RowStore,
     ids: IdMaker,
     tell: Callable[[str], None],
@@ -105,7 +104,6 @@ def load_rows(
         columns=staged.columns,
         store=store,
         ids=ids,
-        at_once=at_once,
         progress=_Progress(staged.rows, tell),
     )
     return replace(staged, good=staged.rows - counts.rejected)

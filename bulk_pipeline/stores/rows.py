@@ -24,6 +24,7 @@ from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCou
 from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
+from bulk_pipeline.stores.parts import in_parts
 from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, outages, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
@@ -41,7 +42,10 @@ _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 class PostgresRowStore:
     """Each thread that is inside a method has a connection of its own. See `stages.load.row_store.RowStore`."""
 
-    def __init__(self, postgres: Postgres, table: Table, job_id: str, attempt: int) -> None:
+    def __init__(
+        self, postgres: Postgres, table: Table, job_id: str, attempt: int, *, connections: int = 1
+    ) -> None:
+        self.connections = connections
         self._postgres = postgres
         self._table = table
         self._job_id = job_id
@@ -71,27 +75,24 @@ class PostgresRowStore:
             return _value(connection, "SELECT now()")
 
     def is_empty(self) -> bool:
+        question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
         with self._transaction() as connection:
-            return self._is_empty(connection)
+            return _value(connection, question)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         begin, rest = _first_rows(rows, _FEW_ROWS)
+        if rest is not None:
+            everything = chain(begin.to_batches(), rest)
+            return {} if self.is_empty() else self._found_in_parts(everything, merge.existing)
+        few = merge.given(self._table, begin)
         with self._transaction() as connection:
-            if rest is None:
-                columns = begin.column_names
-                return _by_verdict(
-                    connection, merge.existing(self._table, columns, merge.given(self._table, begin))
-                )
-            if self._is_empty(connection):
-                return {}
-            with self._staged(connection, chain(begin.to_batches(), rest)) as columns:
-                return _by_verdict(connection, merge.existing(self._table, columns))
+            return _by_verdict(connection, merge.existing(self._table, begin.column_names, few))
 
-    def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
-        with self._transaction() as connection, self._staged(connection, rows) as columns:
-            found = _by_verdict(connection, merge.compared(self._table, columns))
-            links: dict[str, np.ndarray] = {}
-            if "conflicting" in found or "renaming" in found:
+    def compare(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> Comparison:
+        found = self._found_in_parts(rows(), merge.compared)
+        links: dict[str, np.ndarray] = {}
+        if "conflicting" in found or "renaming" in found:
+            with self._transaction() as connection, self._staged(connection, rows()):
                 links = _by_verdict(connection, merge.linked(self._table))
         none = np.empty(0, np.int64)
         return Comparison(
@@ -131,9 +132,26 @@ class PostgresRowStore:
             f"got into the way of other transactions {_TRIES} times"
         )
 
-    def _is_empty(self, connection: psycopg.Connection) -> bool:
-        question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
-        return _value(connection, question)
+    def _found_in_parts(
+        self, rows: Iterable[pa.RecordBatch], query: Callable[[Table, Sequence[str]], sql.Composed]
+    ) -> dict[str, np.ndarray]:
+        """Row numbers by verdict: `query` asked about parts of the rows, over several connections at a time."""
+
+        def search(part: Iterator[pa.RecordBatch]) -> dict[str, np.ndarray]:
+            if (first := next(part, None)) is None:
+                return {}
+            with (
+                self._transaction() as connection,
+                self._staged(connection, chain([first], part)) as columns,
+            ):
+                return _by_verdict(connection, query(self._table, columns))
+
+        found = in_parts(search, rows, self.connections, interrupt=self.interrupt)
+        verdicts = dict.fromkeys(chain.from_iterable(found))
+        return {
+            verdict: np.concatenate([part[verdict] for part in found if verdict in part])
+            for verdict in verdicts
+        }
 
     def _end_lost_sessions(self) -> None:
         """End what the server still does for connections we have lost: it could commit, or wait for us for ever."""

@@ -39,7 +39,7 @@ class Loading:
     table: str = "customers"
     mode: Mode = Mode.INSERT_ONLY
     batch_rows: int = 1_000
-    at_once: int = 1
+    connections: int = 1
     job_id: str = field(default_factory=lambda: str(uuid4()))
     attempt: int = 1
 
@@ -102,7 +102,8 @@ class Loading:
     @contextmanager
     def store(self, kind: type[PostgresRowStore] = PostgresRowStore) -> Iterator[PostgresRowStore]:
         with self.postgres() as postgres:
-            yield kind(postgres, tables.get(self.table), self.job_id, self.attempt)
+            declared = tables.get(self.table)
+            yield kind(postgres, declared, self.job_id, self.attempt, connections=self.connections)
 
     @contextmanager
     def postgres(self) -> Iterator[Postgres]:
@@ -132,7 +133,6 @@ class Loading:
             columns=_columns(rows),
             store=store,
             ids=IdMaker(),
-            at_once=self.at_once,
             progress=progress or (lambda counts: None),
         )
 

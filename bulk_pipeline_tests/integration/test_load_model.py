@@ -100,7 +100,7 @@ examples = given(
     stored=stored_rows,
     file=files,
     batch_rows=st.integers(1, 10),
-    at_once=st.integers(1, 3),
+    connections=st.integers(1, 3),
     dies_after=st.lists(st.integers(0, 3), max_size=2),
 )
 
@@ -126,7 +126,7 @@ def check(
     stored: list[Record],
     file: list[Record],
     batch_rows: int,
-    at_once: int,
+    connections: int,
     dies_after: list[int],
 ) -> None:
     model = Model({str(record[0]): record for record in stored})
@@ -134,7 +134,7 @@ def check(
     for number, record in enumerate(file, 1):
         model.upsert(number, record) if mode is Mode.UPSERT else model.insert(number, record, claimed)
 
-    job = Loading(database_url, mode=mode, batch_rows=batch_rows, at_once=at_once)
+    job = Loading(database_url, mode=mode, batch_rows=batch_rows, connections=connections)
     job.execute("TRUNCATE customers")
     job.have(*map(_row, stored))
     job.start()

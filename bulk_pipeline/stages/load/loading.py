@@ -36,16 +36,14 @@ def load(
     columns: Sequence[str],
     store: RowStore,
     ids: IdMaker,
-    at_once: int = 1,
     progress: Callable[[LoadCounts], None] = lambda counts: None,
 ) -> LoadCounts:
     """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
 
     `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
     call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
-    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `at_once`: how many
-    ranges may be written at a time, each over a connection of its own. `progress` gets the counts so far after
-    every commit. Raises `StoreUnavailableError` for an outage that lasts, `LeaseLostError` and
+    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the counts so
+    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `LeaseLostError` and
     `JobCancelledError` before anything more is written.
     """
     source = _Source(good, ("_row", "_line", *(name for name in table.column_names if name in columns)))
@@ -56,7 +54,7 @@ def load(
             outages, seen = (0 if len(committed) > seen else outages), len(committed)
             missing = [range_ for range_ in ranges(total_rows, batch_rows) if range_ not in committed]
             counts = sum(committed.values(), LoadCounts())
-            with closing(_load_missing(source, missing, table, mode, store, ids, at_once)) as settling:
+            with closing(_load_missing(source, missing, table, mode, store, ids)) as settling:
                 for settled in settling:
                     counts += settled
                     progress(counts)
@@ -86,7 +84,6 @@ def _load_missing(
     mode: Mode,
     store: RowStore,
     ids: IdMaker,
-    at_once: int,
 ) -> Generator[LoadCounts, None, None]:
     """Commit the ranges; one after the other if natural keys change hands between rows of different ranges."""
     if not missing:
@@ -99,7 +96,7 @@ def _load_missing(
         yield from side_by_side(
             lambda batch: store.settle(batch.range, partial(put, batch)),
             batches,
-            at_once=1 if verdicts.decisions else at_once,
+            at_once=1 if verdicts.decisions else store.connections,
             interrupt=store.interrupt,
         )
 

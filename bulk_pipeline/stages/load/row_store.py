@@ -117,15 +117,17 @@ class BatchWriter(Protocol):
 
 class RowStore(Protocol):
     """One table, for one attempt at one job. Everything may raise `StoreUnavailableError`; what writes may
-    raise `LeaseLostError` and `JobCancelledError`.
+    raise `LeaseLostError` and `JobCancelledError`. `connections`: how many ranges may be settled at a time.
     """
+
+    connections: int
 
     def recover(self) -> None:
         """Connect again after an outage; `StoreUnavailableError` if that goes on."""
         ...
 
     def interrupt(self) -> None:
-        """End what other threads are waiting for in `settle`."""
+        """End what other threads are waiting for."""
         ...
 
     def committed(self) -> Mapping[Range, LoadCounts]:
@@ -144,8 +146,8 @@ class RowStore(Protocol):
         """Key column -> those of the rows (`_row` and key columns) that it finds in the table."""
         ...
 
-    def compare(self, rows: Iterable[pa.RecordBatch]) -> Comparison:
-        """Set the rows (`_row` and the file's columns) beside the table."""
+    def compare(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> Comparison:
+        """Set the rows (`_row` and the file's columns; from the start at each call) beside the table."""
         ...
 
     def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]: ...

@@ -79,7 +79,7 @@ def _mark_compared(
     if store.is_empty():
         verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
     else:
-        found = store.compare(within(good(), missing))
+        found = store.compare(lambda: within(good(), missing))
         verdicts.mark(found.same, Verdict.SAME)
         verdicts.mark(found.changed, Verdict.CHANGED)
         verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)

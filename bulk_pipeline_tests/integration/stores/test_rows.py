@@ -1,6 +1,7 @@
 """What the row store promises: searches by whole sets, and nothing left behind."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 
 import pyarrow as pa
@@ -25,7 +26,8 @@ def customers(each_database_url: str) -> Loading:
     return loading.start()
 
 
-def test_rows_are_set_beside_the_table_in_one_go(customers: Loading) -> None:
+@pytest.mark.parametrize("connections", [1, 2])
+def test_rows_are_set_beside_the_table_in_one_go(customers: Loading, connections: int) -> None:
     file = [
         customer(1, "a"),  # same
         customer(None, "b", "New"),  # changed
@@ -33,8 +35,8 @@ def test_rows_are_set_beside_the_table_in_one_go(customers: Loading) -> None:
         customer(3, "q"),  # takes c away from 3
         customer(9, "z"),  # new
     ]
-    with customers.store() as store:
-        found = store.compare(customers.batches(file))
+    with replace(customers, connections=connections).store() as store:
+        found = store.compare(lambda: customers.batches(file))
     assert found.same.tolist() == [1]
     assert sorted(found.changed.tolist()) == [2, 4]
     assert found.conflicting.tolist() == [3]
@@ -70,12 +72,13 @@ def test_nothing_temporary_outlives_a_load(customers: Loading) -> None:
             assert connection.execute(left).fetchall() == []
 
 
+@pytest.mark.parametrize("connections", [1, 3])
 @pytest.mark.parametrize("few", [0, 2, 100], ids=["staged", "a few, then staged", "a few"])
 def test_keys_that_exist_are_found_however_many_rows_there_are(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, few: int
+    database_url: str, monkeypatch: pytest.MonkeyPatch, few: int, connections: int
 ) -> None:
     monkeypatch.setattr("bulk_pipeline.stores.rows._FEW_ROWS", few)
-    have = Loading(database_url)
+    have = Loading(database_url, connections=connections)
     have.have(customer(1, "it's"), customer(2, 'a "b"\\c'), customer(3, "{x,y}"))
     rows = [
         customer(7, "it's"),
