@@ -10,5 +10,5 @@ defs = dg.Definitions(
     jobs=[import_files, clean_up],
     schedules=[nightly_clean_up],
     sensors=[sensors.upload_sensor, sensors.reaper_sensor],
-    resources={"stores": resources.stores, "worker": resources.worker},
+    resources={"stores": resources.stores, "worker": resources.worker, "io_manager": resources.handover},
 )

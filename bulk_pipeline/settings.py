@@ -1,11 +1,32 @@
 """Everything the environment can say, read once at the edges into one frozen `Settings`."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bulk_pipeline.errors import SettingsError
+
+_ANY_URL = re.compile(r"[A-Za-z0-9+.-]+:/")
+_S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
+
+
+@dataclass(frozen=True)
+class S3Folder:
+    """What lies under a prefix in a bucket. `prefix` has no slash at its ends; empty means the whole bucket."""
+
+    bucket: str
+    prefix: str = ""
+
+    def key(self, name: str) -> str:
+        """The key of the object that the folder has under this name."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -24,8 +45,12 @@ class Settings(BaseSettings):
     s3_bucket_exports: str = "exports"
 
     dagster_url: str | None = Field(default=None, description="address of the Dagster UI, for links to runs")
-    bulk_work_dir: Path = Field(
-        default=Path(".bulk/work"), description="folder for the files between the steps of a run"
+    bulk_work_dir: Annotated[Path | S3Folder, NoDecode] = Field(
+        default=Path(".bulk/work"),
+        description="where the files between the steps of a run lie: a folder, or s3://bucket/prefix",
+    )
+    bulk_scratch_dir: Path = Field(
+        default=Path(".bulk/work"), description="folder for a machine's own copies of work files in s3://"
     )
 
     bulk_batch_rows: int = Field(default=50_000, ge=1, description="source rows per transaction")
@@ -42,6 +67,19 @@ class Settings(BaseSettings):
     bulk_watch_seconds: float = Field(default=4.6, ge=0, description="how long a sensor tick goes on looking")
     bulk_work_retention_hours: float = Field(default=24, ge=0, description="how long work files are kept")
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
+
+    @field_validator("bulk_work_dir", mode="before")
+    @classmethod
+    def _work_place(cls, given: object, fields: ValidationInfo) -> object:
+        if not isinstance(given, str) or not _ANY_URL.match(given):
+            return given
+        found = _S3_URL.fullmatch(given)
+        if found is None:
+            raise ValueError(f"{given!r} is neither a folder nor s3://bucket/prefix")
+        place = S3Folder(found[1], found[2] or "")
+        if place.bucket in {value for name, value in fields.data.items() if name.startswith("s3_bucket_")}:
+            raise ValueError(f"{given!r} is in a bucket that holds other things: give work files their own")
+        return place
 
 
 def read_settings(**given: object) -> Settings:

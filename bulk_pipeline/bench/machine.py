@@ -14,7 +14,7 @@ from bulk_pipeline.bench import database
 from bulk_pipeline.bench.rig import Rig
 
 _PACKAGES = ("dagster", "pyarrow", "pandas", "pandera", "psycopg", "numpy")
-_PLACES = {"bulk_work_dir"}
+_PLACES = {"bulk_work_dir", "bulk_scratch_dir"}
 
 
 def software(rig: Rig) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ from bulk_pipeline.stack.home import Record
 from bulk_pipeline.stack.postgres import Cluster
 
 _TUNING = "bulk_"
-_NOT_OURS = {"BULK_HOME", "BULK_WORK_DIR"}
+_NOT_OURS = {"BULK_HOME", "BULK_WORK_DIR", "BULK_SCRATCH_DIR"}
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def _check(
     file: Path, name: str, mode: Mode | None, encoding: str | None, out: Path | None
 ) -> dict[str, Any]:
     from bulk_pipeline.orchestration import steps
+    from bulk_pipeline.orchestration.work import WorkLocation
     from bulk_pipeline.stages.parse import open_upload
 
     table = tables.get(name)
@@ -64,12 +65,12 @@ def _check(
         reports.append(str(out / report))
 
     with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
-        root = Path(folder)
+        work = WorkLocation(Path(folder))
         upload = open_upload(stream, file.name, table=table, mode=mode, encoding=encoding)
-        parsed = steps.parse_upload(upload, "check", 1, table, mode, root)
-        checked = steps.validate_rows(parsed, root)
-        found = ("parse_failures", "validate_failures")
-        reported = steps.write_job_reports(checked, [checked.batches(name) for name in found], deliver, root)
+        parsed = steps.parse_upload(upload, "check", 1, table, mode, work)
+        checked = steps.validate_rows(parsed, work)
+        found = [checked.batches(work, name) for name in ("parse_failures", "validate_failures")]
+        reported = steps.write_job_reports(checked, found, deliver, work)
     return {
         "file": str(file),
         "table": table.name,

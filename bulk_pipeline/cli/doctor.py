@@ -15,7 +15,7 @@ from bulk_pipeline import stack
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of
 from bulk_pipeline.errors import BulkPipelineError
-from bulk_pipeline.settings import Settings
+from bulk_pipeline.settings import S3Folder, Settings
 
 _FREE_BYTES = 2 << 30
 _FREE_MEMORY_BYTES = 1 << 30
@@ -53,7 +53,7 @@ def _machine(home: Path) -> Iterator[Finding]:
     yield Finding(
         "Python", f"{found} is too old" if old else None, "install Python 3.11 or newer" if old else None
     )
-    place = next(folder for folder in (home.resolve(), *home.resolve().parents) if folder.exists())
+    place = _existing(home)
     free = shutil.disk_usage(place).free
     yield _limit(
         "disk", free < _FREE_BYTES, f"{free >> 20} MB free at {place}", "free 2 GB, or choose another --home"
@@ -102,6 +102,7 @@ def _settings(home: Path) -> Iterator[Finding]:
             "write a migration in sql/ for what the declarations and the tables differ in",
         ),
         "buckets": (_bucket_problem, "check S3_ENDPOINT_URL and its keys; bulk-pipeline up creates buckets"),
+        "work files": (_work_problem, "check BULK_WORK_DIR and BULK_SCRATCH_DIR, and who may write there"),
     }
     for subject, (check, remedy) in checks.items():
         try:
@@ -149,6 +150,25 @@ def _bucket_problem(settings: Settings) -> str | None:
     ):
         objects.page(bucket, limit=1)
     return None
+
+
+def _work_problem(settings: Settings) -> str | None:
+    from bulk_pipeline.stores.objects import ObjectStore
+
+    place = settings.bulk_work_dir
+    folder = _existing(place if isinstance(place, Path) else settings.bulk_scratch_dir)
+    if not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written to"
+    if isinstance(place, S3Folder):
+        objects = ObjectStore(settings)
+        objects.put(place.bucket, place.key("doctor"), b"")
+        objects.remove(place.bucket, place.key("doctor"))
+    return None
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the one above in which it would be made."""
+    return next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
 
 
 def _limit(subject: str, is_wrong: bool, problem: str, remedy: str) -> Finding:

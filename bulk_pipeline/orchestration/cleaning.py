@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.orchestration import work
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.settings import S3Folder
 
 _STALE_UPLOAD = timedelta(days=1)
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -17,20 +17,25 @@ _RUNS_AT_ONCE = 500
 
 
 def remove_work_files(stores: Stores) -> int:
-    """Remove the work files of jobs that are final and were left alone for the retention time."""
-    root = stores.settings.bulk_work_dir
-    left_alone = work.jobs_untouched_for(root, stores.settings.bulk_work_retention_hours * 3600)
-    final = [job_id for job_id in left_alone if _is_final(stores, job_id)]
-    for job_id in final:
-        work.remove_job(root, job_id)
+    """Remove the work files of jobs that are final, and of runs, if they were left alone for the retention time."""
+    left_alone = stores.work.untouched_for(stores.settings.bulk_work_retention_hours * 3600)
+    final = [owner for owner in left_alone if _is_final(stores, owner)]
+    for owner in final:
+        stores.work.remove(owner)
     return len(final)
 
 
 def abort_broken_uploads(stores: Stores) -> int:
-    """Throw away the parts of uploads that broke off, in the buckets that only the pipeline writes to."""
+    """Throw away the parts of uploads that broke off, in the places that only the pipeline writes to."""
     settings = stores.settings
     ours = (settings.s3_bucket_archive, settings.s3_bucket_reports, settings.s3_bucket_exports)
-    return sum(stores.objects.abort_stale_uploads(bucket, older_than=_STALE_UPLOAD) for bucket in ours)
+    folders = [S3Folder(bucket) for bucket in ours]
+    if isinstance(settings.bulk_work_dir, S3Folder):
+        folders.append(settings.bulk_work_dir)
+    return sum(
+        stores.objects.abort_stale_uploads(folder.bucket, folder.key(""), older_than=_STALE_UPLOAD)
+        for folder in folders
+    )
 
 
 def forget_old_runs(instance: dg.DagsterInstance, days: float) -> int:
@@ -42,8 +47,9 @@ def forget_old_runs(instance: dg.DagsterInstance, days: float) -> int:
     return len(runs)
 
 
-def _is_final(stores: Stores, job_id: str) -> bool:
+def _is_final(stores: Stores, owner: str) -> bool:
+    """Whether no job that is still to be done owns the files. A run needs its own only while it goes on."""
     try:
-        return stores.ledger.get(job_id).status.is_final
+        return stores.ledger.get(owner).status.is_final
     except NotFoundError:
         return True

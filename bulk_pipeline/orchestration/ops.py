@@ -5,6 +5,7 @@ An op passes every file of its run through one step; what a file's trouble means
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -15,8 +16,8 @@ from typing import BinaryIO
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import FileError
-from bulk_pipeline.orchestration import cleaning, metadata, steps, work
+from bulk_pipeline.errors import FileError, StoreUnavailableError
+from bulk_pipeline.orchestration import cleaning, metadata, steps
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
@@ -60,17 +61,17 @@ def parse(
 def validate(
     context: dg.OpExecutionContext, parsed: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
-    root = worker.stores.settings.bulk_work_dir
-    return _pass_on(context, worker, parsed, lambda _, staged: steps.validate_rows(staged, root))
+    work = worker.stores.work
+    return _pass_on(context, worker, parsed, lambda _, staged: steps.validate_rows(staged, work))
 
 
 @dg.op(description="Good rows apart from rejected ones: references, and keys used twice in the file.")
 def split(
     context: dg.OpExecutionContext, validated: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
-    root = worker.stores.settings.bulk_work_dir
+    work = worker.stores.work
     references = PostgresReferences(worker.stores.postgres)
-    return _pass_on(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, root))
+    return _pass_on(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, work))
 
 
 @dg.op(description="Good rows into Postgres, batch by batch, each in one transaction with its ledger row.")
@@ -88,6 +89,8 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
     if worker.trouble:
         told = "; ".join(f"job {job_id}: {why}" for job_id, why in worker.trouble.items())
         raise dg.Failure(description=told, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False)
+    with suppress(StoreUnavailableError):
+        worker.stores.work.remove(context.run_id)
 
 
 @dg.op(description="Work files of finished jobs, debris of broken uploads and Dagster's oldest runs go.")
@@ -111,7 +114,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
     with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
         upload = open_upload(stream, job.file_name, table=table, mode=job.mode, encoding=job.encoding)
-        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, settings.bulk_work_dir)
+        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, stores.work)
     stores.attempts.note_parsed(
         job.id,
         job.attempt,
@@ -132,20 +135,22 @@ def _load_one(
     store = PostgresRowStore(
         worker.stores.postgres, staged.table, job.id, job.attempt, connections=settings.bulk_load_connections
     )
-    return steps.load_rows(staged, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}"))
+    return steps.load_rows(
+        staged, worker.stores.work, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}")
+    )
 
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
-    root, reports = stores.settings.bulk_work_dir, {}
+    work, reports = stores.work, {}
 
     def deliver(name: str, file: BinaryIO) -> None:
         reports[name] = f"{job.id}/{name}"
         stores.objects.upload(bucket, reports[name], file, content_type=_CONTENT_TYPES[PurePath(name).suffix])
 
-    found = [staged.batches(name) for name in FOUND_BEFORE_LOAD]
+    found = [staged.batches(work, name) for name in FOUND_BEFORE_LOAD]
     found.append(load_failures(stores.postgres, job.id))
-    reported = steps.write_job_reports(staged, found, deliver, root)
+    reported = steps.write_job_reports(staged, found, deliver, work)
     final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]
@@ -154,7 +159,8 @@ def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext,
         for name, key in reports.items()
     }
     context.log_event(metadata.materialization(final, counts, reported.first, links))
-    work.remove_job(root, job.id)
+    with suppress(StoreUnavailableError):  # the job is done; what is left of it goes at night
+        work.remove(job.id)
     return staged
 
 

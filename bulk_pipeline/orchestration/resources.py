@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from bulk_pipeline.orchestration.handover import Handover
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.settings import read_settings
@@ -56,6 +57,15 @@ def worker(context: dg.InitResourceContext) -> Iterator[Worker]:
         yield hold
 
 
+@dg.io_manager(
+    description="What ops leave for the next one, beside the work files.", required_resource_keys={"stores"}
+)
+def handover(context: dg.InitResourceContext) -> Handover:
+    assert context.run is not None
+    return Handover(context.resources.stores, _job_ids(context.run))
+
+
 def _job_ids(run: dg.DagsterRun) -> list[str]:
+    """Those that a run of `import_files` was asked to work on; none for other jobs."""
     config: Any = run.run_config  # its shape is that of the job's ops
-    return config["ops"]["parse"]["config"]["job_ids"]
+    return config.get("ops", {}).get("parse", {}).get("config", {}).get("job_ids", [])

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import work
+from bulk_pipeline.orchestration.work import BatchWriter, WorkArea, WorkLocation
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.parse.parsed import Dialect
@@ -18,7 +18,7 @@ FOUND_BEFORE_LOAD = ("parse_failures", "validate_failures", "split_failures")
 
 @dataclass(frozen=True)
 class Staged:
-    """One job on its way. `files`: name -> path of an Arrow IPC file in the work area.
+    """One job on its way. `files`: name -> reference of a file in the work location, None if nothing was written.
 
     `columns`: the table's columns that the file has. `rows`: data records in the file.
     `good`: those of them that no stage so far has rejected.
@@ -32,22 +32,22 @@ class Staged:
     columns: tuple[str, ...]
     rows: int
     good: int
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
         return tables.get(self.table_name)
 
-    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, work: WorkLocation, name: str) -> Iterator[pa.RecordBatch]:
         return work.read(self.files[name])
 
-    def written(self, area: work.WorkArea, *names: str) -> dict[str, str]:
-        """`files`, and those that a step has just written."""
-        return self.files | {name: area.path(name) for name in names}
+    def written(self, area: WorkArea, *written: BatchWriter) -> dict[str, str | None]:
+        """`files`, and those that a step has written."""
+        return self.files | area.references(*written)
 
-    def rejected(self, *names: str) -> np.ndarray:
+    def rejected(self, work: WorkLocation, *names: str) -> np.ndarray:
         """Numbers of the rows with a failure in one of these files: int64, sorted, each once."""
-        found = [batch["row"].to_numpy() for name in names for batch in self.batches(name)]
+        found = [batch["row"].to_numpy() for name in names for batch in self.batches(work, name)]
         return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
 

@@ -6,7 +6,6 @@ Every step but the first takes the `Staged` that the step before it left, and gi
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
-from bulk_pipeline.orchestration.work import WorkArea
+from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load import load
 from bulk_pipeline.stages.load.ids import IdMaker
@@ -28,9 +27,11 @@ from bulk_pipeline.stages.validate import validate
 _TELL_SECONDS = 2.0
 
 
-def parse_upload(upload: Upload, job_id: str, attempt: int, table: Table, mode: Mode, root: Path) -> Staged:
+def parse_upload(
+    upload: Upload, job_id: str, attempt: int, table: Table, mode: Mode, work: WorkLocation
+) -> Staged:
     """Bytes to numbered text records, the records as they stood in the file, and malformed ones as failures."""
-    area = WorkArea.of(root, job_id, attempt)
+    area = work.area(job_id, attempt)
     rejected = 0
     with (
         area.writer("records") as records,
@@ -52,16 +53,16 @@ def parse_upload(upload: Upload, job_id: str, attempt: int, table: Table, mode: 
         columns=upload.columns,
         rows=upload.rows,
         good=upload.rows - rejected,
-        files={name: area.path(name) for name in ("records", "raw", "parse_failures")},
+        files=area.references(records, raw, failures),
     )
 
 
-def validate_rows(staged: Staged, root: Path) -> Staged:
+def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
     """Text records to typed rows, and the failures of single rows."""
-    area = WorkArea.of(root, staged.job_id, staged.attempt)
-    found = FailureReader(staged.batches("parse_failures"))
+    area = work.area(staged.job_id, staged.attempt)
+    found = FailureReader(staged.batches(work, "parse_failures"))
     with area.writer("rows") as rows, area.writer("validate_failures") as failures:
-        for records in staged.batches("records"):
+        for records in staged.batches(work, "records"):
             if not records.num_rows:
                 continue
             known = found.through(records["_row"][-1].as_py())
@@ -69,26 +70,27 @@ def validate_rows(staged: Staged, root: Path) -> Staged:
             rows.write(checked.rows)
             if checked.failures.num_rows:
                 failures.write(checked.failures)
-    validated = replace(staged, files=staged.written(area, "rows", "validate_failures"))
-    rejected = validated.rejected("parse_failures", "validate_failures")
+    validated = replace(staged, files=staged.written(area, rows, failures))
+    rejected = validated.rejected(work, "parse_failures", "validate_failures")
     return replace(validated, good=validated.rows - len(rejected))
 
 
-def split_rows(staged: Staged, references: References, root: Path) -> Staged:
+def split_rows(staged: Staged, references: References, work: WorkLocation) -> Staged:
     """Good rows apart from rejected ones, once references and the keys within the file are known."""
-    area = WorkArea.of(root, staged.job_id, staged.attempt)
-    rejected = staged.rejected("parse_failures", "validate_failures")
-    parts = split(lambda: staged.batches("rows"), rejected, staged.table, staged.mode, references)
+    area = work.area(staged.job_id, staged.attempt)
+    rejected = staged.rejected(work, "parse_failures", "validate_failures")
+    parts = split(lambda: staged.batches(work, "rows"), rejected, staged.table, staged.mode, references)
     with area.writer("good") as good, area.writer("split_failures") as failures:
         for part in parts:
             good.write(part.good)
             if part.failures.num_rows:
                 failures.write(part.failures)
-    return replace(staged, files=staged.written(area, "good", "split_failures"), good=good.rows)
+    return replace(staged, files=staged.written(area, good, failures), good=good.rows)
 
 
 def load_rows(
     staged: Staged,
+    work: WorkLocation,
     batch_rows: int,
     store: RowStore,
     ids: IdMaker,
@@ -96,7 +98,7 @@ def load_rows(
 ) -> Staged:
     """Good rows into the table, telling every few seconds how far it is."""
     counts = load(
-        lambda: staged.batches("good"),
+        lambda: staged.batches(work, "good"),
         total_rows=staged.rows,
         batch_rows=batch_rows,
         table=staged.table,
@@ -113,18 +115,18 @@ def write_job_reports(
     staged: Staged,
     failures: Sequence[Iterable[pa.RecordBatch]],
     deliver: Callable[[str, BinaryIO], None],
-    root: Path,
+    work: WorkLocation,
 ) -> Reported:
     """The reports of a job; `deliver` gets each by its name, if there is anything to report.
 
     `failures`: what each stage has found, sorted by row.
     """
-    folder = WorkArea.of(root, staged.job_id, staged.attempt).folder
+    folder = work.area(staged.job_id, staged.attempt).folder
     names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(staged.dialect)}")
     with ExitStack() as stack:
         files = [stack.enter_context((folder / name).open("w+b")) for name in names]
         reported = write_reports(
-            failures, staged.batches("raw"), staged.table, staged.dialect, Reports(*files)
+            failures, staged.batches(work, "raw"), staged.table, staged.dialect, Reports(*files)
         )
         if reported.failures:
             for name, file in zip(names, files, strict=True):

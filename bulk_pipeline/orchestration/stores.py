@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.attempts import Attempts
 from bulk_pipeline.stores.claims import Claims
@@ -10,6 +12,7 @@ from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.work_mirror import WorkMirror
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Stores:
     @cached_property
     def objects(self) -> ObjectStore:
         return ObjectStore(self.settings)
+
+    @cached_property
+    def work(self) -> WorkLocation:
+        place = self.settings.bulk_work_dir
+        if isinstance(place, Path):
+            return WorkLocation(place.resolve())
+        return WorkLocation(self.settings.bulk_scratch_dir.resolve(), WorkMirror(self.objects, place))
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -1,7 +1,9 @@
-"""The work area: Arrow IPC files that one step of a job writes and the next ones read.
+"""The work location: Arrow IPC files that one step of a job writes and the next ones read.
 
-Steps hand each other references to these files, never frames. Files are written under a name of their own and
-renamed when they are whole, so that a step that died leaves nothing a later one could take for complete.
+Steps hand each other references to these files, never frames; a reference is `<job id>/<attempt>/<name>.arrow`,
+which means the same on every machine. Files are written in a folder under another name and renamed when they are
+whole, so that a step that died leaves nothing a later one could take for complete. With a mirror, every finished
+file is copied there too, and fetched by a machine that has not got it: reading is memory-mapped either way.
 """
 
 import shutil
@@ -9,31 +11,129 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from typing import Protocol
+from uuid import UUID, uuid4
 
 import pyarrow as pa
 
-from bulk_pipeline.errors import WorkFilesMissingError
+from bulk_pipeline.errors import NotFoundError, WorkFilesMissingError
+
+
+class Mirror(Protocol):
+    """A place that all machines can reach. Its methods raise `StoreUnavailableError` in an outage."""
+
+    def push(self, reference: str, file: Path) -> None:
+        """Keep a copy of the file, which appears when it is whole."""
+        ...
+
+    def pull(self, reference: str, file: Path) -> None:
+        """Write the copy into `file`; `NotFoundError` if there is none."""
+        ...
+
+    def remove(self, owner: str) -> None:
+        """Remove what lies in the owner's folder, if there is anything."""
+        ...
+
+    def ages(self) -> dict[str, float]:
+        """Seconds since something last appeared in each owner's folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class WorkLocation:
+    """The work files of all jobs, each in a folder that is named by its owner: a job or, for what its ops hand
+    over, a run."""
+
+    folder: Path
+    mirror: Mirror | None = None
+
+    def area(self, job_id: str, attempt: int) -> "WorkArea":
+        area = WorkArea(self, f"{job_id}/{attempt}")
+        area.folder.mkdir(parents=True, exist_ok=True)
+        return area
+
+    def read(self, reference: str | None) -> Iterator[pa.RecordBatch]:
+        """The batches of one work file, memory-mapped; none if nothing was written (no reference).
+
+        Raises `WorkFilesMissingError`.
+        """
+        if reference is None:
+            return
+        with pa.memory_map(str(self.find(reference))) as source:
+            reader = pa.ipc.open_file(source)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
+
+    def put(self, reference: str, content: bytes) -> None:
+        """Write a small file at once."""
+        file = self.folder / reference
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(file)
+        partial.write_bytes(content)
+        self.publish(partial, reference)
+
+    def publish(self, partial: Path, reference: str) -> None:
+        """Let a file appear that is whole now."""
+        file = partial.replace(self.folder / reference)
+        if self.mirror is not None:
+            self.mirror.push(reference, file)
+
+    def find(self, reference: str) -> Path:
+        """The file in the folder, fetched if need be. `WorkFilesMissingError` if it is nowhere."""
+        file = self.folder / reference
+        if not file.exists():
+            self._fetch(reference, file)
+        return file
+
+    def remove(self, owner: str) -> None:
+        """Remove all files of a job or run; it is no error if there are none."""
+        shutil.rmtree(self.folder / owner, ignore_errors=True)
+        if self.mirror is not None:
+            self.mirror.remove(owner)
+
+    def untouched_for(self, seconds: float) -> list[str]:
+        """The owners, jobs and runs, whose files have not changed for so long, here and in the mirror."""
+        here, mirrored = _ages(self.folder), self.mirror.ages() if self.mirror else {}
+        return sorted(
+            owner
+            for owner in here.keys() | mirrored.keys()
+            if _is_id(owner) and min(here.get(owner, inf), mirrored.get(owner, inf)) > seconds
+        )
+
+    def _fetch(self, reference: str, file: Path) -> None:
+        gone = f"work files are gone ({reference}): run the job again from parse"
+        if self.mirror is None:
+            raise WorkFilesMissingError(gone)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(file)
+        try:
+            self.mirror.pull(reference, partial)
+            partial.replace(file)
+        except NotFoundError as error:
+            raise WorkFilesMissingError(gone) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class WorkArea:
-    """The folder of one attempt at one job."""
+    """The files of one attempt at one job; `name` is that of its folder."""
 
-    folder: Path
+    location: WorkLocation
+    name: str
 
-    @classmethod
-    def of(cls, root: Path, job_id: str, attempt: int) -> "WorkArea":
-        folder = root.resolve() / job_id / str(attempt)
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder)
+    @property
+    def folder(self) -> Path:
+        return self.location.folder / self.name
 
     @contextmanager
     def writer(self, name: str) -> Iterator["BatchWriter"]:
         """A writer of `<name>.arrow`; the file appears when the block ends without an exception."""
-        path = self.folder / f"{name}.arrow"
+        path = self.location.folder / self._reference(name)
         partial = path.with_suffix(".partial")
-        writer = BatchWriter(partial)
+        writer = BatchWriter(name, partial)
         try:
             yield writer
         except BaseException:
@@ -42,18 +142,23 @@ class WorkArea:
             raise
         writer.close()
         if writer.schema is not None:
-            partial.replace(path)
+            self.location.publish(partial, self._reference(name))
         else:
             path.unlink(missing_ok=True)  # of the same step, run before
 
-    def path(self, name: str) -> str:
-        return str(self.folder / f"{name}.arrow")
+    def references(self, *written: "BatchWriter") -> dict[str, str | None]:
+        """Name → reference of what a step has written; None where that was nothing."""
+        return {one.name: self._reference(one.name) if one.schema else None for one in written}
+
+    def _reference(self, name: str) -> str:
+        return f"{self.name}/{name}.arrow"
 
 
 class BatchWriter:
     """Appends record batches of one schema, which the first batch sets. Nothing is written for no batch."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
         self._path = path
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self.schema: pa.Schema | None = None
@@ -71,34 +176,21 @@ class BatchWriter:
             self._writer.close()
 
 
-def read(path: str) -> Iterator[pa.RecordBatch]:
-    """The batches of one work file, memory-mapped; none for a file that was never written to.
-
-    Raises `WorkFilesMissingError` when the attempt's whole folder is gone.
-    """
-    file = Path(path)
-    if not file.parent.is_dir():
-        raise WorkFilesMissingError(
-            f"the work files of this attempt are gone ({file.parent.name}): run the job again from parse"
-        )
-    if not file.exists():
-        return
-    with pa.memory_map(path) as source:
-        reader = pa.ipc.open_file(source)
-        for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
+def _partial(file: Path) -> Path:
+    """A name of its own: several threads or processes may want the same file at once."""
+    return file.with_name(f"{uuid4().hex}.partial")
 
 
-def remove_job(root: Path, job_id: str) -> None:
-    """Remove all work files of a job; it is no error if there are none."""
-    shutil.rmtree(root / job_id, ignore_errors=True)
+def _ages(folder: Path) -> dict[str, float]:
+    if not folder.is_dir():
+        return {}
+    now = time.time()
+    return {owner.name: now - owner.stat().st_mtime for owner in folder.iterdir() if owner.is_dir()}
 
 
-def jobs_untouched_for(root: Path, seconds: float) -> list[str]:
-    """Ids of the jobs whose work folders have not changed for so long."""
-    if not root.is_dir():
-        return []
-    before = time.time() - seconds
-    return sorted(
-        folder.name for folder in root.iterdir() if folder.is_dir() and folder.stat().st_mtime < before
-    )
+def _is_id(name: str) -> bool:
+    """Whether it can be a job's or run's: what else lies in the folder or bucket is somebody else's."""
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False

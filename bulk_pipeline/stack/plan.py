@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bulk_pipeline.settings import Settings, read_settings
 from bulk_pipeline.stack import objects, postgres
@@ -73,14 +74,13 @@ def _settings(
             "s3_secret_key": gateway.secret_key,
         }
     settings = read_settings(**given)
-    if "bulk_work_dir" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"bulk_work_dir": home.work})
+    unset = {"bulk_work_dir", "bulk_scratch_dir"} - settings.model_fields_set
+    return settings.model_copy(update=dict.fromkeys(unset, home.work))
 
 
 def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     database_url = settings.database_url.get_secret_value()
-    secret = settings.s3_secret_key
+    secret, work = settings.s3_secret_key, settings.bulk_work_dir
     known = {
         "DATABASE_URL": database_url,
         "S3_ENDPOINT_URL": settings.s3_endpoint_url,
@@ -89,7 +89,8 @@ def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> 
         "S3_REGION": settings.s3_region,
         **{f"S3_BUCKET_{use.upper()}": name for use, name in servers.buckets(settings).items()},
         "BULK_HOME": str(home.folder),
-        "BULK_WORK_DIR": str(settings.bulk_work_dir.absolute()),
+        "BULK_WORK_DIR": str(work.absolute() if isinstance(work, Path) else work),
+        "BULK_SCRATCH_DIR": str(settings.bulk_scratch_dir.absolute()),
         "DAGSTER_HOME": str(home.dagster),
         "DAGSTER_URL": settings.dagster_url,
         "DAGSTER_POSTGRES_URL": storage_url(database_url),

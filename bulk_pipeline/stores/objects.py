@@ -194,14 +194,16 @@ class ObjectStore:
             except NotFoundError:
                 self._create_bucket(name)
 
-    def abort_stale_uploads(self, bucket: str, *, older_than: timedelta) -> int:
+    def abort_stale_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta) -> int:
         """Throw away what uploads that broke off have left; gives how many there were."""
         limit = datetime.now(UTC) - older_than
         with s3.answers(f"s3://{bucket}"):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
-            stale = [
-                upload for page in pages for upload in page.get("Uploads", []) if upload["Initiated"] < limit
-            ]
+            found = [upload for page in pages for upload in page.get("Uploads", [])]
+        # MinIO takes a prefix of this listing for a whole key.
+        stale = [
+            upload for upload in found if upload["Key"].startswith(prefix) and upload["Initiated"] < limit
+        ]
         for upload in stale:
             with s3.answers(f"s3://{bucket}/{upload['Key']}"):
                 self._client.abort_multipart_upload(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from psycopg import sql
 
 from bulk_pipeline.errors import BulkPipelineError, NotFoundError, StoreUnavailableError
-from bulk_pipeline.settings import Settings
+from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.postgres import connect
 
@@ -61,9 +61,12 @@ def s3_answers(settings: Settings) -> bool:
 
 
 def create_buckets(settings: Settings) -> None:
-    """Create the four buckets, those that are missing."""
+    """Create the four buckets and that of work files, if there is one: those that are missing."""
+    wanted = list(buckets(settings).values())
+    if isinstance(settings.bulk_work_dir, S3Folder):
+        wanted.append(settings.bulk_work_dir.bucket)
     with _client(settings) as client:
-        for bucket in buckets(settings).values():
+        for bucket in wanted:
             _create_bucket(client, bucket)
 
 

@@ -12,9 +12,9 @@ from botocore.exceptions import ResponseStreamingError
 from botocore.response import StreamingBody
 
 from bulk_pipeline.errors import NotFoundError, SettingsError, StoreRefusedError, StoreUnavailableError
-from bulk_pipeline.settings import Settings
+from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import objects as objects_module
-from bulk_pipeline.stores import s3
+from bulk_pipeline.stores import s3, servers
 from bulk_pipeline.stores.object_reader import open_object
 from bulk_pipeline.stores.objects import FoundObject, ObjectStore
 
@@ -186,6 +186,7 @@ def test_uploads_that_somebody_left_are_thrown_away(
     for key in ("users/a", "é"):
         client.create_multipart_upload(Bucket=bucket, Key=key)
     assert store.abort_stale_uploads(bucket, older_than=timedelta(hours=1)) == 0
+    assert store.abort_stale_uploads(bucket, "elsewhere/", older_than=timedelta(seconds=-5)) == 0
     assert store.abort_stale_uploads(bucket, older_than=timedelta(seconds=-5)) == 2
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
 
@@ -295,6 +296,12 @@ def test_buckets_are_made_once(store: ObjectStore, bucket: str) -> None:
 def changed(settings: Settings, request: pytest.FixtureRequest) -> ObjectStore:
     """A store with other settings."""
     return ObjectStore(settings.model_copy(update=request.param))
+
+
+def test_work_files_in_s3_get_their_bucket_too(settings: Settings, s3_client: s3.Client, bucket: str) -> None:
+    place = S3Folder(f"{bucket}-work", "eu/runs")
+    servers.create_buckets(settings.model_copy(update={"bulk_work_dir": place}))
+    assert s3_client.head_bucket(Bucket=place.bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 @pytest.mark.parametrize("changed", [{"s3_endpoint_url": "http://127.0.0.1:1"}], indirect=True)

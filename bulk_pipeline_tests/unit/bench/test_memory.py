@@ -42,6 +42,7 @@ def test_a_bench_never_uses_the_servers_that_the_environment_names() -> None:
         "S3_BUCKET_UPLOADS": "production",
         "BULK_HOME": "elsewhere",
         "BULK_WORK_DIR": "elsewhere",
+        "BULK_SCRATCH_DIR": "elsewhere",
         "BULK_BATCH_ROWS": "1000",
         "PATH": "/bin",
     }

@@ -59,6 +59,12 @@ def test_a_chosen_work_folder_stays(home: Home, tmp_path: Path) -> None:
     assert plan.make(home, Record(), GIVEN, "definitions").environment["BULK_WORK_DIR"] == str(home.work)
 
 
+def test_work_files_in_s3_have_their_copies_in_the_stacks_own_folder(home: Home) -> None:
+    made = plan.make(home, Record(), GIVEN | {"BULK_WORK_DIR": "s3://bulk-work/eu"}, "definitions")
+    assert made.environment["BULK_WORK_DIR"] == "s3://bulk-work/eu"
+    assert made.environment["BULK_SCRATCH_DIR"] == str(home.work)
+
+
 def test_no_proxy_stands_between_the_processes(home: Home) -> None:
     made = plan.make(home, Record(), GIVEN | {"NO_PROXY": "intranet"}, "definitions")
     assert made.environment["NO_PROXY"] == made.environment["no_proxy"] == "intranet,127.0.0.1"
