@@ -21,6 +21,7 @@ from bulk_pipeline.orchestration import cleaning, metadata, steps
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
+from bulk_pipeline.stages.load.batches import rows_of_a_range
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
 from bulk_pipeline.stores.jobs import ImportJob
@@ -107,14 +108,15 @@ def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> N
 
 def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     stores, settings, table = worker.stores, worker.stores.settings, tables.get(job.table)
-    plan = stores.attempts.fix_plan(
-        job.id, job.attempt, batch_rows=settings.bulk_batch_rows, parser_version=PARSER_VERSION
-    )
-    if plan.parser_version != PARSER_VERSION:
+    if job.parser_version not in (None, PARSER_VERSION):
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
     with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
         upload = open_upload(stream, job.file_name, table=table, mode=job.mode, encoding=job.encoding)
         staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, stores.work)
+    batch_rows = rows_of_a_range(
+        settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
+    )
+    plan = stores.attempts.fix_plan(job.id, job.attempt, batch_rows=batch_rows, parser_version=PARSER_VERSION)
     stores.attempts.note_parsed(
         job.id,
         job.attempt,
@@ -124,19 +126,18 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
         total_rows=upload.rows,
         sha256=upload.sha256,
     )
-    return staged
+    return replace(staged, batch_rows=plan.batch_rows)
 
 
 def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
     settings = worker.stores.settings
-    batch_rows = job.batch_rows or settings.bulk_batch_rows
     store = PostgresRowStore(
         worker.stores.postgres, staged.table, job.id, job.attempt, connections=settings.bulk_load_connections
     )
     return steps.load_rows(
-        staged, worker.stores.work, batch_rows, store, ids, lambda text: tell(f"{job.file_name}: {text}")
+        staged, worker.stores.work, store, ids, lambda text: tell(f"{job.file_name}: {text}")
     )
 
 

@@ -21,7 +21,8 @@ class Staged:
     """One job on its way. `files`: name -> reference of a file in the work location, None if nothing was written.
 
     `columns`: the table's columns that the file has. `rows`: data records in the file.
-    `good`: those of them that no stage so far has rejected.
+    `good`: those of them that no stage so far has rejected. `batch_rows`: how many rows
+    are committed together, once that is fixed.
     """
 
     job_id: str
@@ -33,6 +34,7 @@ class Staged:
     rows: int
     good: int
     files: dict[str, str | None] = field(default_factory=dict)
+    batch_rows: int | None = None
 
     @property
     def table(self) -> Table:

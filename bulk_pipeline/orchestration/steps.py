@@ -91,16 +91,16 @@ def split_rows(staged: Staged, references: References, work: WorkLocation) -> St
 def load_rows(
     staged: Staged,
     work: WorkLocation,
-    batch_rows: int,
     store: RowStore,
     ids: IdMaker,
     tell: Callable[[str], None],
 ) -> Staged:
     """Good rows into the table, telling every few seconds how far it is."""
+    assert staged.batch_rows is not None
     counts = load(
         lambda: staged.batches(work, "good"),
         total_rows=staged.rows,
-        batch_rows=batch_rows,
+        batch_rows=staged.batch_rows,
         table=staged.table,
         mode=staged.mode,
         columns=staged.columns,

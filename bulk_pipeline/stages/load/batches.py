@@ -9,8 +9,18 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.load.row_store import Range
 
+_RANGE_BYTES = 16 << 20
+"""Two ranges are written while a third is made ready: 50,000 rows of 10 KB each would be 1.5 GB at once."""
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def rows_of_a_range(most: int, rows: int, size_bytes: int) -> int:
+    """How many source rows are committed together: `most`, or fewer if the file's rows are wide."""
+    if not (rows and size_bytes):
+        return most
+    return max(1, min(most, _RANGE_BYTES * rows // size_bytes))
 
 
 def ranges(total_rows: int, batch_rows: int) -> list[Range]:

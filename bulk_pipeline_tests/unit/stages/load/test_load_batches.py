@@ -9,8 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_pipeline.stages.load.batches import ahead, cut, ranges, side_by_side
+from bulk_pipeline.stages.load.batches import ahead, cut, ranges, rows_of_a_range, side_by_side
 from bulk_pipeline.stages.load.row_store import Range
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "expected"),
+    [
+        (0, 0, 50_000),
+        (0, 500, 50_000),
+        (1_000_000, 100, 50_000),
+        (1_000_000, 8 << 10, 2048),
+        (3, 99 << 20, 1),
+    ],
+    ids=["nothing written", "no rows", "narrow", "wide", "huge"],
+)
+def test_wide_rows_are_committed_fewer_at_a_time(rows: int, width: int, expected: int) -> None:
+    assert rows_of_a_range(50_000, rows, max(rows, 1) * width) == expected
 
 
 def test_ranges_cover_all_rows_of_the_source() -> None:
