@@ -31,8 +31,11 @@ class Attempts:
         self._postgres = postgres
 
     def fix_plan(self, job_id: str, attempt: int, *, batch_rows: int, parser_version: str) -> Plan:
-        """The job's plan: the first attempt's, which may be this one."""
-        with self._postgres.transaction() as connection:
+        """The job's plan: the first attempt's, which may be this one.
+
+        It is as durable as the first batch that is committed after it.
+        """
+        with self._postgres.transaction(durable=False) as connection:
             _fenced(connection, job_id, attempt)
             given = {"batch_rows": batch_rows, "parser_version": parser_version}
             job = _change(connection, job_id, _FIX_PLAN, **given)
@@ -51,8 +54,8 @@ class Attempts:
         total_rows: int,
         sha256: str,
     ) -> ImportJob:
-        """Record what the parser found; warns if another upload had the same bytes."""
-        with self._postgres.transaction() as connection:
+        """Record what the parser found, which every attempt does; warns if another upload had the same bytes."""
+        with self._postgres.transaction(durable=False) as connection:
             job = _fenced(connection, job_id, attempt)
             twins = connection.execute(_TWIN, {"id": job.id, "sha256": sha256}).fetchall()
             found = [f"the same bytes were uploaded as {key} (job {twin})" for twin, key in twins]

@@ -111,15 +111,18 @@ class Postgres:
         self._idle: deque[tuple[psycopg.Connection, float]] = deque()
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection]:
+    def transaction(self, *, durable: bool = True) -> Iterator[psycopg.Connection]:
         """A connection inside a transaction, which commits at the end of the block.
 
         An outage and a conflict with another transaction are both `StoreUnavailableError`: nothing has
-        happened or, if the answer to COMMIT got lost, everything has.
+        happened or, if the answer to COMMIT got lost, everything has. What is not `durable` does not wait for the
+        disk: a crash of the server may take it back, but not if anything durable was committed after it.
         """
         with outages(self.host), self.connection() as connection:
             try:
                 with connection.transaction():
+                    if not durable:
+                        connection.execute("SET LOCAL synchronous_commit = off")
                     yield connection
             except CONFLICTS as error:
                 raise StoreUnavailableError(f"Postgres at {self.host}: {_first_line(error)}") from error
