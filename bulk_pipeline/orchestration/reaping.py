@@ -5,11 +5,13 @@ The default launcher does not notice when a run's process dies together with its
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from bulk_pipeline.errors import JobFinishedError
+from bulk_pipeline.orchestration.jobs import import_files
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.leases import Lease
 
@@ -37,6 +39,21 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
             yield f"run {lease.run_id} died with job {job.id}, which is {job.status} now"
 
 
+def end_silent_runs(stores: Stores, instance: dg.DagsterInstance, older_than: timedelta) -> Iterator[str]:
+    """Report runs as failed that have started and worked on nothing for so long: they died before they took their
+    jobs, or after they finished them. They would keep a place in the queue for ever.
+    """
+    started = dg.RunsFilter(job_name=import_files.name, statuses=[dg.DagsterRunStatus.STARTED])
+    for record in instance.get_run_records(started):
+        run = record.dagster_run
+        since = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
+        if stores.leases.is_silent(run.run_id, _jobs_of(run), since=since, older_than=older_than):
+            instance.report_run_failed(
+                run, "the run has no job to work on, and does not end: it must have died"
+            )
+            yield f"run {run.run_id} died without a job"
+
+
 def forget_lost_requests(
     stores: Stores, instance: dg.DagsterInstance, older_than: timedelta
 ) -> Iterator[str]:
@@ -51,6 +68,11 @@ def forget_lost_requests(
             yield f"the run for job {job.id} was cancelled before it started, and so is the job"
         elif not _is_waiting(run) and stores.leases.forget_request(job):
             yield f"the run for job {job.id} never started: another one will be asked for"
+
+
+def _jobs_of(run: dg.DagsterRun) -> list[str]:
+    ops: Any = run.run_config["ops"]  # as sensors write it; Dagster types it as object
+    return ops["parse"]["config"]["job_ids"]
 
 
 def _report_dead(lease: Lease, instance: dg.DagsterInstance) -> None:

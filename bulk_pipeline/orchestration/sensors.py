@@ -47,6 +47,7 @@ def upload_sensor(
 def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
     reaped = [
         *reaping.reap_dead_runs(stores, context.instance),
+        *reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS)),
         *reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
     ]
     for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):

@@ -3,9 +3,9 @@
 Times are the database's, so that the clocks of workers do not matter.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -101,6 +101,14 @@ class Leases:
             if holder is None or holder.is_live or job.attempt != lease.attempt:
                 return None
             return self._give_back(connection, job, error, isolate=True)
+
+    def is_silent(
+        self, run_id: str, job_ids: Sequence[str], *, since: datetime, older_than: timedelta
+    ) -> bool:
+        """Whether a run, which has started at `since` for these jobs, has held and finished none for that long."""
+        asked = {"run_id": run_id, "ids": list(job_ids), "since": since, "older_than": older_than}
+        with self._postgres.transaction() as connection:
+            return connection.execute(_IS_SILENT, asked).fetchone() == (True,)
 
     def unstarted(self, *, older_than: timedelta) -> list[ImportJob]:
         """Jobs for which a run was requested that has not taken them for that long."""
@@ -223,6 +231,13 @@ _EXPIRED = job_query("""
     ))
     ORDER BY job.arrived_at, job.id
 """)
+
+_IS_SILENT = """
+    SELECT coalesce(max(job.finished_at), %(since)s) < clock_timestamp() - %(older_than)s
+       AND NOT EXISTS (SELECT FROM bulk.job_leases WHERE run_id = %(run_id)s)
+    FROM bulk.import_jobs AS job
+    WHERE (job.id = ANY (%(ids)s::uuid[]) OR job.retry_of = ANY (%(ids)s::uuid[])) AND job.run_id = %(run_id)s
+"""
 
 _UNSTARTED = job_query("""
     SELECT {columns}

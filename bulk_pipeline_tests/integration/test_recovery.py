@@ -153,6 +153,40 @@ def test_a_dead_run_that_a_person_has_cancelled_takes_its_job_with_it(
     assert (job.status, pipeline.counts(job).processed) == (Status.CANCELLED, 2 * BATCH_ROWS)
 
 
+def test_a_run_that_died_before_it_took_its_job_is_reported_and_another_one_asked_for(
+    pipeline: Pipeline,
+) -> None:
+    key = requested(pipeline)
+    run = launch(pipeline, key, dg.DagsterRunStatus.STARTED, pipeline.job(KEY).id)
+    (told,) = reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
+    assert told == f"run {run.run_id} died without a job"
+    assert status(pipeline, run.run_id) is dg.DagsterRunStatus.FAILURE
+    list(reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0)))
+    pipeline.work_off()
+    assert pipeline.job(KEY).status is Status.COMPLETED
+
+
+def test_a_run_that_died_after_it_finished_its_job_is_reported(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        run_that_dies(pipeline, patch, Attempts, "finish", 1, True)
+    job = pipeline.job(KEY)
+    run = launch(pipeline, "key", dg.DagsterRunStatus.STARTED, job.id)
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute("UPDATE bulk.import_jobs SET run_id = %s", [run.run_id])
+    assert list(reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(hours=1))) == []
+    (told,) = reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
+    assert told == f"run {run.run_id} died without a job"
+    assert status(pipeline, run.run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_works_on_its_job_is_left_alone(pipeline: Pipeline) -> None:
+    run = launch(pipeline, requested(pipeline), dg.DagsterRunStatus.STARTED, pipeline.job(KEY).id)
+    pipeline.stores.leases.take([pipeline.job(KEY).id], run.run_id)
+    assert list(reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))) == []
+
+
 def test_a_run_that_was_asked_for_and_never_came_is_asked_for_again(pipeline: Pipeline) -> None:
     requested(pipeline)
     (told,) = reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
@@ -188,8 +222,8 @@ def requested(pipeline: Pipeline, content: bytes = b"email\na@example.com\n") ->
     return request.key
 
 
-def launch(pipeline: Pipeline, run_key: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
-    config = {"ops": {"parse": {"config": {"job_ids": []}}}}
+def launch(pipeline: Pipeline, run_key: str, status: dg.DagsterRunStatus, *job_ids: str) -> dg.DagsterRun:
+    config = {"ops": {"parse": {"config": {"job_ids": list(job_ids)}}}}
     tags = {reaping.RUN_KEY_TAG: run_key}
     return pipeline.instance.create_run_for_job(import_files, run_config=config, tags=tags, status=status)
 
