@@ -87,7 +87,7 @@ def _joined(
     order = np.argsort(line_of, kind="stable")
     rank = np.argsort(order)
     rank_of_free, rank_of_odd = rank[: int(free.sum())], rank[int(free.sum()) :]
-    numbers = window.line + line_of[order]
+    numbers = line_of[order]
     failures = FailureRows()
     kept, texts = _texts(window, plan, odd, rank_of_odd, numbers, failures)
     kept = np.concatenate([rank_of_free, kept])
@@ -100,7 +100,7 @@ def _joined(
     stops = np.concatenate([lines.stop[free] + window.start, [record.stop for record in odd.records]])
     data = np.frombuffer(window.data, np.uint8)
     raw = raw_records(data, starts[order], stops[order].astype(np.int64))
-    result = parsed(window, plan, merged, kept[in_order], numbers, raw, failures)
+    result = parsed(plan, merged, kept[in_order], numbers, raw, failures)
     return Cut(result, odd.reached, _lines_before(window, lines, odd.reached), damaged=bool(odd.records))
 
 
@@ -111,10 +111,10 @@ def _texts(
     columns: list[list[str | None]] = [[] for _ in plan.positions]
     kept = []
     for record, start, at in zip(odd.records, odd.starts, rank.tolist(), strict=True):
-        row, line = window.row + at, int(numbers[at])
+        line = int(numbers[at])
         if record.problem is not None:
             raw = shown(window.data[start : record.stop])
-            failures.add(row, line, None, Code.MALFORMED_ROW, raw, record.problem)
+            failures.add(at, line, None, Code.MALFORMED_ROW, raw, record.problem)
             continue
         kept.append(at)
         for column, name, position in zip(columns, plan.names, plan.positions, strict=True):
@@ -122,7 +122,7 @@ def _texts(
             text, problem = (None, None) if cell is None else text_of(cell, plan.encoding)
             column.append(text)
             if cell is not None and problem is not None:
-                failures.add(row, line, name, Code.BAD_ENCODING, shown(cell), problem)
+                failures.add(at, line, name, Code.BAD_ENCODING, shown(cell), problem)
     return np.array(kept, np.int64), [pa.array(column, pa.string()) for column in columns]
 
 

@@ -53,13 +53,12 @@ def _cut(
         return None
     ends_at = at if within is None else np.flatnonzero(ends)
     nth = np.arange(len(at)) if within is None else np.searchsorted(ends_at, structure.starts(at))
-    lines = window.line + nth
-    if len(block) > plan.limits.cell_bytes or np.diff(lines).max(initial=0) > _MANY_LINES:
+    if len(block) > plan.limits.cell_bytes or np.diff(nth).max(initial=0) > _MANY_LINES:
         return None  # near the limits, of which the tolerant reader knows all
     raw = _raw(window, block, at, plain=ends is outer and not window.has(b"\r"))
     if not filled.all():
-        lines, raw = lines[filled], raw.filter(pa.array(filled))
-    result = parsed(window, plan, columns, None, lines, raw, FailureRows())
+        nth, raw = nth[filled], raw.filter(pa.array(filled))
+    result = parsed(plan, columns, None, nth, raw, FailureRows())
     return Cut(result, window.start + len(block), len(ends_at))
 
 

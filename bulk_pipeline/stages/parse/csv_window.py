@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Places, stretches
@@ -12,17 +13,12 @@ from bulk_pipeline.stages.parse.parsed import RAW, FailureRows, Parsed, records_
 
 @dataclass(frozen=True)
 class Window:
-    """`data[start:stop]`, whole physical lines. `final`: nothing follows `data`.
-
-    `row` and `line` are the numbers of the first record and of the first physical line in it.
-    """
+    """`data[start:stop]`, whole physical lines. `final`: nothing follows `data`."""
 
     data: bytes
     start: int
     stop: int
     final: bool
-    row: int
-    line: int
 
     @property
     def block(self) -> Bytes:
@@ -35,6 +31,8 @@ class Window:
 @dataclass(frozen=True)
 class Cut:
     """The rows before `end`, an offset in the window's data, and how many physical lines that took.
+
+    Rows and lines are counted from 0, the window's start; `shifted` gives them the numbers they have in the file.
 
     `damaged`: some of the records are not regular, so the next window is probably like that too.
     """
@@ -55,7 +53,6 @@ def raw_records(block: Bytes, starts: Places, stops: Places) -> pa.Array:
 
 
 def parsed(
-    window: Window,
     plan: Plan,
     columns: list[pa.Array],
     kept: Places | None,
@@ -64,10 +61,24 @@ def parsed(
     failures: FailureRows,
 ) -> Parsed:
     """`lines` and `raw` of every row; `columns` of the rows at `kept`, or of every row where that is None."""
-    numbers = window.row + np.arange(len(lines))
+    numbers = np.arange(len(lines))
     of_kept = (numbers, lines) if kept is None else (numbers[kept], lines[kept])
     records = pa.RecordBatch.from_arrays(
         [*(pa.array(values, pa.int64()) for values in of_kept), *columns], schema=records_schema(plan.names)
     )
     all_rows = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64()), raw]
     return Parsed(records, pa.RecordBatch.from_arrays(all_rows, schema=RAW), failures.batch())
+
+
+def shifted(parsed: Parsed, row: int, line: int) -> Parsed:
+    """The same rows, the first of which is `row` and the first line of the window `line`."""
+    first = {"_row": row, "row": row, "_line": line, "line": line}
+
+    def shift(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            pc.add(column, first[name]) if name in first else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+    return Parsed(shift(parsed.records), shift(parsed.raw), shift(parsed.failures))
