@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from bulk_pipeline import stack as embedded
@@ -136,11 +137,19 @@ def _postgres(version: int) -> Iterator[Cluster]:
         try:
             postgres.create(cluster)
             with running(postgres.service(cluster, folder / "postgres.log")):
+                _forget_the_disk(cluster)
                 servers.create_database(cluster.url("postgres"), TEMPLATE)
                 migrations.migrate(cluster.url(TEMPLATE))
                 yield cluster
         finally:
             postgres.remove_folder(wanted)
+
+
+def _forget_the_disk(cluster: Cluster) -> None:
+    """Only a crash of the machine would show the difference, and every test makes a database of its own."""
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager
