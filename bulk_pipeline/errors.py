@@ -36,6 +36,10 @@ class UnknownTableError(BulkPipelineError):
     """No table of that name is declared."""
 
 
+class SelectionError(BulkPipelineError):
+    """A filter, a list of columns or an order does not fit the table; says which part, and what would be right."""
+
+
 class NotFoundError(BulkPipelineError):
     """A job, object or report that was asked for does not exist."""
 
