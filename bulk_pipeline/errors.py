@@ -40,6 +40,10 @@ class SelectionError(BulkPipelineError):
     """A filter, a list of columns or an order does not fit the table; says which part, and what would be right."""
 
 
+class UnwritableValueError(BulkPipelineError):
+    """A table holds a value that no import could read back, so it is not written to a file either."""
+
+
 class NotFoundError(BulkPipelineError):
     """A job, object or report that was asked for does not exist."""
 

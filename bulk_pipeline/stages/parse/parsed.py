@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
+from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code
 from bulk_pipeline.stages.parse.limits import BATCH_ROWS
 
@@ -17,8 +18,8 @@ RAW = pa.schema(
 )
 """Every data record as it stood in the file, without its record end, malformed ones included."""
 
-IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors"})
-"""Columns that a file of rejected rows brings along; they are never data."""
+IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", spreadsheets.MARK})
+"""Columns that a file of rejected rows, or an export for spreadsheets, brings along; they are never data."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.parse import formats
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
@@ -19,11 +22,11 @@ from bulk_pipeline.stages.parse.encoding import to_utf8
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, HEAD_BYTES, Limits
 from bulk_pipeline.stages.parse.parquet import open_parquet
-from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, empty
+from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, Opened, Parsed, empty
 from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.xlsx import open_xlsx
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did
 before."""
 
@@ -46,8 +49,10 @@ class Upload:
         self._spool = spool
 
     def __iter__(self) -> Iterator[Parsed]:
+        defused = spreadsheets.MARK in self.dialect.header
         try:
-            for parsed in self._opened.chunks:
+            for chunk in self._opened.chunks:
+                parsed = _restored(chunk) if defused else chunk
                 self.rows += parsed.raw.num_rows
                 yield parsed
             for _ in self._rest:  # what a reader had no use for still belongs to the checksum
@@ -110,6 +115,16 @@ def open_upload(
         raise
     dialect = replace(opened.dialect, compression="+".join(packings) or None)
     return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool)
+
+
+def _restored(parsed: Parsed) -> Parsed:
+    """The chunk with the texts that the cells had before they were made harmless for spreadsheets."""
+    names, columns = parsed.records.schema.names, parsed.records.columns
+    texts = [
+        column if name in IGNORED_COLUMNS else spreadsheets.restored(column)
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return replace(parsed, records=pa.RecordBatch.from_arrays(texts, schema=parsed.records.schema))
 
 
 def _unpacked(

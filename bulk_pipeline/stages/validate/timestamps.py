@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.schema import ColumnType
 from bulk_pipeline.schema.masks import mask, without
-from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.schema.types import ARROW_TYPES, FIRST_INSTANT, LAST_INSTANT
 
 _INSTANT = ARROW_TYPES[ColumnType.TIMESTAMP]
 _DATE = r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -21,8 +21,6 @@ _OTHER_YEAR = rf"\A(-\d{{4,}}|\+?0*[1-9]\d{{4,}})-{_DATE}([T ].*)?\z"
 _ZONED = r"[T ].*(Z|[+-].*)\z"
 _LONG_FRACTION = r"\.\d{7}"
 _LOST_DIGITS = r"\.\d{6}\d*[1-9]"
-_FIRST = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
-_LAST = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 _PROBE_ROWS = 100
 
 
@@ -91,7 +89,7 @@ def _in_one_form(text: pa.Array) -> pa.Array:
 
 def _in_range(instants: pa.Array, problems: dict[str, np.ndarray]) -> tuple[pa.Array, dict[str, np.ndarray]]:
     numbers = instants.cast(pa.int64())
-    outside = mask(pc.or_(pc.less(numbers, _FIRST), pc.greater(numbers, _LAST)))
+    outside = mask(pc.or_(pc.less(numbers, FIRST_INSTANT), pc.greater(numbers, LAST_INSTANT)))
     outside_too = problems.get("range", outside) | outside
     problems = {**problems, "range": outside_too}
     return without(instants, outside), {kind: rows for kind, rows in problems.items() if rows.any()}

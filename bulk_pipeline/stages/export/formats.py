@@ -1,0 +1,25 @@
+"""How an export is written: its format and its compression, and what files are called for it."""
+
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+class Compression(StrEnum):
+    """Of the whole file; inside Parquet, of its pages."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+_SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
+
+
+def extension(format_: Format, compression: Compression) -> str:
+    """`.csv`, `.ndjson.zst`, `.parquet`; a Parquet file is called so however its pages are packed."""
+    return f".{format_}" if format_ is Format.PARQUET else f".{format_}{_SUFFIXES[compression]}"

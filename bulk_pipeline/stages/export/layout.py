@@ -1,0 +1,25 @@
+"""What an exported file looks like, apart from its rows. All doors and all formats share it."""
+
+from dataclasses import dataclass
+
+from bulk_pipeline.errors import SelectionError
+from bulk_pipeline.schema import Column
+from bulk_pipeline.stages.export.formats import Compression, Format, extension
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`columns` of the rows, in this order. `for_spreadsheets`: formulas are defused (CSV only)."""
+
+    columns: tuple[Column, ...]
+    format: Format
+    compression: Compression = Compression.NONE
+    for_spreadsheets: bool = False
+
+    def __post_init__(self) -> None:
+        if self.for_spreadsheets and self.format is not Format.CSV:
+            raise SelectionError(f"for_spreadsheets is for csv, not {self.format}: leave one of the two out")
+
+    @property
+    def extension(self) -> str:
+        return extension(self.format, self.compression)

@@ -1,0 +1,188 @@
+"""What is exported imports again, to a table that is the same to the last byte: every table, every format."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from bulk_pipeline import tables
+from bulk_pipeline.orchestration import steps
+from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.schema import Column, ColumnType, Mode, Table, select
+from bulk_pipeline.stages.export import Compression, Format, Layout, write_file
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.parse.upload import open_upload
+from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline.stores.rows import PostgresRowStore
+from bulk_pipeline.stores.snapshots import snapshot
+from bulk_pipeline_tests.integration.examples import uid
+from bulk_pipeline_tests.integration.loading import Loading
+
+Row = Mapping[str, Any]
+
+KINDS = [
+    pytest.param({"format": Format.CSV}, id="csv"),
+    pytest.param(
+        {"format": Format.CSV, "for_spreadsheets": True, "compression": Compression.GZIP}, id="spreadsheets"
+    ),
+    pytest.param({"format": Format.NDJSON, "compression": Compression.ZSTD}, id="ndjson"),
+    pytest.param({"format": Format.PARQUET}, id="parquet"),
+]
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+# fmt: off
+NASTY = st.sampled_from([
+    "", " ", " x ", "NULL", '"', '""', ",", ";", "\t", "\n", "\r", "\r\n", "a\nb", "\\", "\\N", "'", "'=1", "=1+1",
+    "+46", "-", "@a", "true", "1", "null", "[]", "{}", '["a"]', "é", "\u2028", "\ufeff", "𝔘", "x,_defused", "#", "\x1f",
+])
+# fmt: on
+TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
+
+
+def cells(column: Column) -> st.SearchStrategy[Any]:
+    """Values that the column can have, but for keys."""
+    found: st.SearchStrategy[Any]
+    match column.type:
+        case ColumnType.UUID:
+            found = st.just(uid(1))
+        case ColumnType.BOOLEAN:
+            found = st.booleans()
+        case ColumnType.TIMESTAMP:
+            found = TIMES
+        case ColumnType.TEXT_ARRAY:
+            found = st.lists(NASTY | TEXTS, max_size=4)
+        case _:
+            found = st.sampled_from(column.choices) if column.choices else NASTY | TEXTS
+    if column.max_length:
+        found = found.filter(lambda text, most=column.max_length: len(text) <= most)
+    if column.required and column.type is ColumnType.TEXT:
+        found = found.filter(lambda text: bool(text.split()) if column.max_words else bool(text))
+    never_null = column.required or column.generated or column.default is not None
+    return found if never_null else st.none() | found
+
+
+@st.composite
+def rows(draw: st.DrawFn, table: Table) -> list[Row]:
+    found = []
+    for number in range(1, draw(st.integers(1, 20)) + 1):
+        row = {column.name: draw(cells(column)) for column in table.columns}
+        row["id"] = uid(number + 100)
+        keys = {"email": f"u{number}@x.co", "slug": f"a-{number}"}
+        found.append(row | {name: key for name, key in keys.items() if name in row})
+        if row.get("status") == "draft":
+            found[-1]["published_at"] = None
+    return found
+
+
+class World:
+    """A database with a parent row for everything, and imports into it."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.folder = folder
+        self.postgres = Postgres(database_url)
+        users, articles = (Loading(database_url, name) for name in ("users", "articles"))
+        users.have({"id": uid(1), "email": "parent@x.co", "name": "Parent", "role": "admin"})
+        articles.have(
+            {
+                "id": uid(1),
+                "slug": "parent",
+                "title": "t",
+                "body": "b",
+                "author_id": uid(1),
+                "status": "draft",
+            }
+        )
+
+    def become(self, table: Table, wanted: Sequence[Row]) -> None:
+        """The table has these rows beside the parent, and no others."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(
+                sql.SQL("DELETE FROM {} WHERE id <> %s").format(sql.Identifier(table.name)), [uid(1)]
+            )
+            for row in wanted:
+                names = sql.SQL(", ").join(map(sql.Identifier, row))
+                places = sql.SQL(", ").join([sql.Placeholder()] * len(row))
+                insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})")
+                connection.execute(
+                    insert.format(sql.Identifier(table.name), names, places), list(row.values())
+                )
+
+    def content(self, table: Table) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database_url) as connection:
+            query = sql.SQL("SELECT * FROM {} WHERE id <> %s ORDER BY id").format(sql.Identifier(table.name))
+            return connection.execute(query, [uid(1)]).fetchall()
+
+    def exported(self, table: Table, layout: Layout) -> bytes:
+        out = io.BytesIO()
+        with snapshot(self.database_url, "bulk-pipeline export test") as taken:
+            write_file(taken.rows(select(table, where=[f"id != {uid(1)}"])), layout, out)
+        return out.getvalue()
+
+    def load(self, table: Table, mode: Mode, name: str, content: bytes) -> None:
+        """All steps of an import; nothing may be rejected."""
+        job = Loading(self.database_url, table.name, mode).start()
+        upload = open_upload(io.BytesIO(content), name, table=table, mode=mode)
+        work = WorkLocation(self.folder)
+        staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
+        staged = replace(steps.validate_rows(staged, work), batch_rows=1000)
+        staged = steps.split_rows(staged, PostgresReferences(self.postgres), work)
+        store = PostgresRowStore(self.postgres, table, job.job_id, 1)
+        loaded = steps.load_rows(staged, work, store, IdMaker(), lambda _: None)
+        assert loaded.good == upload.rows
+        assert upload.warnings == []
+
+
+@pytest.fixture
+def world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    found = World(database_url, tmp_path)
+    yield found
+    found.postgres.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("table", tables.names())
+def test_what_is_exported_imports_to_the_same_table(world: World, table: str, kind: dict[str, Any]) -> None:
+    comes_back(world, tables.get(table), kind, examples=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("table", tables.names())
+def test_it_does_whatever_the_table_holds(world: World, table: str, kind: dict[str, Any]) -> None:
+    comes_back(world, tables.get(table), kind, examples=100)
+
+
+def comes_back(world: World, table: Table, kind: dict[str, Any], examples: int) -> None:
+    """By `insert_only` into an empty table, and by `upsert` over rows some of which have the same keys."""
+    layout = Layout(table.columns, **kind)
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(rows(table), rows(table))
+    def holds(wanted: list[Row], other: list[Row]) -> None:
+        world.become(table, wanted)
+        before = world.content(table)
+        file = world.exported(table, layout)
+
+        world.become(table, [])
+        world.load(table, Mode.INSERT_ONLY, f"x{layout.extension}", file)
+        assert world.content(table) == before
+
+        world.become(table, other[: len(wanted)])
+        world.load(table, Mode.UPSERT, f"x{layout.extension}", file)
+        assert world.content(table) == before
+
+    holds()

@@ -1,0 +1,43 @@
+"""Typed rows as the database gives them, for the tests of `stages.export`."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+
+from bulk_pipeline.schema import Column, ColumnType
+from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.stages.export import Compression, Format, Layout
+
+NEW_YEAR = datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+COLUMNS = (
+    Column(name="id", type=ColumnType.UUID, prefix="cm_"),
+    Column(name="owner", type=ColumnType.UUID),
+    Column(name="name"),
+    Column(name="active", type=ColumnType.BOOLEAN),
+    Column(name="tags", type=ColumnType.TEXT_ARRAY),
+    Column(name="made_at", type=ColumnType.TIMESTAMP),
+)
+
+
+def layout(
+    format_: Format, *columns: str, compression: Compression = Compression.NONE, **given: bool
+) -> Layout:
+    """Of the columns that are named, or all."""
+    chosen = tuple(column for column in COLUMNS if not columns or column.name in columns)
+    return Layout(chosen, format_, compression, **given)
+
+
+def batch(columns: tuple[Column, ...], *rows: Mapping[str, Any]) -> pa.RecordBatch:
+    """Rows; what they do not say is NULL. Ids may be numbers."""
+    schema = pa.schema(
+        [(c.name, pa.uuid() if c.type is ColumnType.UUID else ARROW_TYPES[c.type]) for c in columns]
+    )
+    plain = [{name: UUID(int=v).bytes if _is_id(v) else v for name, v in row.items()} for row in rows]
+    return pa.RecordBatch.from_pylist([dict.fromkeys(schema.names) | row for row in plain], schema=schema)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

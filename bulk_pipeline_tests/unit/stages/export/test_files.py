@@ -1,0 +1,160 @@
+"""How rows look in each format."""
+
+import csv
+import gzip
+import io
+import json
+
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from bulk_pipeline.errors import SelectionError, UnwritableValueError
+from bulk_pipeline.schema import ColumnType
+from bulk_pipeline.schema.types import ARROW_TYPES, FIRST_INSTANT, LAST_INSTANT
+from bulk_pipeline.stages import spreadsheets
+from bulk_pipeline.stages.export import Compression, Format, Layout, write_file
+from bulk_pipeline_tests.unit.stages.export.rows import COLUMNS, NEW_YEAR, batch, layout
+
+FULL = {
+    "id": 1, "owner": 2, "name": "Ann", "active": True, "tags": ["a", 'say "b"\n'], "made_at": NEW_YEAR,
+}  # fmt: skip
+
+
+def written(asked: Layout, *batches: pa.RecordBatch) -> bytes:
+    out = io.BytesIO()
+    part = write_file(batches, asked, out)
+    assert (part.rows, part.bytes) == (sum(b.num_rows for b in batches), len(out.getvalue()))
+    return out.getvalue()
+
+
+def test_csv_quotes_texts_and_nothing_else() -> None:
+    rows = batch(COLUMNS, FULL, {}, {**FULL, "name": "", "tags": [], "active": False})
+    assert written(layout(Format.CSV), rows).decode().splitlines() == [
+        "id,owner,name,active,tags,made_at",
+        "cm_00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
+        '"Ann",true,"[""a"",""say \\""b\\""\\n""]",2026-01-01T00:00:00.000001Z',
+        ",,,,,",
+        "cm_00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
+        '"",false,"[]",2026-01-01T00:00:00.000001Z',
+    ]
+
+
+def test_ndjson_has_every_column_in_every_row() -> None:
+    rows = batch(COLUMNS, FULL, {}, {"tags": [None]})
+    full, empty, null_tag = map(json.loads, written(layout(Format.NDJSON), rows).splitlines())
+    assert full == {
+        "id": "cm_00000000-0000-0000-0000-000000000001",
+        "owner": "00000000-0000-0000-0000-000000000002",
+        "name": "Ann",
+        "active": True,
+        "tags": ["a", 'say "b"\n'],
+        "made_at": "2026-01-01T00:00:00.000001Z",
+    }
+    assert empty == dict.fromkeys(full)
+    assert null_tag == {**empty, "tags": [None]}
+
+
+def test_parquet_keeps_types() -> None:
+    rows = batch(COLUMNS, FULL, {})
+    found = parquet.read_table(io.BytesIO(written(layout(Format.PARQUET), rows)))
+    assert found.schema.field("made_at").type == pa.timestamp("us", "UTC")
+    ids = {"id": "cm_00000000-0000-0000-0000-000000000001", "owner": "00000000-0000-0000-0000-000000000002"}
+    assert found.to_pylist() == [{**FULL, **ids}, dict.fromkeys(FULL)]
+
+
+@pytest.mark.parametrize("format_", Format)
+@pytest.mark.parametrize("compression", Compression)
+def test_every_compression_holds_the_same(format_: Format, compression: Compression) -> None:
+    rows = batch(COLUMNS, *[FULL] * 100)
+    plain = written(layout(format_), rows)
+    packed = written(layout(format_, compression=compression), rows)
+    assert packed == written(layout(format_, compression=compression), rows), (
+        "the same rows are the same bytes"
+    )
+    if format_ is Format.PARQUET:
+        assert parquet.read_table(io.BytesIO(packed)) == parquet.read_table(io.BytesIO(plain))
+    else:
+        unpack = {
+            Compression.NONE: bytes,
+            Compression.GZIP: gzip.decompress,
+            Compression.ZSTD: lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+        }
+        assert unpack[compression](packed) == plain
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_without_rows_the_columns_are_still_said(format_: Format) -> None:
+    empty = written(layout(format_, "id", "name"))
+    match format_:
+        case Format.CSV:
+            assert empty == b"id,name\n"
+        case Format.NDJSON:
+            assert empty == b""
+        case Format.PARQUET:
+            assert parquet.read_schema(io.BytesIO(empty)).names == ["id", "name"]
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_slices_are_written_like_whole_batches(format_: Format) -> None:
+    rows = batch(
+        COLUMNS, *({**FULL, "id": n, "name": f"Ann {n}", "owner": n if n % 2 else None} for n in range(9))
+    )
+    cut = written(layout(format_), rows.slice(0, 2), rows.slice(2, 3), rows.slice(5))
+    whole = written(layout(format_), rows)
+    assert cut == whole or parquet.read_table(io.BytesIO(cut)) == parquet.read_table(io.BytesIO(whole))
+
+
+def test_one_column_of_null_in_csv_is_no_blank_line() -> None:
+    rows = batch(layout(Format.CSV, "name").columns, {}, {"name": "x"})
+    assert written(layout(Format.CSV, "name"), rows) == b'name\n""\n"x"\n'
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(st.lists(st.tuples(st.none() | TEXTS, st.none() | st.lists(TEXTS)), min_size=1))
+def test_any_text_is_read_back_as_it_was(found: list[tuple[str | None, list[str] | None]]) -> None:
+    asked = layout(Format.CSV, "name", "tags")
+    rows = batch(asked.columns, *({"name": name, "tags": tags} for name, tags in found))
+    _, *read = csv.reader(io.StringIO(written(asked, rows).decode(), newline=""), strict=True)
+    assert [(name, json.loads(tags or "null")) for name, tags in read] == [
+        (name or "", tags) for name, tags in found
+    ]
+    lines = written(layout(Format.NDJSON, "name", "tags"), rows).decode().removesuffix("\n").split("\n")
+    assert [tuple(json.loads(line).values()) for line in lines] == found
+
+
+def test_defused_cells_begin_with_an_apostrophe_and_the_header_says_so() -> None:
+    asked = layout(Format.CSV, "id", "name", for_spreadsheets=True)
+    rows = batch(
+        asked.columns, *({"name": name} for name in ("=1+1", "@x", "'tis", "plain", "a=b", "", None))
+    )
+    assert written(asked, rows).decode().splitlines() == [
+        "id,name,_defused", ',"\'=1+1",', ',"\'@x",', ',"\'\'tis",', ',"plain",', ',"a=b",', ',"",', ",,",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("microseconds", [2**63 - 1, -(2**63), LAST_INSTANT + 1, FIRST_INSTANT - 1])
+def test_a_time_that_no_file_can_hold_is_refused(microseconds: int) -> None:
+    times = pa.array([FIRST_INSTANT, microseconds, LAST_INSTANT]).cast(ARROW_TYPES[ColumnType.TIMESTAMP])
+    with pytest.raises(
+        UnwritableValueError, match=r"made_at holds a time .* filter like made_at<=9999-12-31"
+    ):
+        written(layout(Format.CSV, "made_at"), pa.RecordBatch.from_arrays([times], ["made_at"]))
+
+
+@pytest.mark.parametrize("format_", [Format.NDJSON, Format.PARQUET])
+def test_only_csv_is_for_spreadsheets(format_: Format) -> None:
+    with pytest.raises(SelectionError, match="for_spreadsheets is for csv, not"):
+        layout(format_, for_spreadsheets=True)
+
+
+@given(st.lists(st.none() | TEXTS | st.tuples(st.sampled_from("=+-@\t\r\n'＝"), TEXTS).map("".join)))
+def test_what_is_defused_is_restored(found: list[str | None]) -> None:
+    defused = spreadsheets.defused(pa.array(found, pa.string()))
+    assert not any((text or "x")[0] in "=+-@\t\r\n＝＋－＠" for text in defused.to_pylist() if text != "")
+    assert spreadsheets.restored(defused).to_pylist() == found
