@@ -5,7 +5,7 @@
 ALTER TABLE bulk.export_jobs
     -- what is asked for
     ADD kind                text NOT NULL DEFAULT 'full' CHECK (kind IN ('full', 'incremental')),
-    ADD compression         text NOT NULL DEFAULT 'none',
+    ADD compression         text NOT NULL DEFAULT 'none' CHECK (compression IN ('none', 'gzip', 'zstd')),
     ADD columns             text[] NOT NULL DEFAULT '{}',   -- empty: all
     ADD filters             text[] NOT NULL DEFAULT '{}',
     ADD sort_order          text[] NOT NULL DEFAULT '{}',   -- empty: by primary key
@@ -29,6 +29,8 @@ ALTER TABLE bulk.export_jobs
     ADD manifest            jsonb,                          -- as it lies beside the parts; kept when these go
     ADD started_at          timestamptz,
     ADD updated_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ALTER id SET DEFAULT bulk.uuid_v7(),
+    ADD CHECK (format IN ('csv', 'ndjson', 'parquet')),
     DROP CONSTRAINT export_jobs_status_check,
     ADD CONSTRAINT export_jobs_status_check CHECK (status IN (
         'pending', 'processing', 'completed', 'failed', 'cancelled',

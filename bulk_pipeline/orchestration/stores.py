@@ -8,6 +8,8 @@ from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.attempts import Attempts
 from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.export_leases import ExportLeases
+from bulk_pipeline.stores.exports import Exports
 from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
@@ -55,6 +57,19 @@ class Stores:
     @cached_property
     def leases(self) -> Leases:
         return Leases(
+            self.postgres,
+            lease_seconds=self.settings.bulk_lease_seconds,
+            retry_seconds=self.settings.bulk_retry_seconds,
+            max_attempts=self.settings.bulk_max_attempts,
+        )
+
+    @cached_property
+    def exports(self) -> Exports:
+        return Exports(self.postgres)
+
+    @cached_property
+    def export_leases(self) -> ExportLeases:
+        return ExportLeases(
             self.postgres,
             lease_seconds=self.settings.bulk_lease_seconds,
             retry_seconds=self.settings.bulk_retry_seconds,

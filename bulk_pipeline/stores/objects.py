@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.object_reader import open_object
+from bulk_pipeline.stores.object_writer import ObjectWriter, write_object
 
 MULTIPART_COPY_BYTES = 1 << 30
 """Larger objects are copied part by part: S3 copies at most 5 GB at once, and slow servers need time."""
@@ -176,6 +178,27 @@ class ObjectStore:
                 ContentType=content_type,
             )
 
+    def writing(
+        self, bucket: str, key: str, *, content_type: str, may_complete: Callable[[], None]
+    ) -> AbstractContextManager[ObjectWriter]:
+        """An object that is written piece by piece; see `write_object`."""
+        return write_object(self._client, bucket, key, content_type, may_complete)
+
+    def remove_folder(self, bucket: str, folder: str, *, first: str) -> int:
+        """Remove what is under a key that ends with a slash, and uploads on their way there; gives how many objects.
+
+        The object called `first` goes before the others. What is uploaded there now cannot be completed any more.
+        """
+        self._abort_uploads(bucket, folder)
+        keys = list[str]()
+        page = self.page(bucket, folder)
+        while page.found:
+            keys += [found.key for found in page.found]
+            page = self.page(bucket, folder, after=keys[-1])
+        for key in sorted(keys, key=lambda key: (key != folder + first, key)):
+            self.remove(bucket, key)
+        return len(keys)
+
     def presigned_url(
         self, bucket: str, key: str, *, seconds: int = 3600, file_name: str | None = None
     ) -> str:
@@ -196,20 +219,24 @@ class ObjectStore:
 
     def abort_stale_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta) -> int:
         """Throw away what uploads that broke off have left; gives how many there were."""
-        limit = datetime.now(UTC) - older_than
+        return self._abort_uploads(bucket, prefix, before=datetime.now(UTC) - older_than)
+
+    def _abort_uploads(self, bucket: str, prefix: str, *, before: datetime | None = None) -> int:
         with s3.answers(f"s3://{bucket}"):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
             found = [upload for page in pages for upload in page.get("Uploads", [])]
         # MinIO takes a prefix of this listing for a whole key.
-        stale = [
-            upload for upload in found if upload["Key"].startswith(prefix) and upload["Initiated"] < limit
+        chosen = [
+            upload
+            for upload in found
+            if upload["Key"].startswith(prefix) and (before is None or upload["Initiated"] < before)
         ]
-        for upload in stale:
-            with s3.answers(f"s3://{bucket}/{upload['Key']}"):
+        for upload in chosen:
+            with suppress(NotFoundError), s3.answers(f"s3://{bucket}/{upload['Key']}"):
                 self._client.abort_multipart_upload(
                     Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
-        return len(stale)
+        return len(chosen)
 
     def _copy_at_once(self, found: FoundObject, bucket: str, key: str) -> None:
         self._client.copy_object(

@@ -20,7 +20,7 @@ _BROKEN = (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError)
 _NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
 _WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _TRY_LATER = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"}
-_NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+_NOT_FOUND = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _ONE_AT_A_TIME = threading.Lock()  # sessions are not for several threads, unlike clients
 

@@ -13,7 +13,9 @@ from bulk_pipeline.orchestration.jobs import import_files
 from bulk_pipeline.orchestration.resources import worker
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.jobs import Counts, ImportJob
+from bulk_pipeline_tests.integration.exports import Exporting
 
 
 @dataclass
@@ -79,4 +81,11 @@ def pipeline(settings: Settings) -> Iterator[Pipeline]:
     stores = Stores(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Pipeline(stores, instance)
+    stores.close()
+
+
+@pytest.fixture
+def exporting(settings: Settings, s3_client: s3.Client) -> Iterator[Exporting]:
+    stores = Stores(settings)
+    yield Exporting(stores, s3_client)
     stores.close()
