@@ -82,6 +82,10 @@ class StoreRefusedError(BulkPipelineError):
     """Postgres or the object store answered no: a right is missing, or it cannot hold such a name."""
 
 
+class OutputError(BulkPipelineError):
+    """A file on this machine, or stdout, cannot be written."""
+
+
 class MigrationError(BulkPipelineError):
     """The migrations in `sql/` and those the database has had do not belong together."""
 

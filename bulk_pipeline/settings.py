@@ -66,6 +66,17 @@ class Settings(BaseSettings):
     bulk_parent_wait_seconds: float = Field(default=60, ge=0, description="longest wait for parents")
     bulk_watch_seconds: float = Field(default=4.6, ge=0, description="how long a sensor tick goes on looking")
     bulk_work_retention_hours: float = Field(default=24, ge=0, description="how long work files are kept")
+    bulk_nightly_export_cron: str = Field(
+        default="15 1 * * *", description="when all tables are exported, in UTC"
+    )
+    bulk_nightly_export_formats: str = Field(
+        default="csv.gz,parquet",
+        description="how: csv, csv.gz, csv.zst, ndjson, ndjson.gz, ndjson.zst, parquet",
+    )
+    bulk_export_retention_days: float = Field(default=30, gt=0, description="age at which exports go")
+    bulk_export_expiry_hours: float = Field(
+        default=24, gt=0, description="a request not begun by then expires"
+    )
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
 
     @field_validator("bulk_work_dir", mode="before")

@@ -6,6 +6,8 @@ from bulk_pipeline.cli import bench, stack
 from bulk_pipeline.cli.check import check_file
 from bulk_pipeline.cli.demo import demo
 from bulk_pipeline.cli.doctor import doctor
+from bulk_pipeline.cli.export import export_table
+from bulk_pipeline.cli.export_jobs import export_status, exports
 from bulk_pipeline.cli.imports import import_files
 from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
 from bulk_pipeline.cli.parse import parse_files
@@ -22,6 +24,7 @@ app = typer.Typer(
 
 _STACK = "The stack"
 _IMPORTS = "Imports"
+_EXPORTS = "Exports"
 _FILES = "Files, without any stack"
 
 app.command("up", rich_help_panel=_STACK)(stack.up)
@@ -38,6 +41,9 @@ app.command("job", rich_help_panel=_IMPORTS)(job)
 app.command("errors", rich_help_panel=_IMPORTS)(errors)
 app.command("retry", rich_help_panel=_IMPORTS)(retry)
 app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
+app.command("export", rich_help_panel=_EXPORTS)(export_table)
+app.command("exports", rich_help_panel=_EXPORTS)(exports)
+app.command("export-status", rich_help_panel=_EXPORTS)(export_status)
 app.command("check", rich_help_panel=_FILES)(check_file)
 app.command("sample", rich_help_panel=_FILES)(write_sample)
 app.command("tables", rich_help_panel=_FILES)(show_tables)

@@ -9,6 +9,7 @@ import typer
 
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
+from bulk_pipeline.cli.export_jobs import cancel_export
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
@@ -108,12 +109,16 @@ def retry(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = 
 
 
 def cancel(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Stop a pending or running job. Rows that are committed stay in the table.
+    """Stop a pending or running job: an import, whose committed rows stay in the table, or an export.
 
     Example: bulk-pipeline cancel 0199a1b2-0000-7000-8000-000000000000
     """
     at = stores_of(home)
-    stopped = at.ledger.cancel(job_id)
+    try:
+        stopped = at.ledger.cancel(job_id)
+    except NotFoundError:
+        cancel_export(at, job_id, as_json)
+        return
     counts = at.ledger.counts([job_id])[job_id]
     if as_json:
         output.print_json(describe(stopped, counts, at.settings))

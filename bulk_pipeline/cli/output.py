@@ -13,6 +13,7 @@ _STATUS_STYLES = {
     "failed": "red",
     "cancelled": "magenta",
     "skipped": "dim",
+    "expired": "dim",
     "processing": "cyan",
 }
 

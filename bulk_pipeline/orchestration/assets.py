@@ -1,13 +1,15 @@
-"""The assets the UI draws: what is dropped for a table, and the table, with its parents."""
+"""The assets the UI draws: what is dropped for a table, the table with its parents, and what is exported of it."""
 
 import dagster as dg
 
 from bulk_pipeline import tables
+from bulk_pipeline.orchestration.export_metadata import export_key
 from bulk_pipeline.orchestration.metadata import inbox_key, table_key
+from bulk_pipeline.orchestration.nightly import NIGHTS
 
 
 def specs() -> list[dg.AssetSpec]:
-    """One asset per inbox and per table; runs of `import_files` materialize the tables."""
+    """Per table an inbox, the table, its exports; `import_files` materializes tables, `export_table` exports."""
     inboxes = [
         dg.AssetSpec(
             inbox_key(table.name), group_name="uploads", kinds={"s3"}, description=f"Files for {table.name}."
@@ -24,4 +26,15 @@ def specs() -> list[dg.AssetSpec]:
         )
         for table in tables.in_load_order()
     ]
-    return inboxes + loaded
+    exported = [
+        dg.AssetSpec(
+            export_key(table.name),
+            deps=[table_key(table.name)],
+            group_name="exports",
+            kinds={"s3"},
+            partitions_def=NIGHTS,
+            description=f"Exports of {table.name}, by the day of their folder.",
+        )
+        for table in tables.in_load_order()
+    ]
+    return inboxes + loaded + exported

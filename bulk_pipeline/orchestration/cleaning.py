@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more: work files, debris of broken uploads, and Dagster's oldest runs.
+"""Removes what nobody needs any more: work files, debris of broken uploads, old exports, Dagster's oldest runs.
 
 Dagster's own tables grow without bound otherwise. The ledger and the archive are not touched.
 """
@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline.orchestration.exporting import remove_files
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import S3Folder
 
+_GIVEN_UP_WITHIN = timedelta(days=2)
+"""The cleaning is nightly: each job is looked at at least once."""
 _STALE_UPLOAD = timedelta(days=1)
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _RUNS_AT_ONCE = 500
@@ -36,6 +39,20 @@ def abort_broken_uploads(stores: Stores) -> int:
         stores.objects.abort_stale_uploads(folder.bucket, folder.key(""), older_than=_STALE_UPLOAD)
         for folder in folders
     )
+
+
+def remove_old_exports(stores: Stores) -> int:
+    """Remove the files of exports whose time is over; never those of the last full one, nor of any after it."""
+    old = stores.exports.past_retention(timedelta(days=stores.settings.bulk_export_retention_days))
+    for job in old:
+        remove_files(stores, job)
+        stores.exports.files_removed(job.id)
+    return len(old)
+
+
+def remove_export_debris(stores: Stores) -> int:
+    """Remove what exports that failed have left, if the bucket was away when they did; gives how many objects."""
+    return sum(remove_files(stores, job) for job in stores.exports.given_up(_GIVEN_UP_WITHIN))
 
 
 def forget_old_runs(instance: dg.DagsterInstance, days: float) -> int:

@@ -1,4 +1,7 @@
-"""From drops to groups of jobs: look into the inbox, claim, plan. What `upload_sensor` does, without Dagster."""
+"""From drops to groups of jobs: look into the inbox, claim, plan. What `upload_sensor` does, without Dagster.
+
+It looks for exports that were asked for too: a sensor of their own would cost an idle stack a tick more.
+"""
 
 import time
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from bulk_pipeline.errors import StoreRefusedError
 from bulk_pipeline.orchestration.planning import Limits, plan
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.export_jobs import ExportJob
 from bulk_pipeline.stores.inbox import Inbox
 from bulk_pipeline.stores.jobs import ImportJob, OpenJob, new_id
 from bulk_pipeline.stores.objects import FoundObject
@@ -33,6 +37,7 @@ HURRIED = (
 class Intake:
     """What a look into the inbox gave. `requests`: groups that need a run. `cursor`: where to look on.
 
+    `exports`: jobs that were asked for and need a run each.
     `is_complete`: the look came to every table's folder. `refused`: why objects stay there, a sentence for each.
     """
 
@@ -40,6 +45,7 @@ class Intake:
     refused: tuple[str, ...]
     is_complete: bool
     requests: tuple["Request", ...]
+    exports: tuple[ExportJob, ...]
     cursor: str
 
 
@@ -72,10 +78,11 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
                 refused[outcome] = None
         open_jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
+        exports = tuple(stores.exports.unstarted())
         is_busy = open_jobs > _BACKLOG_JOBS and inbox.is_walked
         is_over = is_busy or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
-        if requests or is_over:
-            return Intake(claimed, tuple(refused), inbox.is_walked, requests, inbox.cursor)
+        if requests or exports or is_over:
+            return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
         if inbox.is_walked:
             time.sleep(_LOOK_AGAIN_SECONDS)
 

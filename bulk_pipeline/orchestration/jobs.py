@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from bulk_pipeline.orchestration import ops
+from bulk_pipeline.orchestration import export_ops, ops
+from bulk_pipeline.orchestration.nightly import NIGHTS, nightly_cron
 
 
 @dg.job(
@@ -11,6 +12,33 @@ from bulk_pipeline.orchestration import ops
 )
 def import_files() -> None:
     ops.emit(ops.load(ops.split(ops.validate(ops.parse()))))
+
+
+@dg.job(description="Export a table to the bucket.", executor_def=dg.in_process_executor)
+def export_table() -> None:
+    export_ops.export()
+
+
+@dg.job(
+    description="Export all tables, parents first. A missed night can be made up for: of what the tables hold then.",
+    executor_def=dg.in_process_executor,
+    partitions_def=NIGHTS,
+)
+def nightly_export() -> None:
+    export_ops.export_all()
+
+
+@dg.schedule(
+    name="every_night",
+    job=nightly_export,
+    cron_schedule=nightly_cron(),
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The night of the day that it is for."""
+    day = context.scheduled_execution_time.date().isoformat()
+    return dg.RunRequest(run_key=day, partition_key=day)
 
 
 @dg.job(description="Remove what nobody needs any more.", executor_def=dg.in_process_executor)

@@ -94,13 +94,17 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
         worker.stores.work.remove(context.run_id)
 
 
-@dg.op(description="Work files of finished jobs, debris of broken uploads and Dagster's oldest runs go.")
+@dg.op(
+    description="Work files of finished jobs, debris of broken uploads, old exports and Dagster's oldest runs go."
+)
 def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> None:
     days = stores.settings.bulk_dagster_retention_days
     context.add_output_metadata(
         {
             "jobs_without_work_files": cleaning.remove_work_files(stores),
             "broken_uploads": cleaning.abort_broken_uploads(stores),
+            "old_exports": cleaning.remove_old_exports(stores),
+            "objects_of_failed_exports": cleaning.remove_export_debris(stores),
             "runs_forgotten": cleaning.forget_old_runs(context.instance, days),
         }
     )

@@ -13,7 +13,6 @@ import dagster as dg
 from bulk_pipeline.errors import JobFinishedError
 from bulk_pipeline.orchestration.jobs import import_files
 from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.stores.leases import Lease
 
 RUN_KEY_TAG = "dagster/run_key"
 _WAITING = (
@@ -31,8 +30,8 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
     its jobs with it.
     """
     for lease in stores.leases.expired():
-        _report_dead(lease, instance)
-        if _is_cancelled(instance.get_run_by_id(lease.run_id)):
+        report_dead(instance, lease.run_id, lease.job_id)
+        if is_cancelled(instance.get_run_by_id(lease.run_id)):
             _cancel(stores, lease.job_id)
         job = stores.leases.reap(lease, error=f"run {lease.run_id} died")
         if job is not None:
@@ -63,10 +62,10 @@ def forget_lost_requests(
     """
     for job in stores.leases.unstarted(older_than=older_than):
         run = _run_of_group(instance, job.group_id)
-        if _is_cancelled(run):
+        if is_cancelled(run):
             _cancel(stores, job.id)
             yield f"the run for job {job.id} was cancelled before it started, and so is the job"
-        elif not _is_waiting(run) and stores.leases.forget_request(job):
+        elif not is_waiting(run) and stores.leases.forget_request(job):
             yield f"the run for job {job.id} never started: another one will be asked for"
 
 
@@ -75,10 +74,11 @@ def _jobs_of(run: dg.DagsterRun) -> list[str]:
     return ops["parse"]["config"]["job_ids"]
 
 
-def _report_dead(lease: Lease, instance: dg.DagsterInstance) -> None:
-    run = instance.get_run_by_id(lease.run_id)
+def report_dead(instance: dg.DagsterInstance, run_id: str, job_id: str) -> None:
+    """Tell Dagster that a run is over, unless it knows."""
+    run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
-        instance.report_run_failed(run, f"the run stopped sending heartbeats for job {lease.job_id}")
+        instance.report_run_failed(run, f"the run stopped sending heartbeats for job {job_id}")
 
 
 def _run_of_group(instance: dg.DagsterInstance, group_id: str | None) -> dg.DagsterRun | None:
@@ -86,11 +86,13 @@ def _run_of_group(instance: dg.DagsterInstance, group_id: str | None) -> dg.Dags
     return found[0] if found else None
 
 
-def _is_waiting(run: dg.DagsterRun | None) -> bool:
+def is_waiting(run: dg.DagsterRun | None) -> bool:
+    """Whether it may still begin its work."""
     return run is not None and run.status in _WAITING
 
 
-def _is_cancelled(run: dg.DagsterRun | None) -> bool:
+def is_cancelled(run: dg.DagsterRun | None) -> bool:
+    """Whether a person has stopped it."""
     return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 

@@ -7,28 +7,34 @@ from datetime import timedelta
 
 import dagster as dg
 
-from bulk_pipeline.orchestration import reaping
+from bulk_pipeline.orchestration import export_reaping, reaping
+from bulk_pipeline.orchestration.export_ops import config_of
+from bulk_pipeline.orchestration.export_reaping import EXPORT_TAG
 from bulk_pipeline.orchestration.intake import Request, take_in
-from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.jobs import export_table, import_files
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.stores.export_jobs import ExportJob
 
 GROUP_TAG = "bulk/group_id"
 _START_SECONDS = 60
 
 
 @dg.sensor(
-    job=import_files,
+    jobs=[import_files, export_table],
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Claims what is dropped into the bucket and starts runs for it, parents first.",
+    description="Claims what is dropped and starts runs for it, parents first; starts exports that were asked for.",
 )
 def upload_sensor(
     context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]
 ) -> dg.SensorResult | dg.SkipReason:
     taken = take_in(stores, context.cursor)
     requests = [_run_request(request) for request in taken.requests]
+    requests += [_export_request(job) for job in taken.exports]
     for request in taken.requests:
         stores.ledger.requested(request.key)
+    for job in taken.exports:
+        stores.exports.requested(job.id)
     if taken.claimed:
         context.log.info(f"claimed {taken.claimed} uploads")
     for why in taken.refused:
@@ -50,6 +56,8 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
         *reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS)),
         *reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
     ]
+    reaped += export_reaping.reap_dead_runs(stores, context.instance)
+    reaped += export_reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS))
     for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):
         reaped.append(f"finished the claim of {job.key}")
     for told in reaped:
@@ -64,6 +72,13 @@ def _run_request(request: Request) -> dg.RunRequest:
     tags |= {"bulk/job_id": jobs[0].id} if len(jobs) == 1 else {"bulk/jobs": str(len(jobs))}
     return dg.RunRequest(
         run_key=request.key,
+        job_name=import_files.name,
         run_config={"ops": {"parse": {"config": {"job_ids": [job.id for job in jobs]}}}},
         tags=tags,
     )
+
+
+def _export_request(job: ExportJob) -> dg.RunRequest:
+    """Without a key: the ledger knows whether a run was asked for, and another one may have to be."""
+    tags = {"bulk/table": job.table, "bulk/mode": f"export, {job.kind}", EXPORT_TAG: job.id}
+    return dg.RunRequest(job_name=export_table.name, run_config=config_of(job), tags=tags)

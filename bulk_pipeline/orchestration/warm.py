@@ -4,6 +4,7 @@ Imports, and what libraries keep for the next call: pandera its schemas, boto3 i
 and no lock may be there when a run is forked.
 """
 
+import adbc_driver_postgresql.dbapi  # noqa: F401
 import dagster_postgres  # noqa: F401
 import pyarrow as pa
 

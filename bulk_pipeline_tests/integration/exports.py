@@ -49,7 +49,7 @@ class Exporting:
     def exported(self, table: str = "customers", **given: Any) -> ExportJob:
         return self.run(self.ask(table, **given))
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         return [found.key for found in self.stores.objects.page(self.bucket).found]
 
     def file(self, key: str) -> bytes:
@@ -66,7 +66,7 @@ class Exporting:
             content = self.file(job.folder + part["name"])
             assert (len(content), hashlib.sha256(content).hexdigest()) == (part["bytes"], part["sha256"])
         names = {"manifest.json", *(part["name"] for part in parts)}
-        assert {key for key in self.keys() if key.startswith(job.folder)} == {
+        assert {key for key in self.listed() if key.startswith(job.folder)} == {
             job.folder + name for name in names
         }
         assert (found["rows"], found["bytes"]) == (job.rows_written, job.bytes_written)
@@ -85,7 +85,7 @@ class Exporting:
 
     def is_clean(self) -> bool:
         """Whether the bucket has neither an object nor an upload that is not finished."""
-        return not self.keys() and not self.open_uploads()
+        return not self.listed() and not self.open_uploads()
 
     def open_uploads(self) -> list[str]:
         return [

@@ -23,3 +23,12 @@ _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".
 def extension(format_: Format, compression: Compression) -> str:
     """`.csv`, `.ndjson.zst`, `.parquet`; a Parquet file is called so however its pages are packed."""
     return f".{format_}" if format_ is Format.PARQUET else f".{format_}{_SUFFIXES[compression]}"
+
+
+def by_name(name: str) -> tuple[Format | None, Compression]:
+    """What the name of a file says of it: `users.ndjson.zst`."""
+    for format_ in Format:
+        for compression in Compression:
+            if name.lower().endswith(extension(format_, compression)):
+                return format_, compression
+    return None, Compression.NONE

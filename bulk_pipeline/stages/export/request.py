@@ -1,8 +1,10 @@
 """What is asked for when a table is exported to the bucket: one form for the command line, run config and HTTP."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import SelectionError
@@ -70,3 +72,18 @@ class ExportRequest:
             rows_per_part=self.rows_per_part,
             prefix=self.prefix,
         )
+
+
+def read_request(given: Mapping[str, Any]) -> ExportRequest:
+    """A request from plain values, as run config or JSON has them. `SelectionError` for what is none."""
+    choices = {"format": Format, "compression": Compression, "kind": Kind}
+    read = {name: _one_of(enum, name, str(given[name])) for name, enum in choices.items() if name in given}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return ExportRequest(**{**given, **lists, **read})
+
+
+def _one_of(choices: type[StrEnum], name: str, text: str) -> StrEnum:
+    try:
+        return choices(text)
+    except ValueError:
+        raise SelectionError(f"{name}: {text!r} is none of {', '.join(choices)}") from None

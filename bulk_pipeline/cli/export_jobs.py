@@ -1,0 +1,114 @@
+"""`exports`, `export-status`, and how an export is shown: the ledger of exports, job by job."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bulk_pipeline.cli import output
+from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
+
+if TYPE_CHECKING:
+    from bulk_pipeline.orchestration.stores import Stores
+
+_GRID = ("id", "table", "kind", "format", "compression", "status", "rows", "bytes", "seconds", "created_at")
+_DISPENSABLE = ("compression", "kind", "seconds", "created_at", "bytes")
+
+
+def exports(
+    table: Annotated[str | None, typer.Option(help="Only exports of this table.")] = None,
+    status: Annotated[ExportStatus | None, typer.Option(help="Only exports in this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """List exports, newest first.
+
+    Example: bulk-pipeline exports --table users --status completed
+    """
+    at = stores_of(home)
+    found = [describe(job, at.settings) for job in at.exports.newest(table=table, status=status, limit=limit)]
+    if as_json:
+        output.print_json(found)
+    elif found:
+        output.print_grid(_GRID, [[row[name] for name in _GRID] for row in found], dispensable=_DISPENSABLE)
+    else:
+        output.say("no such exports")
+
+
+def export_status(
+    job_id: Annotated[str, typer.Argument(help="The export's id, as `exports` shows it.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one export: what was asked for, how far it is, its run, and its manifest when it is complete.
+
+    Example: bulk-pipeline export-status 0199a1b2-0000-7000-8000-000000000000
+    """
+    at = stores_of(home)
+    document = describe(at.exports.get(job_id), at.settings)
+    if as_json:
+        output.print_json(document)
+        return
+    output.print_facts({name: value for name, value in document.items() if name != "manifest"})
+
+
+def cancel_export(at: "Stores", job_id: str, as_json: bool) -> None:
+    """What `cancel` does with an export."""
+    stopped = at.exports.cancel(job_id)
+    if as_json:
+        output.print_json(describe(stopped, at.settings))
+    elif stopped.status is ExportStatus.CANCELLED:
+        output.say(f"cancelled before it began: export of {stopped.table}")
+    else:
+        output.say(f"stopping the export of {stopped.table}; nothing of it will be left in the bucket")
+
+
+def show_manifest(manifest: Mapping[str, Any]) -> None:
+    """What a person wants to know of it."""
+    names = ("table", "kind", "format", "compression", "rows", "bytes", "snapshot_at", "folder", "filters")
+    output.print_facts({name: manifest[name] for name in names})
+    deleted = [manifest["deleted"]] if manifest["deleted"] else []
+    parts = [*manifest["parts"], *deleted]
+    if parts:
+        output.print_grid(
+            ("part", "rows", "bytes", "sha256"),
+            [[p["name"], p["rows"], p["bytes"], p["sha256"]] for p in parts],
+        )
+
+
+def describe(job: ExportJob, settings: Settings) -> dict[str, Any]:
+    """An export as plain values, the way `--json` prints it."""
+    seconds = job.seconds
+    run_url = f"{settings.dagster_url}/runs/{job.run_id}" if settings.dagster_url and job.run_id else None
+    return {
+        "id": job.id,
+        "table": job.table,
+        "kind": job.kind,
+        "format": job.format,
+        "compression": job.compression,
+        "status": job.status,
+        "rows": job.rows_written,
+        "bytes": job.bytes_written,
+        "error": job.error,
+        "seconds": round(seconds, 3) if seconds is not None else None,
+        "rows_per_second": round(job.rows_written / seconds) if seconds else None,
+        "folder": f"s3://{settings.s3_bucket_exports}/{job.folder}",
+        "columns": job.columns,
+        "filters": job.filters,
+        "order": job.sort_order,
+        "for_spreadsheets": job.for_spreadsheets,
+        "rows_per_part": job.rows_per_part,
+        "attempt": job.attempt,
+        "requested_by": job.requested_by,
+        "idempotency_key": job.idempotency_key,
+        "run_id": job.run_id,
+        "run_url": run_url,
+        "created_at": job.created_at,
+        "expires_at": job.expires_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "manifest": job.manifest,
+    }

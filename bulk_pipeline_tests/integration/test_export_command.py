@@ -1,0 +1,146 @@
+"""`bulk-pipeline export -o`: a file or stdout, here and now; and the ledger of exports on the command line."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from bulk_pipeline.settings import Settings
+from bulk_pipeline_tests.integration.exports import Exporting
+
+
+@pytest.fixture
+def environ(settings: Settings) -> dict[str, str]:
+    """What the command line needs to find the test's servers."""
+    names = ("s3_endpoint_url", "s3_access_key", "s3_bucket_exports")
+    found = {name.upper(): str(getattr(settings, name)) for name in names}
+    secret = settings.s3_secret_key
+    found["S3_SECRET_KEY"] = secret.get_secret_value() if secret else ""
+    return {**os.environ, **found, "DATABASE_URL": settings.database_url.get_secret_value()}
+
+
+def command(*words: object) -> list[str]:
+    return [str(Path(sys.executable).with_name("bulk-pipeline")), *map(str, words)]
+
+
+def run(environ: dict[str, str], *words: object, status: int = 0) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(command(*words), env=environ, capture_output=True, timeout=120, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def document(environ: dict[str, str], *words: object) -> Any:
+    return json.loads(run(environ, *words, "--json").stdout)
+
+
+def test_a_file_of_what_is_asked_for(exporting: Exporting, environ: dict[str, str], tmp_path: Path) -> None:
+    exporting.have("a@x.co", "b@x.co", "c@x.co")
+    out = tmp_path / "some.csv.gz"
+    asked: Sequence[object] = (
+        "--columns",
+        "email,city",
+        "--where",
+        "email != b@x.co",
+        "--order",
+        "email desc",
+    )
+    said = document(environ, "export", "customers", "-o", out, *asked)
+    assert gzip.decompress(out.read_bytes()) == b'email,city\n"c@x.co",\n"a@x.co",\n'
+    assert (said["file"], said["rows"], said["bytes"]) == (str(out), 2, out.stat().st_size)
+    assert list(tmp_path.iterdir()) == [out]
+    assert exporting.stores.exports.newest() == []
+
+
+def test_stdout_has_the_rows_and_nothing_else(exporting: Exporting, environ: dict[str, str]) -> None:
+    exporting.have("=a@x.co")
+    done = run(environ, "export", "customers", "-o", "-", "--columns", "email", "--for-spreadsheets")
+    assert (done.stdout, done.stderr) == (b'email,_defused\n"\'=a@x.co",\n', b"")
+
+
+def test_the_name_of_the_file_says_the_format(
+    exporting: Exporting, environ: dict[str, str], tmp_path: Path
+) -> None:
+    exporting.have("a@x.co")
+    run(environ, "export", "customers", "-o", tmp_path / "x.parquet")
+    assert parquet.read_table(tmp_path / "x.parquet")["email"].to_pylist() == ["a@x.co"]
+
+
+def test_a_file_that_does_not_become_whole_does_not_appear(
+    exporting: Exporting, environ: dict[str, str], tmp_path: Path
+) -> None:
+    exporting.execute("INSERT INTO customers (email, created_at) VALUES ('a@x.co', 'infinity')")
+    out = tmp_path / "x.csv"
+    out.write_text("the one before")
+    done = run(environ, "export", "customers", "-o", out, status=1)
+    assert b"created_at holds a time outside the years 1 to 9999" in done.stderr
+    assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(out, "the one before")]
+
+
+def test_a_full_disk_is_one_sentence(exporting: Exporting, environ: dict[str, str]) -> None:
+    exporting.have("a@x.co")
+    done = run(environ, "export", "customers", "-o", "/dev/full", status=1)
+    assert done.stderr == b"error: cannot write /dev/full: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(exporting: Exporting, environ: dict[str, str]) -> None:
+    exporting.have_many(30_000)
+    with subprocess.Popen(
+        command("export", "customers", "-o", "-"), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10) == b"id,email,f"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("nobody", "-o", "-"), 1, b"error: unknown table 'nobody': expected one of "),
+        (("users", "-o", "-", "--where", "age=7"), 1, b"error: filter 'age=7': users has no column 'age'"),
+        (("users", "-o", "-", "--columns", "age"), 1, b"error: columns: users has no column 'age'"),
+        (("users", "-o", "-", "--incremental"), 2, b"leave it out for an incremental export"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_written(
+    environ: dict[str, str], words: Sequence[str], status: int, said: bytes
+) -> None:
+    done = run(environ, "export", *words, status=status)
+    assert done.stdout == b""
+    assert said in b" ".join(done.stderr.replace(b"\xe2\x94\x82", b" ").split())
+
+
+def test_a_job_is_asked_for_seen_and_cancelled(environ: dict[str, str]) -> None:
+    asked = (
+        "export",
+        "users",
+        "--no-wait",
+        "--format",
+        "ndjson",
+        "--idempotency-key",
+        "k",
+        "--where",
+        "active=yes",
+    )
+    job = document(environ, *asked)
+    assert (job["status"], job["filters"], job["requested_by"]) == ("pending", ["active = true"], "cli")
+    assert job["expires_at"] > job["created_at"]
+    assert document(environ, *asked)["id"] == job["id"]
+    assert [found["id"] for found in document(environ, "exports", "--table", "users")] == [job["id"]]
+    assert document(environ, "export-status", job["id"])["folder"].endswith(f"/{job['id']}/")
+    assert job["id"].encode() in run(environ, "exports").stdout
+    assert b"active = true" in run(environ, "export-status", job["id"]).stdout
+    assert run(environ, "cancel", job["id"]).stdout == b"cancelled before it began: export of users\n"
+    assert document(environ, "exports", "--status", "cancelled")[0]["id"] == job["id"]
+    assert b"is cancelled already" in run(environ, "cancel", job["id"], status=1).stderr
+    nobody = "00000000-0000-0000-0000-000000000000"
+    assert b"error: no export" in run(environ, "export-status", nobody, status=1).stderr
