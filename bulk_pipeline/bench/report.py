@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from bulk_pipeline.bench.exports import Exported
 from bulk_pipeline.bench.idle import Idle
 from bulk_pipeline.bench.latency import By, Latency, Percentiles
 from bulk_pipeline.bench.pairs import Spread
@@ -74,6 +75,18 @@ def peers(found: Peers) -> Grid:
         for peer in found.peers
     ]
     return Grid(("tool", "ratio to \\copy", "seconds", "rows/s", "description"), rows)
+
+
+def exports(found: Exported) -> Grid:
+    """A line for each way."""
+    rows = [
+        (
+            *(name, _spread(way.ratio), _spread(way.seconds), way.rows_per_second),
+            *(seconds(way.first_byte_seconds), megabytes(way.bytes), megabytes(way.peak_rss_bytes)),
+        )
+        for name, way in found.ways.items()
+    ]
+    return Grid(("export", "ratio to \\copy", "seconds", "rows/s", "first row s", "file MB", "RSS MB"), rows)
 
 
 def small_files(found: SmallFiles) -> dict[str, object]:

@@ -45,6 +45,11 @@ class Rig:
         return Psql(self.cluster)
 
     @property
+    def settings_given(self) -> dict[str, str]:
+        """What another process needs to make the same settings."""
+        return {name.lower(): value for name, value in stack.environment(self.home).items()}
+
+    @property
     def record(self) -> Record:
         return homes.read(homes.at(self.home))
 

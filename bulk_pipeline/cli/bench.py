@@ -84,6 +84,33 @@ def peers(
 
 
 @app.command()
+def export(
+    table: Annotated[str, typer.Option(help="The table to export.")] = "customers",
+    rows: Annotated[str, typer.Option(help="Rows it has: 1000000, 1_000_000 or 1e6.")] = "100000",
+    pairs: PairsOption = 3,
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a table in every format, in turns with psql's \\copy (SELECT …) TO a file.
+
+    Example: bulk-pipeline bench export --table articles --rows 1e6 --pairs 5
+    """
+    from bulk_pipeline.bench import exports, report
+
+    workload = _workload(table, rows, LoadMode.INSERT_ONLY, "0", FileFormat.CSV, seed)
+    with _rig() as (rig, about):
+        found = exports.run(rig, workload, pairs, _tell)
+    floor = (
+        f"{found.floor_seconds.median:.2f} s ({found.floor_seconds.low:.2f}–{found.floor_seconds.high:.2f})"
+    )
+    facts = {
+        "workload": f"{found.rows:,} rows of {table}, seed {seed}",
+        "floor": f"\\copy (SELECT … ORDER BY id) TO a file, as CSV: {floor}",
+    }
+    _show("export", about, found, facts, [report.exports(found)], as_json)
+
+
+@app.command()
 def small_files(
     files: Annotated[str, typer.Option(help="How many files.")] = "1000",
     rows: Annotated[str, typer.Option(help="Records of each file.")] = "100",

@@ -1,0 +1,115 @@
+"""`export`: a table to a file in each format, beside psql's `\\copy (SELECT …) TO` a file, in turns."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+
+from bulk_pipeline.bench import database, floor
+from bulk_pipeline.bench.files import write_good
+from bulk_pipeline.bench.one_export import Once
+from bulk_pipeline.bench.pairs import Spread, in_turns, spread
+from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.workload import Workload
+from bulk_pipeline.errors import StackError, WrongResultError
+
+Tell = Callable[[str], None]
+
+WAYS: dict[str, dict[str, str]] = {
+    "csv": {"format": "csv"},
+    "ndjson": {"format": "ndjson"},
+    "parquet (zstd)": {"format": "parquet", "compression": "zstd"},
+    "csv, a job into S3": {"format": "csv"},
+}
+_JOB = "csv, a job into S3"
+_FLOOR = "floor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """`ratio`: our seconds by the floor's of the same turn."""
+
+    ratio: Spread
+    seconds: Spread
+    rows_per_second: int
+    first_byte_seconds: float | None
+    peak_rss_bytes: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """`floor_seconds`: of `\\copy (SELECT … ORDER BY id) TO` a local file, as CSV."""
+
+    table: str
+    rows: int
+    floor_seconds: Spread
+    ways: Mapping[str, Way]
+
+
+def run(rig: Rig, workload: Workload, pairs: int, tell: Tell) -> Exported:
+    """Measure. `WrongResultError` if an export has not all rows."""
+    for sample in [*workload.parent_samples(), workload.sample]:
+        file = write_good(sample, rig.folder / "rows.csv")
+        rig.psql.seconds(floor.copy(f"public.{sample.table.name}", [c.name for c in sample.columns], file))
+        file.unlink()
+    database.settle(rig.url, f"public.{workload.table}")
+    contenders: dict[str, Callable[[], Once]] = {_FLOOR: partial(_floor, rig, workload)}
+    contenders |= {name: partial(_ours, rig, workload, name) for name in WAYS}
+    measured: list[dict[str, Once]] = []
+    for number, turn in enumerate(in_turns(pairs, contenders), 1):
+        measured.append(turn)
+        base = turn[_FLOOR].seconds
+        told = ", ".join(f"{name} {turn[name].seconds / base:.2f}" for name in WAYS)
+        tell(f"turn {number} of {pairs}: floor {base:.2f} s, ratios {told}")
+    return Exported(
+        table=workload.table,
+        rows=workload.rows,
+        floor_seconds=spread([turn[_FLOOR].seconds for turn in measured]),
+        ways={name: _way(name, measured) for name in WAYS},
+    )
+
+
+def _floor(rig: Rig, workload: Workload) -> Once:
+    columns = ", ".join(workload.declared.column_names)
+    path = rig.folder / "floor.csv"
+    query = f"SELECT {columns} FROM public.{workload.table} ORDER BY id"  # noqa: S608 - declared names
+    seconds = rig.psql.seconds(f"\\copy ({query}) TO '{path}' WITH (FORMAT csv, HEADER true)\n")
+    size = path.stat().st_size
+    path.unlink()
+    return Once(seconds, workload.rows, size, None, 0)
+
+
+def _ours(rig: Rig, workload: Workload, name: str) -> Once:
+    path = rig.folder / "ours"
+    given = {
+        "request": {"table": workload.table, **WAYS[name]},
+        "file": None if name == _JOB else str(path),
+        "settings": rig.settings_given,
+    }
+    command = [sys.executable, "-m", "bulk_pipeline.bench.one_export"]
+    ended = subprocess.run(command, input=orjson.dumps(given), capture_output=True, check=False)
+    if ended.returncode:
+        raise StackError(f"{name}: {ended.stderr.decode(errors='replace').strip()}")
+    path.unlink(missing_ok=True)
+    once = Once(**orjson.loads(ended.stdout))
+    if once.rows != workload.rows:
+        raise WrongResultError(f"{name}: {once.rows} rows, must be {workload.rows}")
+    return once
+
+
+def _way(name: str, measured: Sequence[Mapping[str, Once]]) -> Way:
+    ours = [turn[name] for turn in measured]
+    seconds = spread([once.seconds for once in ours])
+    first = [once.first_byte_seconds for once in ours if once.first_byte_seconds is not None]
+    return Way(
+        ratio=spread([turn[name].seconds / turn[_FLOOR].seconds for turn in measured]),
+        seconds=seconds,
+        rows_per_second=round(ours[0].rows / seconds.median),
+        first_byte_seconds=max(first, default=None),
+        peak_rss_bytes=max(once.peak_rss_bytes for once in ours),
+        bytes=ours[0].bytes,
+    )
