@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.stages import spreadsheets
+from bulk_pipeline.schema import ColumnType
 from bulk_pipeline.stages.export import cells
+from bulk_pipeline.stages.export.cells import Cells
 from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.spreadsheets import MARK, defused
 
 _QUOTED_IN_CSV = (ColumnType.TEXT, ColumnType.TEXT_ARRAY)
 _BARE_IN_JSON = (ColumnType.BOOLEAN, ColumnType.TEXT_ARRAY)
@@ -22,15 +23,18 @@ Piece = pa.Array | str
 
 def csv_header(layout: Layout) -> bytes:
     names = [column.name for column in layout.columns]
-    return (",".join([*names, spreadsheets.MARK] if layout.for_spreadsheets else names) + "\n").encode()
+    return (",".join([*names, MARK] if layout.for_spreadsheets else names) + "\n").encode()
 
 
 def csv_lines(layout: Layout, rows: pa.RecordBatch) -> pa.Buffer:
     """The rows, of which there must be some; their columns are the layout's."""
     pieces: list[Piece] = []
     for column, found in zip(layout.columns, rows.columns, strict=True):
-        quote = '"' if column.type in _QUOTED_IN_CSV else ""
-        pieces += [",", *_enclosed(quote, _csv_texts(column, found, layout.for_spreadsheets))]
+        written = cells.written(column, found)
+        if column.type in _QUOTED_IN_CSV:
+            is_defused = layout.for_spreadsheets and column.type is ColumnType.TEXT
+            written = Cells(_doubled(defused(written.texts) if is_defused else written.texts), '"', '"')
+        pieces += [",", *_pieces(written)]
     end = ",\n" if layout.for_spreadsheets else "\n"
     if len(layout.columns) == 1:  # a line without anything on it would be no row
         return _joined([_or_empty_text(pieces[1:]), end], null="")
@@ -41,31 +45,28 @@ def ndjson_lines(layout: Layout, rows: pa.RecordBatch) -> pa.Buffer:
     """The rows, of which there must be some; their columns are the layout's."""
     pieces: list[Piece] = []
     for column, found in zip(layout.columns, rows.columns, strict=True):
-        quote = "" if column.type in _BARE_IN_JSON else '"'
-        written = cells.texts(column, found)
+        written = cells.written(column, found)
         if column.type is ColumnType.TEXT:
-            written = cells.json_escaped(written)
-        pieces += [f',"{column.name}":', *_enclosed(quote, written)]
+            written = Cells(cells.json_escaped(written.texts))
+        if column.type not in _BARE_IN_JSON:
+            written = Cells(written.texts, f'"{written.before}', f'{written.after}"')
+        pieces += [f',"{column.name}":', *_pieces(written)]
     pieces[0] = f"{{{str(pieces[0])[1:]}"
     return _joined([*pieces, "}\n"], null="null")
 
 
-def _csv_texts(column: Column, found: pa.Array, for_spreadsheets: bool) -> pa.StringArray:
-    written = cells.texts(column, found)
-    if for_spreadsheets and column.type is ColumnType.TEXT:
-        written = spreadsheets.defused(written)
-    if '"' in cells.special_characters(written):
-        written = pc.replace_substring(written, '"', '""')
-    return written
+def _doubled(texts: pa.StringArray) -> pa.StringArray:
+    """Quotes inside quotes are written twice."""
+    if '"' not in cells.special_characters(texts):
+        return texts
+    return pc.replace_substring(texts, '"', '""')
 
 
-def _enclosed(quote: str, written: pa.StringArray) -> list[Piece]:
-    """The texts between quotes, those that are there: what is NULL has no quotes either."""
-    if not quote:
-        return [written]
-    if written.null_count:
-        return [pc.binary_join_element_wise(quote, written, quote, "")]
-    return [quote, written, quote]
+def _pieces(written: Cells) -> list[Piece]:
+    """What stands around a text goes into the line by itself, unless there are cells without any."""
+    if written.texts.null_count:
+        return [written.whole()]
+    return [written.before, written.texts, written.after]
 
 
 def _or_empty_text(pieces: Sequence[Piece]) -> pa.Array:
@@ -84,6 +85,6 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     for piece in pieces:
         if merged and isinstance(piece, str) and isinstance(merged[-1], str):
             merged[-1] += piece
-        else:
+        elif not isinstance(piece, str) or piece:
             merged.append(piece)
     return merged

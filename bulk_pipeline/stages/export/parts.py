@@ -1,11 +1,12 @@
 """Record batches to files: one, or several of so many rows each. Memory stays flat; where they go is not known here."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bulk_pipeline.stages.export.ahead import read_ahead
 from bulk_pipeline.stages.export.cells import check_times
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.writers import Counted, Sink, writer
@@ -40,11 +41,12 @@ def write_parts(
     def progress_of_all(rows: int, size: int) -> None:
         progress(sum(part.rows for part in parts) + rows, sum(part.bytes for part in parts) + size)
 
-    for number, share in enumerate(_shares(batches, rows_per_part)):
-        name = f"part-{number:05}{layout.extension}"
-        with open_part(name) as sink:
-            part = write_file(share, layout, sink, progress_of_all, name)
-        parts.append(part)
+    with closing(read_ahead(batches)) as ahead:
+        for number, share in enumerate(_shares(ahead, rows_per_part)):
+            name = f"part-{number:05}{layout.extension}"
+            with open_part(name) as sink:
+                part = _write(share, layout, sink, progress_of_all, name)
+            parts.append(part)
     return parts
 
 
@@ -59,6 +61,13 @@ def write_file(
 
     Batches have the layout's columns, typed: ids as Arrow's UUIDs. Raises `UnwritableValueError`.
     """
+    with closing(read_ahead(batches)) as ahead:
+        return _write(ahead, layout, sink, progress, name)
+
+
+def _write(
+    batches: Iterable[pa.RecordBatch], layout: Layout, sink: Sink, progress: Progress, name: str
+) -> Part:
     counted, rows = Counted(sink), 0
     file = writer(layout, counted)
     for batch in batches:
