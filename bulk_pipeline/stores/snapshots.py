@@ -21,7 +21,7 @@ from bulk_pipeline.schema import Selection
 from bulk_pipeline.stores.postgres import host
 from bulk_pipeline.stores.selections import deleted_query, select_query
 
-_BATCH_BYTES = 2 << 20
+_BATCH_BYTES = 1 << 20
 _MOST_TRANSACTIONS = 2**31 - 2**24
 """The ages of two transactions further apart than this cannot be compared."""
 
