@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from bulk_pipeline.errors import JobFinishedError
 from bulk_pipeline.orchestration.exporting import remove_files
+from bulk_pipeline.orchestration.jobs import export_table, nightly_export
 from bulk_pipeline.orchestration.reaping import is_cancelled, is_waiting, report_dead
 from bulk_pipeline.orchestration.stores import Stores
 
@@ -30,6 +31,20 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
             if reaped.status.is_final:
                 remove_files(stores, reaped)
             yield f"run {run_id} died with export {job.id}, which is {reaped.status} now"
+
+
+def end_silent_runs(stores: Stores, instance: dg.DagsterInstance, older_than: timedelta) -> Iterator[str]:
+    """Report runs as failed that have started and done nothing for an export for so long: they died between two."""
+    for job in (export_table, nightly_export):
+        started = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.STARTED])
+        for record in instance.get_run_records(started):
+            run = record.dagster_run
+            since = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
+            if stores.exports.is_silent(run.run_id, since=since, older_than=older_than):
+                instance.report_run_failed(
+                    run, "the run has no export to work on, and does not end: it must have died"
+                )
+                yield f"run {run.run_id} died without an export"
 
 
 def forget_lost_requests(

@@ -57,6 +57,7 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
         *reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
     ]
     reaped += export_reaping.reap_dead_runs(stores, context.instance)
+    reaped += export_reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS))
     reaped += export_reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS))
     for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):
         reaped.append(f"finished the claim of {job.key}")

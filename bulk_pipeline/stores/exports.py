@@ -101,6 +101,12 @@ class Exports:
         with self._postgres.transaction() as connection:
             connection.execute(_FORGET_REQUEST, {"id": job_id})
 
+    def is_silent(self, run_id: str, *, since: datetime, older_than: timedelta) -> bool:
+        """Whether a run, which has started at `since`, has neither held nor ended an export for that long."""
+        given = {"run_id": run_id, "since": since, "older_than": older_than}
+        with self._postgres.transaction() as connection:
+            return connection.execute(_IS_SILENT, given).fetchone() == (True,)
+
     def cancel(self, job_id: str) -> ExportJob:
         """Stop a job: at once, or as soon as the run that has it looks. Raises `JobFinishedError`, `NotFoundError`."""
         with self._postgres.transaction() as connection:
@@ -211,6 +217,13 @@ _OVERDUE = export_query("""
 """)
 
 _FORGET_REQUEST = "UPDATE bulk.export_jobs SET requested_at = NULL WHERE id = %(id)s AND heartbeat_at IS NULL"
+
+_IS_SILENT = """
+    SELECT greatest(%(since)s, max(updated_at)) <= clock_timestamp() - %(older_than)s
+       AND count(heartbeat_at) = 0
+    FROM bulk.export_jobs
+    WHERE run_id = %(run_id)s
+"""
 
 _ASK_TO_CANCEL = export_query("""
     UPDATE bulk.export_jobs AS job

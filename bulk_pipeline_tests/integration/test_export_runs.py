@@ -133,6 +133,27 @@ class TestReaping:
         assert only(exporting).status is ExportStatus.FAILED
         assert exporting.is_clean()
 
+    def test_a_run_that_died_before_it_took_its_export_is_reported(
+        self, exporting: Exporting, instance: dg.DagsterInstance
+    ) -> None:
+        job = exporting.ask()
+        exporting.stores.exports.requested(job.id)
+        run = instance.create_run_for_job(
+            export_table,
+            run_config=config_of(job),
+            tags={"bulk/export_id": job.id},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        taken = exporting.stores.export_leases.take(exporting.ask().id, run.run_id)
+        assert taken is not None
+        assert list(export_reaping.end_silent_runs(exporting.stores, instance, timedelta(0))) == []
+        exporting.stores.export_leases.fail(taken, "x")
+        assert list(export_reaping.end_silent_runs(exporting.stores, instance, timedelta(hours=1))) == []
+        (told,) = export_reaping.end_silent_runs(exporting.stores, instance, timedelta(0))
+        assert told == f"run {run.run_id} died without an export"
+        (told,) = export_reaping.forget_lost_requests(exporting.stores, instance, timedelta(0))
+        assert told == f"the run for export {job.id} never started: another one will be asked for"
+
     def test_a_run_that_never_came_is_asked_for_again(
         self, exporting: Exporting, instance: dg.DagsterInstance
     ) -> None:
