@@ -20,6 +20,8 @@ from bulk_pipeline.orchestration.streaming import stream_export
 from bulk_pipeline.settings import read_settings
 from bulk_pipeline.stages.export.request import ExportRequest, read_request
 
+_HEADER_BYTES = 1_000
+
 
 @dataclass(frozen=True)
 class Once:
@@ -57,17 +59,15 @@ def _job(stores: Stores, request: ExportRequest) -> Once:
 
 
 class _Timed:
-    """A file that knows when something came after its header, which is written at once."""
+    """A file that knows when rows came: more at once than any header, which is written first."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._writes = 0
         self.first_row_at: float | None = None
 
     def write(self, data: Any, /) -> None:  # whatever has a buffer
         self._file.write(data)
-        self._writes += 1
-        if self._writes == 2:
+        if self.first_row_at is None and memoryview(data).nbytes > _HEADER_BYTES:
             self.first_row_at = time.perf_counter()
 
 

@@ -49,3 +49,22 @@ def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
     assert min(ours["wal_bytes"], pair["floor"]["wal_bytes"], pair["floor_random_ids"]["wal_bytes"]) > 0
     assert set(document["summary"]) >= {"ratio", "ratio_with_claim", "ratio_to_random_ids", "seconds"}
     assert document["summary"]["ratio"] == dict.fromkeys(("median", "low", "high"), pair["ratio"])
+
+
+@pytest.mark.long
+def test_exports_are_one_document_too() -> None:
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "export", "--json"]
+    command += ["--table", "articles", "--rows", "2000", "--pairs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+
+    assert set(document) == {
+        *("bench", "machine", "versions", "settings"),
+        *("table", "rows", "floor_seconds", "ways"),
+    }
+    assert (document["table"], document["rows"]) == ("articles", 2000)
+    assert set(document["ways"]) == {"csv", "ndjson", "parquet (zstd)", "csv, a job into S3"}
+    for name, way in document["ways"].items():
+        assert min(way["ratio"]["median"], way["bytes"], way["peak_rss_bytes"], way["rows_per_second"]) > 0
+        assert (way["first_byte_seconds"] is None) == (name == "csv, a job into S3")
