@@ -162,6 +162,16 @@ def test_it_does_whatever_the_table_holds(world: World, table: str, kind: dict[s
     comes_back(world, tables.get(table), kind, examples=40)
 
 
+def kept(row: tuple[Any, ...], there: Sequence[tuple[Any, ...]], table: Table) -> tuple[Any, ...]:
+    """The row, or the one that was there if it differs in `updated_at` alone: an upsert calls that unchanged."""
+    place = next((at for at, name in enumerate(table.column_names) if name == "updated_at"), len(row))
+
+    def rest(one: tuple[Any, ...]) -> tuple[Any, ...]:
+        return one[:place] + one[place + 1 :]
+
+    return next((other for other in there if rest(other) == rest(row)), row)
+
+
 def comes_back(world: World, table: Table, kind: dict[str, Any], examples: int) -> None:
     """By `insert_only` into an empty table, and by `upsert` over rows some of which have the same keys."""
     layout = Layout(table.columns, **kind)
@@ -182,7 +192,8 @@ def comes_back(world: World, table: Table, kind: dict[str, Any], examples: int) 
         assert world.content(table) == before
 
         world.become(table, other[: len(wanted)])
+        there = world.content(table)
         world.load(table, Mode.UPSERT, f"x{layout.extension}", file)
-        assert world.content(table) == before
+        assert world.content(table) == [kept(row, there, table) for row in before]
 
     holds()
