@@ -70,7 +70,7 @@ def run(rig: Rig, table: str, files: int, rows: int, bad: Fraction) -> SmallFile
         files_per_second=round(files / seconds, 2),
         rows_per_second=round(files * rows / seconds),
         runs=len({job.run_id for job in jobs.values()}),
-        statuses=Counter(str(job.status) for job in jobs.values()),
+        statuses=dict(Counter(str(job.status) for job in jobs.values())),
         with_reports=sum(len(job.reports) == 3 for job in jobs.values()),
     )
 

@@ -68,3 +68,14 @@ def test_exports_are_one_document_too() -> None:
     for name, way in document["ways"].items():
         assert min(way["ratio"]["median"], way["bytes"], way["peak_rss_bytes"], way["rows_per_second"]) > 0
         assert (way["first_byte_seconds"] is None) == (name == "csv, a job into S3")
+
+
+@pytest.mark.long
+def test_small_files_are_one_document_too() -> None:
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "small-files", "--json"]
+    command += ["--files", "5", "--rows", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["files"], document["statuses"]) == (5, {"completed": 5})
+    assert 0 < document["put_seconds"] < document["seconds"]
