@@ -11,12 +11,13 @@ from dagster._core.storage.config import PostgresStorageConfig
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 
 if TYPE_CHECKING:
     from dagster_postgres.auth import PgTokenProvider
 
 _RECYCLE_SECONDS = 300
+_LOCK = 0x64616773746572  # "dagster"
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -45,8 +46,13 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
 @cache
 def _make_tables(postgres_url: str) -> None:
-    """Once per process, unless it fails."""
-    DagsterPostgresStorage(postgres_url, should_autocreate_tables=True)
+    """Once per process, unless it fails. One process after the other: of two that find no tables one would fail."""
+    with _pool(postgres_url).connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        try:
+            DagsterPostgresStorage(postgres_url, should_autocreate_tables=True)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
 
 
 @cache
