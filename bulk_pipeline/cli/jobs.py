@@ -116,8 +116,11 @@ def cancel(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption =
     at = stores_of(home)
     try:
         stopped = at.ledger.cancel(job_id)
-    except NotFoundError:
-        cancel_export(at, job_id, as_json)
+    except NotFoundError as error:
+        try:
+            cancel_export(at, job_id, as_json)
+        except NotFoundError:
+            raise error from None  # it is neither
         return
     counts = at.ledger.counts([job_id])[job_id]
     if as_json:

@@ -113,15 +113,18 @@ def test_several_clusters_run_side_by_side(cluster: Cluster, log: Path, postgres
             assert other.execute("SELECT to_regclass('words')").fetchone() == (None,)
 
 
-def test_durable_utf8_and_asks_for_a_password(postgres_server: Cluster) -> None:
+def test_durable_utf8_and_asks_for_a_password(cluster: Cluster, log: Path) -> None:
     names = ("fsync", "synchronous_commit", "server_encoding", "lc_collate", "listen_addresses", "TimeZone")
-    with psycopg.connect(postgres_server.url("postgres")) as connection:
-        shown = [connection.execute(f"SELECT current_setting('{name}', true)").fetchone() for name in names]
-        collation = connection.execute("SELECT datcollate FROM pg_database LIMIT 1").fetchone()
+    with running(postgres.service(cluster, log)):
+        with psycopg.connect(cluster.url("postgres")) as connection:
+            shown = [
+                connection.execute(f"SELECT current_setting('{name}', true)").fetchone() for name in names
+            ]
+            collation = connection.execute("SELECT datcollate FROM pg_database LIMIT 1").fetchone()
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(cluster.url("postgres"), password="wrong")
     assert [value for (value,) in filter(None, shown)] == ["on", "on", "UTF8", None, "127.0.0.1", "UTC"]
     assert collation == ("C.UTF-8",)
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(postgres_server.url("postgres"), password="wrong")
 
 
 def test_psql_is_there(postgres_server: Cluster) -> None:
