@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import ColumnType
+from bulk_pipeline.schema.octets import text_bytes, uuid_octets
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -19,9 +20,6 @@ _NULL = pa.scalar(b"\xff\xff\xff\xff")
 _NOTHING = pa.scalar(b"")
 _EPOCH = 946_684_800_000_000  # 2000-01-01, from which Postgres counts, in microseconds since 1970
 _TEXT_OID = 25
-_NIBBLES = np.zeros(256, np.uint8)
-_NIBBLES[list(b"0123456789abcdef")] = range(16)
-_DIGITS = np.array([place for place in range(36) if place not in (8, 13, 18, 23)])
 
 
 def tuples(rows: pa.Table, types: list[ColumnType | None]) -> memoryview:
@@ -33,7 +31,7 @@ def tuples(rows: pa.Table, types: list[ColumnType | None]) -> memoryview:
     fields = [
         field for column, type_ in zip(rows.columns, types, strict=True) for field in _fields(column, type_)
     ]
-    return _bytes(pc.binary_join_element_wise(count, *fields, _NOTHING))
+    return text_bytes(pc.binary_join_element_wise(count, *fields, _NOTHING)).data
 
 
 def _fields(column: pa.ChunkedArray, type_: ColumnType | None) -> Iterator[pa.Array]:
@@ -48,8 +46,8 @@ def _fields(column: pa.ChunkedArray, type_: ColumnType | None) -> Iterator[pa.Ar
 
 def _sized(cells: pa.Array) -> Iterator[pa.Array]:
     """Each cell's length, and its bytes."""
-    sizes = _with_nulls(_packed(_big_endian(pc.fill_null(pc.binary_length(cells), 0), ">i4")), cells)
-    yield sizes
+    sizes = _packed(_big_endian(pc.fill_null(pc.binary_length(cells), 0), ">i4"))
+    yield pc.if_else(pc.is_null(cells), _NULL, sizes) if cells.null_count else sizes
     yield pc.fill_null(cells, _NOTHING) if cells.null_count else cells
 
 
@@ -83,13 +81,6 @@ def _arrays(lists: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_null(lists), pa.scalar(None, pa.binary()), joined) if lists.null_count else joined
 
 
-def _uuids(cells: pa.Array) -> np.ndarray:
-    """16 octets of each; `cells` are canonical texts."""
-    characters = np.frombuffer(_bytes(cells), np.uint8).reshape(len(cells), 36)
-    nibbles = _NIBBLES[characters[:, _DIGITS]]
-    return nibbles[:, 0::2] << 4 | nibbles[:, 1::2]
-
-
 def _timestamps(cells: pa.Array) -> np.ndarray:
     return _big_endian(pc.subtract(cells.cast(pa.int64()), _EPOCH), ">i8")
 
@@ -103,7 +94,7 @@ def _integers(cells: pa.Array) -> np.ndarray:
 
 
 _RECEIVED: dict[ColumnType, Callable[[pa.Array], np.ndarray]] = {
-    ColumnType.UUID: _uuids,
+    ColumnType.UUID: uuid_octets,
     ColumnType.TIMESTAMP: _timestamps,
     ColumnType.BOOLEAN: _booleans,
 }
@@ -111,10 +102,6 @@ _RECEIVED: dict[ColumnType, Callable[[pa.Array], np.ndarray]] = {
 
 def _int8_or_boolean(type_: pa.DataType) -> Callable[[pa.Array], np.ndarray]:
     return _booleans if pa.types.is_boolean(type_) else _integers
-
-
-def _with_nulls(fields: pa.Array, cells: pa.Array) -> pa.Array:
-    return pc.if_else(pc.is_null(cells), _NULL, fields) if cells.null_count else fields
 
 
 def _big_endian(numbers: pa.Array, type_: str) -> np.ndarray:
@@ -130,10 +117,3 @@ def _packed(octets: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(
         pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(octets))]
     )
-
-
-def _bytes(cells: pa.Array) -> memoryview:
-    """The bytes of all cells, none of them NULL, end to end."""
-    _, offsets, data = cells.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
-    return memoryview(data)[bounds[0] : bounds[-1]] if data is not None else memoryview(b"")

@@ -11,13 +11,9 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.errors import UnwritableValueError
 from bulk_pipeline.schema import Column, ColumnType
+from bulk_pipeline.schema.octets import uuid_texts
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
-
-_HEX = np.array([f"{number:02x}" for number in range(256)], "S2").view(np.uint16)
-_UUID_LENGTH = 36
-_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
-"""Which of the 32 digits stand together; each group moves on by one hyphen."""
-_SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+from bulk_pipeline.stages.texts import json_escaped
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ def written(column: Column, cells: pa.Array) -> Cells:
     """Cells as they stand in a file, before any escapes: ISO 8601 with microseconds, JSON arrays, `cm_` ids."""
     match column.type:
         case ColumnType.UUID:
-            return Cells(uuid_texts(cells), before=column.prefix or "")
+            return Cells(_ids(cells), before=column.prefix or "")
         case ColumnType.TIMESTAMP:
             return Cells(_times(cells), after="Z")
         case ColumnType.BOOLEAN:
@@ -62,45 +58,12 @@ def check_times(column: Column, cells: pa.Array) -> None:
             )
 
 
-def uuid_texts(cells: pa.Array) -> pa.StringArray:
+def _ids(cells: pa.Array) -> pa.StringArray:
     """Sixteen bytes each, in Arrow's own type for UUIDs, as canonical text."""
     stored = cells.storage if isinstance(cells, pa.ExtensionArray) else cells
-    data = stored.buffers()[1]
-    rows = len(stored)
-    octets = np.frombuffer(data, np.uint8)[16 * stored.offset : 16 * (stored.offset + rows)]
-    digits = _HEX.take(octets).view(np.uint8).reshape(rows, 32)
-    canonical = np.full((rows, _UUID_LENGTH), ord("-"), np.uint8)
-    for hyphens, (start, stop) in enumerate(_GROUPS):
-        canonical[:, start + hyphens : stop + hyphens] = digits[:, start:stop]
-    offsets = np.arange(0, _UUID_LENGTH * (rows + 1), _UUID_LENGTH, dtype=np.int32)
-    # Anew, as that of a slice does not begin with its first row.
-    validity = stored.is_valid().buffers()[1] if stored.null_count else None
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(canonical), validity)
-
-
-def json_escaped(cells: pa.StringArray) -> pa.StringArray:
-    """Texts as they stand between the quotes of JSON."""
-    for special in special_characters(cells):
-        if special in '\\"':
-            cells = pc.replace_substring(cells, special, f"\\{special}")
-        elif special < " ":
-            cells = pc.replace_substring(cells, special, _SHORT.get(special, f"\\u{ord(special):04x}"))
-    return cells
-
-
-def special_characters(cells: pa.StringArray) -> str:
-    """Those of a column's characters that some format must escape, the backslash first."""
-    present = np.bincount(text_bytes(cells), minlength=128)
-    return "".join(c for c in ("\\", '"', *map(chr, range(32))) if present[ord(c)])
-
-
-def text_bytes(cells: pa.StringArray) -> np.ndarray:
-    """The bytes of all texts together, which Arrow keeps side by side."""
-    _, offsets, data = cells.buffers()
-    if not len(cells) or data is None:
-        return np.empty(0, np.uint8)
-    ends = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
-    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    octets = np.frombuffer(stored.buffers()[1], np.uint8).reshape(-1, 16)
+    texts = uuid_texts(octets[stored.offset : stored.offset + len(stored)])
+    return pc.if_else(stored.is_valid(), texts, None) if stored.null_count else texts
 
 
 def _times(cells: pa.Array) -> pa.StringArray:

@@ -14,6 +14,7 @@ from bulk_pipeline.stages.export import cells
 from bulk_pipeline.stages.export.cells import Cells
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.spreadsheets import MARK, defused
+from bulk_pipeline.stages.texts import doubled, json_escaped
 
 _QUOTED_IN_CSV = (ColumnType.TEXT, ColumnType.TEXT_ARRAY)
 _BARE_IN_JSON = (ColumnType.BOOLEAN, ColumnType.TEXT_ARRAY)
@@ -33,7 +34,7 @@ def csv_lines(layout: Layout, rows: pa.RecordBatch) -> pa.Buffer:
         written = cells.written(column, found)
         if column.type in _QUOTED_IN_CSV:
             is_defused = layout.for_spreadsheets and column.type is ColumnType.TEXT
-            written = Cells(_doubled(defused(written.texts) if is_defused else written.texts), '"', '"')
+            written = Cells(doubled(defused(written.texts) if is_defused else written.texts), '"', '"')
         pieces += [",", *_pieces(written)]
     end = ",\n" if layout.for_spreadsheets else "\n"
     if len(layout.columns) == 1:  # a line without anything on it would be no row
@@ -47,19 +48,12 @@ def ndjson_lines(layout: Layout, rows: pa.RecordBatch) -> pa.Buffer:
     for column, found in zip(layout.columns, rows.columns, strict=True):
         written = cells.written(column, found)
         if column.type is ColumnType.TEXT:
-            written = Cells(cells.json_escaped(written.texts))
+            written = Cells(json_escaped(written.texts))
         if column.type not in _BARE_IN_JSON:
             written = Cells(written.texts, f'"{written.before}', f'{written.after}"')
         pieces += [f',"{column.name}":', *_pieces(written)]
     pieces[0] = f"{{{str(pieces[0])[1:]}"
     return _joined([*pieces, "}\n"], null="null")
-
-
-def _doubled(texts: pa.StringArray) -> pa.StringArray:
-    """Quotes inside quotes are written twice."""
-    if '"' not in cells.special_characters(texts):
-        return texts
-    return pc.replace_substring(texts, '"', '""')
 
 
 def _pieces(written: Cells) -> list[Piece]:

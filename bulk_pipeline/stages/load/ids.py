@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline.schema.octets import uuid_texts
+
 _COUNTER_BITS = 42
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_DIGITS = np.array([place for place in range(36) if place not in (8, 13, 18, 23)])
 
 
 class IdMaker:
@@ -35,7 +35,8 @@ class IdMaker:
         noise = np.frombuffer(secrets.token_bytes(4 * count), np.uint32).astype(np.uint64)
         high = np.uint64(milliseconds << 16 | 0x7000) | counters >> np.uint64(30)
         low = np.uint64(0b10 << 62) | (counters & np.uint64((1 << 30) - 1)) << np.uint64(32) | noise
-        return _text(high, low)
+        octets = np.stack([high, low], axis=1).astype(">u8").view(np.uint8)
+        return uuid_texts(octets.reshape(count, 16))
 
     def _reserve(self, count: int) -> tuple[int, int]:
         """A millisecond, and the first of `count` counters that are free in it."""
@@ -48,16 +49,3 @@ class IdMaker:
         first = self._counter
         self._counter += count
         return now, first
-
-
-def _text(high: np.ndarray, low: np.ndarray) -> pa.StringArray:
-    """128 bits each, as 36 characters."""
-    count = len(high)
-    octets = np.stack([high, low], axis=1).astype(">u8").view(np.uint8).reshape(count, 16)
-    digits = np.empty((count, 32), np.uint8)
-    digits[:, 0::2] = octets >> 4
-    digits[:, 1::2] = octets & 15
-    texts = np.full((count, 36), ord("-"), np.uint8)
-    texts[:, _DIGITS] = _HEX[digits]
-    offsets = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(texts))

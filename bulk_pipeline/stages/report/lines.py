@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import BinaryIO
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.stages.shown import holds
-
-_CONTROL = "".join(map(chr, range(0x20)))
+from bulk_pipeline.schema.octets import text_bytes
+from bulk_pipeline.stages.texts import doubled, json_escaped
 
 
 def write(file: BinaryIO, parts: Sequence[pa.Array | bytes]) -> None:
@@ -19,10 +17,7 @@ def write(file: BinaryIO, parts: Sequence[pa.Array | bytes]) -> None:
     joined = pc.binary_join_element_wise(
         *columns, pa.scalar(b"", wide), null_handling="replace", null_replacement=b""
     )
-    _, offsets, data = joined.buffers()
-    if len(joined) and data is not None:
-        ends = memoryview(offsets).cast("q")
-        file.write(memoryview(data)[ends[0] : ends[len(joined)]])
+    file.write(text_bytes(joined).data)
 
 
 def text(raw: pa.Array) -> pa.Array:
@@ -36,26 +31,12 @@ def text(raw: pa.Array) -> pa.Array:
 
 def csv_quoted(cells: pa.Array, quote: str = '"', escape: str | None = None) -> pa.Array:
     """Every cell in quotes; a quote inside is doubled, or escaped if the dialect has an escape."""
-    cells = cells.cast(pa.large_string())
-    if escape is not None and escape != quote:
-        cells = pc.replace_substring(cells, escape, escape * 2)
-    if holds(cells, quote):
-        cells = pc.replace_substring(cells, quote, (escape or quote) + quote)
-    return _around(quote, cells)
+    return _around(quote, doubled(cells.cast(pa.large_string()), quote, escape))
 
 
 def json_quoted(cells: pa.Array) -> pa.Array:
     """Every cell as a JSON string; NULL as null."""
-    cells = escaped = cells.cast(pa.large_string())
-    if holds(cells, '\\"'):
-        escaped = pc.replace_substring(pc.replace_substring(cells, "\\", "\\\\"), '"', '\\"')
-    if holds(cells, _CONTROL):
-        control = pc.match_substring_regex(cells, r"[\x00-\x1f]")
-        rare = [orjson.dumps(cell).decode()[1:-1] for cell in cells.filter(control).to_pylist()]
-        escaped = pc.replace_with_mask(
-            escaped, pc.fill_null(control, False), pa.array(rare, pa.large_string())
-        )
-    return pc.fill_null(_around('"', escaped), "null")
+    return pc.fill_null(_around('"', json_escaped(cells.cast(pa.large_string()))), "null")
 
 
 def _around(quote: str, cells: pa.Array) -> pa.Array:

@@ -21,7 +21,7 @@ from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
-from bulk_pipeline.stages.shown import holds
+from bulk_pipeline.stages.texts import held
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
 
@@ -141,7 +141,7 @@ def _errors(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.Array:
     """The sentences about each row, on one line."""
     starts = np.searchsorted(told["row"].to_numpy(), rows["_row"].to_numpy())
     sentences = told["message"]
-    if holds(sentences, "\0\r\n"):
+    if held(sentences, "\0\r\n"):
         sentences = pc.replace_substring_regex(sentences, r"[\x00\r\n]+", " ")
     per_row = pa.ListArray.from_arrays(pa.array([*starts, len(told)], pa.int32()), sentences)
     return pc.binary_join(per_row, "; ")

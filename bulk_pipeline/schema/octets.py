@@ -1,0 +1,40 @@
+"""The bytes of a column of texts, which Arrow keeps side by side, and the texts of UUIDs, a column at a time."""
+
+import numpy as np
+import pyarrow as pa
+
+_UUID_LENGTH = 36
+_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
+"""Which of the 32 digits stand together; each group moves on by one hyphen."""
+_HEX = np.array([f"{number:02x}" for number in range(256)], "S2").view(np.uint16)
+_DIGITS = np.array([place for place in range(_UUID_LENGTH) if place not in (8, 13, 18, 23)])
+_NIBBLES = np.zeros(256, np.uint8)
+_NIBBLES[list(b"0123456789abcdef")] = range(16)
+
+
+def text_bytes(cells: pa.Array) -> np.ndarray:
+    """The bytes of all cells together, as uint8; of strings or binary cells, large ones too."""
+    _, offsets, data = cells.buffers()
+    if not len(cells) or data is None:
+        return np.empty(0, np.uint8)
+    is_large = pa.types.is_large_string(cells.type) or pa.types.is_large_binary(cells.type)
+    ends = np.frombuffer(offsets, np.int64 if is_large else np.int32)
+    first, last = ends[cells.offset], ends[cells.offset + len(cells)]
+    return np.frombuffer(data, np.uint8)[first:last]
+
+
+def uuid_texts(octets: np.ndarray) -> pa.StringArray:
+    """The canonical texts of UUIDs: a row of 16 octets each."""
+    rows = len(octets)
+    digits = _HEX.take(octets.reshape(-1)).view(np.uint8).reshape(rows, 32)
+    canonical = np.full((rows, _UUID_LENGTH), ord("-"), np.uint8)
+    for hyphens, (start, stop) in enumerate(_GROUPS):
+        canonical[:, start + hyphens : stop + hyphens] = digits[:, start:stop]
+    offsets = np.arange(0, _UUID_LENGTH * (rows + 1), _UUID_LENGTH, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(canonical))
+
+
+def uuid_octets(texts: pa.StringArray) -> np.ndarray:
+    """The other way: a row of 16 octets for each canonical text, of which none is NULL."""
+    nibbles = _NIBBLES[text_bytes(texts).reshape(len(texts), _UUID_LENGTH)[:, _DIGITS]]
+    return nibbles[:, 0::2] << 4 | nibbles[:, 1::2]
