@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bulk_pipeline.errors import JobNotFinishedError, LeaseLostError
-from bulk_pipeline.stores.job_queries import counts_of, job_query, locked_job, one_job
+from bulk_pipeline.stores.job_queries import changed_job, counts_of, job_query, locked_job
 from bulk_pipeline.stores.jobs import ImportJob, Status, final_status
 from bulk_pipeline.stores.postgres import Postgres
 
@@ -38,7 +37,7 @@ class Attempts:
         with self._postgres.transaction(durable=False) as connection:
             _fenced(connection, job_id, attempt)
             given = {"batch_rows": batch_rows, "parser_version": parser_version}
-            job = _change(connection, job_id, _FIX_PLAN, **given)
+            job = changed_job(connection, job_id, _FIX_PLAN, **given)
         assert job.batch_rows is not None
         assert job.parser_version is not None
         return Plan(job.batch_rows, job.parser_version)
@@ -59,7 +58,7 @@ class Attempts:
             job = _fenced(connection, job_id, attempt)
             twins = connection.execute(_TWIN, {"id": job.id, "sha256": sha256}).fetchall()
             found = [f"the same bytes were uploaded as {key} (job {twin})" for twin, key in twins]
-            return _change(
+            return changed_job(
                 connection,
                 job_id,
                 _PARSED,
@@ -134,7 +133,7 @@ def _end(
     error_code: str | None = None,
 ) -> ImportJob:
     connection.execute("DELETE FROM bulk.job_leases WHERE job_id = %s", (job.id,))
-    return _change(
+    return changed_job(
         connection,
         job.id,
         _END,
@@ -144,12 +143,6 @@ def _end(
         failure_counts=Jsonb(dict(failure_counts)),
         reports=Jsonb(dict(reports)),
     )
-
-
-def _change(connection: psycopg.Connection, job_id: str, query: sql.Composed, **given: object) -> ImportJob:
-    job = one_job(connection, query, {"id": job_id} | given)
-    assert job is not None, "the job is locked"
-    return job
 
 
 _FIX_PLAN = job_query("""

@@ -1,17 +1,17 @@
 """What an export job is: one row of `bulk.export_jobs`, and how queries give it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
-from psycopg import sql
 
+from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
-from bulk_pipeline.stores.job_queries import plain
+from bulk_pipeline.stores.jobs import as_uuid
+from bulk_pipeline.stores.records import Records
 
 
 class ExportStatus(StrEnum):
@@ -102,46 +102,27 @@ def export_session(job_id: str) -> str:
     return f"bulk-pipeline export {job_id}"
 
 
-_COLUMNS = sql.SQL(", ").join(
-    sql.SQL('job.table_name AS "table"') if field.name == "table" else sql.Identifier("job", field.name)
-    for field in fields(ExportJob)
-)
+_EXPORTS = Records(ExportJob, format=Format, compression=Compression, kind=Kind, status=ExportStatus)
+export_query, one_export, all_exports = _EXPORTS.query, _EXPORTS.one, _EXPORTS.all
+changed_export = _EXPORTS.changed
 
 
-def export_query(text: LiteralString) -> sql.Composed:
-    """A query in which `{columns}` stands for what `ExportJob` needs of `bulk.export_jobs AS job`."""
-    return sql.SQL(text).format(columns=_COLUMNS)
+def export_by_id(connection: psycopg.Connection, job_id: str) -> ExportJob:
+    """`NotFoundError` without it."""
+    return found_export(one_export(connection, _BY_ID, {"id": as_uuid(job_id)}), job_id)
 
 
-def one_export(
-    connection: psycopg.Connection, query: sql.Composed, given: Mapping[str, object]
-) -> ExportJob | None:
-    """The first job of an `export_query`."""
-    with connection.cursor(row_factory=_export_row) as cursor:
-        return cursor.execute(query, given).fetchone()
+def locked_export(connection: psycopg.Connection, job_id: str) -> ExportJob | None:
+    """The job, locked until the transaction ends."""
+    return one_export(connection, _LOCKED, {"id": as_uuid(job_id)})
 
 
-def all_exports(
-    connection: psycopg.Connection, query: sql.Composed, given: Mapping[str, object]
-) -> list[ExportJob]:
-    """The jobs of an `export_query`, in its order."""
-    with connection.cursor(row_factory=_export_row) as cursor:
-        return cursor.execute(query, given).fetchall()
+def found_export(job: ExportJob | None, job_id: str) -> ExportJob:
+    """The job; `NotFoundError` without it."""
+    if job is None:
+        raise NotFoundError(f"no export {job_id}")
+    return job
 
 
-class _ExportMaker:
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-
-    def __call__(self, values: Sequence[Any]) -> ExportJob:
-        given = dict(zip(self._names, map(plain, values), strict=True))
-        for name, enum in _ENUMS.items():
-            given[name] = enum(given[name])
-        return ExportJob(**given)
-
-
-_ENUMS = {"format": Format, "compression": Compression, "kind": Kind, "status": ExportStatus}
-
-
-def _export_row(cursor: psycopg.Cursor[Any]) -> _ExportMaker:
-    return _ExportMaker([column.name for column in cursor.description or ()])
+_BY_ID = export_query("SELECT {columns} FROM bulk.export_jobs AS job WHERE id = %(id)s")
+_LOCKED = export_query("SELECT {columns} FROM bulk.export_jobs AS job WHERE id = %(id)s FOR UPDATE")

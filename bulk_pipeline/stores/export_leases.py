@@ -9,11 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from bulk_pipeline.errors import JobCancelledError, LeaseHeldError, LeaseLostError, NotFoundError
-from bulk_pipeline.stores.export_jobs import ExportJob, all_exports, export_query, export_session, one_export
+from bulk_pipeline.errors import JobCancelledError, LeaseHeldError, LeaseLostError
+from bulk_pipeline.stores.export_jobs import (
+    ExportJob,
+    all_exports,
+    changed_export,
+    export_query,
+    export_session,
+    found_export,
+    locked_export,
+)
 from bulk_pipeline.stores.jobs import as_uuid, wait_seconds
 from bulk_pipeline.stores.postgres import Postgres, end_sessions
 
@@ -33,17 +40,15 @@ class ExportLeases:
         """The job, in a new attempt; None if it is final. Raises `LeaseHeldError` and `NotFoundError`."""
         given = {"id": as_uuid(job_id), "lease": self._lease, "run_id": run_id}
         with self._postgres.transaction() as connection:
-            job = one_export(connection, _LOCKED, given)
-            if job is None:
-                raise NotFoundError(f"no export {job_id}")
+            job = found_export(locked_export(connection, job_id), job_id)
             if job.status.is_final:
                 return None
             if job.run_id != run_id and connection.execute(_IS_LIVE, given).fetchone() == (True,):
                 raise LeaseHeldError(f"export {job_id} is being worked on by run {job.run_id}")
             if job.cancel_requested_at is not None:
-                _change(connection, job, _CANCEL)
+                changed_export(connection, job.id, _CANCEL)
                 return None
-            return _change(connection, job, _BEGIN, run_id=run_id)
+            return changed_export(connection, job.id, _BEGIN, run_id=run_id)
 
     def beat(self, job: ExportJob, rows: int, size: int) -> None:
         """The work goes on, and is so far. Raises `LeaseLostError` and `JobCancelledError`."""
@@ -59,23 +64,15 @@ class ExportLeases:
         """The files are there. Once more changes nothing, in case an answer got lost. Raises `LeaseLostError`."""
         with self._postgres.transaction() as connection:
             found = _fenced(connection, job)
-            return (
-                found
-                if found.status.is_final
-                else _change(
-                    connection,
-                    found,
-                    _FINISH,
-                    manifest=Jsonb(dict(manifest)),
-                    rows=manifest["rows"],
-                    bytes=manifest["bytes"],
-                )
-            )
+            if found.status.is_final:
+                return found
+            given = {"manifest": Jsonb(dict(manifest)), "rows": manifest["rows"], "bytes": manifest["bytes"]}
+            return changed_export(connection, job.id, _FINISH, **given)
 
     def fail(self, job: ExportJob, error: str) -> ExportJob:
         """Nothing will come of it, however often it is tried. Raises `LeaseLostError`."""
         with self._postgres.transaction() as connection:
-            return _change(connection, _fenced(connection, job), _FAIL, error=error)
+            return changed_export(connection, _fenced(connection, job).id, _FAIL, error=error)
 
     def release(self, job: ExportJob, error: str) -> ExportJob:
         """Give it back: it waits for its next attempt, or ends if it was cancelled or there is none left.
@@ -94,7 +91,7 @@ class ExportLeases:
     def reap(self, job: ExportJob, error: str) -> ExportJob | None:
         """Like `release`, for a run that is silent. None if it has spoken, or somebody else was faster."""
         with self._postgres.transaction() as connection:
-            found = one_export(connection, _LOCKED, {"id": job.id})
+            found = locked_export(connection, job.id)
             is_live = connection.execute(_IS_LIVE, {"id": job.id, "lease": self._lease}).fetchone() == (True,)
             if found is None or is_live or found.heartbeat_at is None or found.attempt != job.attempt:
                 return None
@@ -103,29 +100,21 @@ class ExportLeases:
 
     def _give_back(self, connection: psycopg.Connection, job: ExportJob, error: str) -> ExportJob:
         if job.cancel_requested_at is not None:
-            return _change(connection, job, _CANCEL)
+            return changed_export(connection, job.id, _CANCEL)
         if job.attempt >= self._max_attempts:
-            return _change(connection, job, _FAIL, error=f"gave up after {job.attempt} attempts: {error}")
+            return changed_export(
+                connection, job.id, _FAIL, error=f"gave up after {job.attempt} attempts: {error}"
+            )
         wait = timedelta(seconds=wait_seconds(job.attempt, self._retry_seconds))
-        return _change(connection, job, _WAIT, error=error, wait=wait)
+        return changed_export(connection, job.id, _WAIT, error=error, wait=wait)
 
 
 def _fenced(connection: psycopg.Connection, job: ExportJob) -> ExportJob:
-    found = one_export(connection, _LOCKED, {"id": job.id})
+    found = locked_export(connection, job.id)
     if found is None or found.attempt != job.attempt or found.run_id != job.run_id:
         raise LeaseLostError(f"export {job.id}: attempt {job.attempt} is not the current one any more")
     return found
 
-
-def _change(
-    connection: psycopg.Connection, job: ExportJob, query: sql.Composed, **given: object
-) -> ExportJob:
-    changed = one_export(connection, query, {"id": job.id} | given)
-    assert changed is not None, "the job is locked"
-    return changed
-
-
-_LOCKED = export_query("SELECT {columns} FROM bulk.export_jobs AS job WHERE id = %(id)s FOR UPDATE")
 
 _IS_LIVE = "SELECT heartbeat_at > clock_timestamp() - %(lease)s FROM bulk.export_jobs WHERE id = %(id)s"
 

@@ -5,10 +5,20 @@ Who works on a job, and what it writes there, is in `export_leases`.
 
 from datetime import date, datetime, timedelta
 
-from bulk_pipeline.errors import JobFinishedError, NotFoundError
+from bulk_pipeline.errors import JobFinishedError
 from bulk_pipeline.stages.export.request import ExportRequest
-from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus, all_exports, export_query, one_export
-from bulk_pipeline.stores.jobs import as_uuid, new_id
+from bulk_pipeline.stores.export_jobs import (
+    ExportJob,
+    ExportStatus,
+    all_exports,
+    changed_export,
+    export_by_id,
+    export_query,
+    found_export,
+    locked_export,
+    one_export,
+)
+from bulk_pipeline.stores.jobs import new_id
 from bulk_pipeline.stores.postgres import Postgres
 
 
@@ -60,7 +70,7 @@ class Exports:
     def get(self, job_id: str) -> ExportJob:
         """`NotFoundError` without it."""
         with self._postgres.transaction() as connection:
-            return _found(one_export(connection, _BY_ID, {"id": as_uuid(job_id)}), job_id)
+            return export_by_id(connection, job_id)
 
     def newest(
         self,
@@ -110,13 +120,11 @@ class Exports:
     def cancel(self, job_id: str) -> ExportJob:
         """Stop a job: at once, or as soon as the run that has it looks. Raises `JobFinishedError`, `NotFoundError`."""
         with self._postgres.transaction() as connection:
-            job = _found(one_export(connection, _LOCKED, {"id": as_uuid(job_id)}), job_id)
+            job = found_export(locked_export(connection, job_id), job_id)
             if job.status.is_final:
                 raise JobFinishedError(f"job {job_id} is {job.status} already")
             query = _CANCEL if job.heartbeat_at is None else _ASK_TO_CANCEL
-            cancelled = one_export(connection, query, {"id": job.id})
-        assert cancelled is not None
-        return cancelled
+            return changed_export(connection, job.id, query)
 
     def given_up(self, within: timedelta) -> list[ExportJob]:
         """Jobs that failed or were cancelled not longer ago."""
@@ -132,12 +140,6 @@ class Exports:
         """Its files are gone; the ledger keeps what they were."""
         with self._postgres.transaction() as connection:
             connection.execute(_FILES_REMOVED, {"id": job_id})
-
-
-def _found(job: ExportJob | None, job_id: str) -> ExportJob:
-    if job is None:
-        raise NotFoundError(f"no export {job_id}")
-    return job
 
 
 _ASK = export_query("""
@@ -163,9 +165,6 @@ _OF_REQUEST = export_query("""
       AND idempotency_key = %(idempotency_key)s
       AND status NOT IN ('failed', 'cancelled', 'expired')
 """)
-
-_BY_ID = export_query("SELECT {columns} FROM bulk.export_jobs AS job WHERE id = %(id)s")
-_LOCKED = export_query("SELECT {columns} FROM bulk.export_jobs AS job WHERE id = %(id)s FOR UPDATE")
 
 _NEWEST = export_query("""
     SELECT {columns}

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
-from psycopg import sql
 
 from bulk_pipeline.errors import LeaseHeldError, LeaseLostError, NotFoundError
-from bulk_pipeline.stores.job_queries import all_jobs, job_locked_for_takeover, job_query, one_job
+from bulk_pipeline.stores.job_queries import (
+    all_jobs,
+    changed_job,
+    job_locked_for_takeover,
+    job_query,
+    one_job,
+)
 from bulk_pipeline.stores.jobs import ImportJob, as_uuid, load_session, wait_seconds
 from bulk_pipeline.stores.postgres import Postgres, end_sessions
 
@@ -141,9 +146,9 @@ class Leases:
         if holder is not None:
             _refuse_held({job_id: holder}, run_id)
         if job.cancel_requested_at is not None:
-            _change(connection, job, _CANCEL)
+            changed_job(connection, job.id, _CANCEL)
             return None
-        begun = _change(connection, job, _BEGIN, run_id=run_id)
+        begun = changed_job(connection, job.id, _BEGIN, run_id=run_id)
         connection.execute(_LEASE, {"id": job_id, "attempt": begun.attempt, "run_id": run_id})
         return Lease(begun, run_id)
 
@@ -152,11 +157,13 @@ class Leases:
     ) -> ImportJob:
         connection.execute("DELETE FROM bulk.job_leases WHERE job_id = %s", (job.id,))
         if job.cancel_requested_at is not None:
-            return _change(connection, job, _CANCEL)
+            return changed_job(connection, job.id, _CANCEL)
         if job.attempt >= self._max_attempts and not _has_committed(connection, job):
-            return _change(connection, job, _FAIL, error=f"gave up after {job.attempt} attempts: {error}")
+            return changed_job(
+                connection, job.id, _FAIL, error=f"gave up after {job.attempt} attempts: {error}"
+            )
         wait = timedelta(seconds=wait_seconds(job.attempt, self._retry_seconds))
-        return _change(connection, job, _WAIT, error=error, wait=wait, isolate=isolate)
+        return changed_job(connection, job.id, _WAIT, error=error, wait=wait, isolate=isolate)
 
     def _holders(self, connection: psycopg.Connection, job_ids: list[str]) -> dict[str, _Holder]:
         # Its own statement: one that waits for a lock reads other tables as they were before the wait.
@@ -173,14 +180,6 @@ def _refuse_held(holders: Mapping[str, _Holder], run_id: str) -> None:
 def _has_committed(connection: psycopg.Connection, job: ImportJob) -> bool:
     query = "SELECT EXISTS (SELECT FROM bulk.import_batches WHERE job_id = %s)"
     return connection.execute(query, (job.id,)).fetchone() == (True,)
-
-
-def _change(
-    connection: psycopg.Connection, job: ImportJob, query: sql.Composed, **given: object
-) -> ImportJob:
-    changed = one_job(connection, query, {"id": job.id} | given)
-    assert changed is not None, "the job is locked"
-    return changed
 
 
 _LOCKED_ALL = job_query("""

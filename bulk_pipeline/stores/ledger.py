@@ -20,10 +20,10 @@ from bulk_pipeline.stores.job_queries import (
     job_query,
     locked_job,
     one_job,
-    plain,
 )
 from bulk_pipeline.stores.jobs import Counts, ImportJob, OpenJob, Status
 from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.records import plain
 
 
 class Ledger:
