@@ -8,14 +8,12 @@ from pydantic import Field
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import BulkPipelineError
-from bulk_pipeline.orchestration import export_metadata
+from bulk_pipeline.orchestration import export_metadata, runs
 from bulk_pipeline.orchestration.exporting import export_job
 from bulk_pipeline.orchestration.nightly import nightly_formats
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stages.export.request import ROWS_PER_PART, ExportRequest, read_request
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
-
-_CANCELLED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 class ExportConfig(dg.Config):
@@ -99,8 +97,7 @@ def _again(context: dg.OpExecutionContext, stores: Stores, job_id: str) -> str:
 
 def _export(context: dg.OpExecutionContext, stores: Stores, job_id: str) -> ExportJob:
     def was_cancelled() -> bool:
-        run = context.instance.get_run_by_id(context.run_id)
-        return run is not None and run.status in _CANCELLED
+        return runs.is_cancelled(context.instance.get_run_by_id(context.run_id))
 
     done = export_job(stores, job_id, context.run_id, context.log.info, was_cancelled)
     if done.status is ExportStatus.COMPLETED and done.run_id == context.run_id:

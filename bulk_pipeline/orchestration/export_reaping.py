@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
 from bulk_pipeline.errors import JobFinishedError
+from bulk_pipeline.orchestration import runs
 from bulk_pipeline.orchestration.exporting import remove_files
 from bulk_pipeline.orchestration.jobs import export_table, nightly_export
-from bulk_pipeline.orchestration.reaping import is_cancelled, is_waiting, report_dead
 from bulk_pipeline.orchestration.stores import Stores
 
 EXPORT_TAG = "bulk/export_id"
@@ -23,8 +23,8 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
     """
     for job in stores.export_leases.expired():
         run_id = job.run_id or ""
-        report_dead(instance, run_id, job.id)
-        if is_cancelled(instance.get_run_by_id(run_id)):
+        runs.report_dead(instance, run_id, job.id)
+        if runs.is_cancelled(instance.get_run_by_id(run_id)):
             _cancel(stores, job.id)
         reaped = stores.export_leases.reap(job, f"run {run_id} died")
         if reaped is not None:
@@ -36,10 +36,7 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
 def end_silent_runs(stores: Stores, instance: dg.DagsterInstance, older_than: timedelta) -> Iterator[str]:
     """Report runs as failed that have started and done nothing for an export for so long: they died between two."""
     for job in (export_table, nightly_export):
-        started = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.STARTED])
-        for record in instance.get_run_records(started):
-            run = record.dagster_run
-            since = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
+        for run, since in runs.started(instance, job.name):
             if stores.exports.is_silent(run.run_id, since=since, older_than=older_than):
                 instance.report_run_failed(
                     run, "the run has no export to work on, and does not end: it must have died"
@@ -53,18 +50,18 @@ def forget_lost_requests(
     """Let runs be asked for again that never came; exports whose run a person has cancelled in the queue end."""
     for job in stores.exports.overdue(older_than=older_than):
         run = _run_of(instance, job.id, job.run_id)
-        if is_cancelled(run):
+        if runs.is_cancelled(run):
             _cancel(stores, job.id)
             yield f"the run for export {job.id} was cancelled before it started, and so is the export"
-        elif not is_waiting(run):
+        elif not runs.is_waiting(run):
             stores.exports.forget_request(job.id)
             yield f"the run for export {job.id} never started: another one will be asked for"
 
 
 def _run_of(instance: dg.DagsterInstance, job_id: str, run_id: str | None) -> dg.DagsterRun | None:
     """The newest run that was asked for, or the one that asked itself."""
-    found = instance.get_runs(dg.RunsFilter(tags={EXPORT_TAG: job_id}), limit=1)
-    return found[0] if found else instance.get_run_by_id(run_id) if run_id else None
+    asked = runs.newest_tagged(instance, EXPORT_TAG, job_id)
+    return asked or (instance.get_run_by_id(run_id) if run_id else None)
 
 
 def _cancel(stores: Stores, job_id: str) -> None:

@@ -6,10 +6,10 @@ of a run's config, so the UI cannot show them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
 
+from bulk_pipeline.orchestration import runs
 from bulk_pipeline.orchestration.handover import Handover
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
@@ -35,11 +35,7 @@ def worker(context: dg.InitResourceContext) -> Iterator[Worker]:
     assert context.log is not None
 
     def was_cancelled() -> bool:
-        record = instance.get_run_by_id(run.run_id)
-        return record is not None and record.status in (
-            dg.DagsterRunStatus.CANCELING,
-            dg.DagsterRunStatus.CANCELED,
-        )
+        return runs.is_cancelled(instance.get_run_by_id(run.run_id))
 
     steps = run.step_keys_to_execute
     starts_over = steps is None or "parse" in steps
@@ -53,7 +49,7 @@ def worker(context: dg.InitResourceContext) -> Iterator[Worker]:
     ) as hold:
         if not starts_over:
             # What failed has no part in later steps: whoever repeats only those must get it back all the same.
-            hold.to_take(_job_ids(run))
+            hold.to_take(runs.job_ids(run))
         yield hold
 
 
@@ -62,10 +58,4 @@ def worker(context: dg.InitResourceContext) -> Iterator[Worker]:
 )
 def handover(context: dg.InitResourceContext) -> Handover:
     assert context.run is not None
-    return Handover(context.resources.stores, _job_ids(context.run))
-
-
-def _job_ids(run: dg.DagsterRun) -> list[str]:
-    """Those that a run of `import_files` was asked to work on; none for other jobs."""
-    config: Any = run.run_config  # its shape is that of the job's ops
-    return config.get("ops", {}).get("parse", {}).get("config", {}).get("job_ids", [])
+    return Handover(context.resources.stores, runs.job_ids(context.run))
