@@ -1,42 +1,22 @@
 """Keeps leases alive while work goes on, and notices what the worker should know: a lost lease, a cancel."""
 
-import threading
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
 
-from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.errors import JobCancelledError, LeaseLostError
+from bulk_pipeline.stores.beating import Beating
 from bulk_pipeline.stores.leases import Lease
 from bulk_pipeline.stores.postgres import Postgres
 
 
-class Heartbeat:
-    """A thread that beats for some leases, on connections of its own, as long as the `with` block lasts.
-
-    An outage stops nothing here: the lease is renewed when Postgres is back, unless somebody has taken it.
-    """
+class Heartbeat(Beating):
+    """Beats for some leases."""
 
     def __init__(self, postgres: Postgres, leases: Iterable[Lease], *, seconds: float) -> None:
+        super().__init__(seconds)
         self._postgres = postgres
-        self._seconds = seconds
         self._held = {lease.job_id: lease for lease in leases}
         self._lost: set[str] = set()
         self._cancelled: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def check(self, job_id: str) -> None:
         """Raise `LeaseLostError` or `JobCancelledError` if the work on the job should stop."""
@@ -66,13 +46,6 @@ class Heartbeat:
                 lease = self._held.pop(job_id)
                 if not (is_final and attempt == lease.attempt):  # else this run has finished it itself
                     self._lost.add(job_id)
-
-    def _beat_on(self) -> None:
-        while not self._stop.wait(self._seconds):
-            try:
-                self.beat()
-            except StoreUnavailableError:
-                continue
 
 
 _BEAT = """
