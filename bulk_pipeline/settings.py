@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     )
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
 
+    def run_url(self, run_id: str | None) -> str | None:
+        """Where people look at a run, if that is known."""
+        return f"{self.dagster_url}/runs/{run_id}" if self.dagster_url and run_id else None
+
     @field_validator("bulk_work_dir", mode="before")
     @classmethod
     def _work_place(cls, given: object, fields: ValidationInfo) -> object:

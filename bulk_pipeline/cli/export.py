@@ -14,6 +14,7 @@ import typer
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, stores_of
 from bulk_pipeline.cli.export_jobs import describe, show_manifest
+from bulk_pipeline.cli.whole_file import whole_file
 from bulk_pipeline.errors import OutputError
 from bulk_pipeline.stages.export.formats import Compression, Format, by_name
 from bulk_pipeline.stages.export.request import ROWS_PER_PART, ExportRequest, Kind
@@ -137,13 +138,8 @@ def _opened(out: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        yield file
 
 
 def _follow(at: "Stores", job: ExportJob) -> ExportJob:

@@ -82,7 +82,6 @@ def show_manifest(manifest: Mapping[str, Any]) -> None:
 def describe(job: ExportJob, settings: Settings) -> dict[str, Any]:
     """An export as plain values, the way `--json` prints it."""
     seconds = job.seconds
-    run_url = f"{settings.dagster_url}/runs/{job.run_id}" if settings.dagster_url and job.run_id else None
     return {
         "id": job.id,
         "table": job.table,
@@ -105,7 +104,7 @@ def describe(job: ExportJob, settings: Settings) -> dict[str, Any]:
         "requested_by": job.requested_by,
         "idempotency_key": job.idempotency_key,
         "run_id": job.run_id,
-        "run_url": run_url,
+        "run_url": settings.run_url(job.run_id),
         "created_at": job.created_at,
         "expires_at": job.expires_at,
         "started_at": job.started_at,

@@ -134,7 +134,6 @@ def cancel(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption =
 def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
     """A job as plain values, the way `--json` prints it."""
     seconds = found.seconds
-    run_url = f"{settings.dagster_url}/runs/{found.run_id}" if settings.dagster_url and found.run_id else None
     return {
         "id": found.id,
         "table": found.table,
@@ -163,7 +162,7 @@ def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, 
         "archive": f"s3://{settings.s3_bucket_archive}/{found.archive_key}" if found.archive_key else None,
         "reports": {name: f"s3://{settings.s3_bucket_reports}/{key}" for name, key in found.reports.items()},
         "run_id": found.run_id,
-        "run_url": run_url,
+        "run_url": settings.run_url(found.run_id),
         "arrived_at": found.arrived_at,
         "created_at": found.created_at,
         "started_at": found.started_at,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bulk_pipeline.cli import output
+from bulk_pipeline.cli.whole_file import whole_file
 from bulk_pipeline.errors import FileError
 
 
@@ -69,13 +70,8 @@ def _parse_one(file: Path, out: Path | None, encoding: str | None, as_json: bool
 def _destination(out: Path | None, as_json: bool) -> Iterator[BinaryIO]:
     """Where clean CSV goes: a file that appears when it is whole, stdout, or nowhere when JSON takes stdout."""
     if out is not None:
-        partial = out.with_name(f".{out.name}.partial")
-        try:
-            with partial.open("wb") as sink:
-                yield sink
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(out) as sink:
+            yield sink
     elif as_json:
         with Path("/dev/null").open("wb") as sink:
             yield sink
