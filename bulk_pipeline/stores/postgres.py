@@ -33,16 +33,21 @@ def connect(
     """
     with outages(host(database_url)):
         return psycopg.connect(
-            database_url,
-            autocommit=autocommit,
-            application_name=application_name,
-            prepare_threshold=None,
-            connect_timeout=5,
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
+            connection_string(database_url, application_name), autocommit=autocommit, prepare_threshold=None
         )
+
+
+def connection_string(database_url: str, application_name: str) -> str:
+    """The URL with our name and patience: a server that is gone is noticed within seconds."""
+    return conninfo.make_conninfo(
+        database_url,
+        application_name=application_name,
+        connect_timeout=5,
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=30_000,
+    )
 
 
 @contextmanager
@@ -53,11 +58,11 @@ def outages(host: str) -> Iterator[None]:
     except CONFLICTS:
         raise
     except _OUTAGES as error:
-        raise StoreUnavailableError(f"Postgres at {host}: {_first_line(error)}") from error
+        raise StoreUnavailableError(f"Postgres at {host}: {first_line(error)}") from error
     except psycopg.InterfaceError as error:
         if "closed" not in str(error):
             raise
-        raise StoreUnavailableError(f"Postgres at {host}: {_first_line(error)}") from error
+        raise StoreUnavailableError(f"Postgres at {host}: {first_line(error)}") from error
 
 
 @contextmanager
@@ -97,7 +102,7 @@ def host(database_url: str) -> str:
     try:
         parts = conninfo.conninfo_to_dict(database_url)
     except psycopg.ProgrammingError as error:
-        raise SettingsError(f"DATABASE_URL: {_first_line(error)}") from error
+        raise SettingsError(f"DATABASE_URL: {first_line(error)}") from error
     return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
 
 
@@ -125,7 +130,7 @@ class Postgres:
                         connection.execute("SET LOCAL synchronous_commit = off")
                     yield connection
             except CONFLICTS as error:
-                raise StoreUnavailableError(f"Postgres at {self.host}: {_first_line(error)}") from error
+                raise StoreUnavailableError(f"Postgres at {self.host}: {first_line(error)}") from error
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection]:
@@ -168,5 +173,6 @@ def _answers(connection: psycopg.Connection) -> bool:
     return True
 
 
-def _first_line(error: psycopg.Error) -> str:
+def first_line(error: Exception) -> str:
+    """What a driver's error says, without hints and positions."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

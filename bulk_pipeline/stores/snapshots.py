@@ -14,11 +14,11 @@ import adbc_driver_manager as adbc
 import pyarrow as pa
 from adbc_driver_manager.dbapi import Connection
 from adbc_driver_postgresql import StatementOptions, dbapi
-from psycopg import conninfo, sql
+from psycopg import sql
 
 from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
 from bulk_pipeline.schema import Selection
-from bulk_pipeline.stores.postgres import host
+from bulk_pipeline.stores.postgres import connection_string, first_line, host
 from bulk_pipeline.stores.selections import deleted_query, select_query
 
 _BATCH_BYTES = 1 << 20
@@ -54,7 +54,10 @@ def snapshot(database_url: str, application_name: str) -> Iterator["Snapshot"]:
 
     Raises `StoreUnavailableError` in an outage and `StoreRefusedError` for what Postgres refuses, as do its methods.
     """
-    with _answers(database_url), dbapi.connect(_conninfo(database_url, application_name)) as connection:
+    with (
+        _answers(database_url),
+        dbapi.connect(connection_string(database_url, application_name)) as connection,
+    ):
         taken = Snapshot(connection, database_url)
         try:
             yield taken
@@ -124,11 +127,11 @@ class Snapshot:
                 raise
             except OSError as error:  # so the driver's reader calls it when the connection breaks
                 raise StoreUnavailableError(
-                    f"Postgres at {host(self._database_url)}: {_first_line(error)}"
+                    f"Postgres at {host(self._database_url)}: {first_line(error)}"
                 ) from error
             except pa.ArrowException as error:
                 raise StoreRefusedError(
-                    f"Postgres at {host(self._database_url)}: {_first_line(error)}"
+                    f"Postgres at {host(self._database_url)}: {first_line(error)}"
                 ) from error
 
     def _query(self, query: str) -> pa.Table:
@@ -146,27 +149,11 @@ def _answers(database_url: str) -> Iterator[None]:
     try:
         yield
     except adbc.Error as error:
-        said = _first_line(error)
+        said = first_line(error)
         state = error.sqlstate or ""
         if not state or state.startswith(_OUTAGES):
             raise StoreUnavailableError(f"Postgres at {host(database_url)}: {said}") from error
         raise StoreRefusedError(f"Postgres at {host(database_url)}: {said}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _conninfo(database_url: str, application_name: str) -> str:
-    return conninfo.make_conninfo(
-        database_url,
-        application_name=application_name,
-        connect_timeout=5,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=30_000,
-    )
 
 
 _BEGIN = (
