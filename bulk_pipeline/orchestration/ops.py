@@ -120,8 +120,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
     )
-    plan = stores.attempts.fix_plan(job.id, job.attempt, batch_rows=batch_rows, parser_version=PARSER_VERSION)
-    stores.attempts.note_parsed(
+    noted = stores.attempts.note_parsed(
         job.id,
         job.attempt,
         columns=upload.columns,
@@ -129,8 +128,10 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
         warnings=upload.warnings,
         total_rows=upload.rows,
         sha256=upload.sha256,
+        batch_rows=batch_rows,
+        parser_version=PARSER_VERSION,
     )
-    return replace(staged, batch_rows=plan.batch_rows)
+    return replace(staged, batch_rows=noted.batch_rows)
 
 
 def _load_one(

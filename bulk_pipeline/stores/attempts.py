@@ -4,7 +4,6 @@ Batches are written with their rows, in `stores.rows`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -15,32 +14,11 @@ from bulk_pipeline.stores.jobs import ImportJob, Status, final_status
 from bulk_pipeline.stores.postgres import Postgres
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How every attempt at a job cuts its file."""
-
-    batch_rows: int
-    parser_version: str
-
-
 class Attempts:
     """Every method raises `LeaseLostError` if `attempt` is not the job's newest, or the job is final."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
-
-    def fix_plan(self, job_id: str, attempt: int, *, batch_rows: int, parser_version: str) -> Plan:
-        """The job's plan: the first attempt's, which may be this one.
-
-        It is as durable as the first batch that is committed after it.
-        """
-        with self._postgres.transaction(durable=False) as connection:
-            _fenced(connection, job_id, attempt)
-            given = {"batch_rows": batch_rows, "parser_version": parser_version}
-            job = changed_job(connection, job_id, _FIX_PLAN, **given)
-        assert job.batch_rows is not None
-        assert job.parser_version is not None
-        return Plan(job.batch_rows, job.parser_version)
 
     def note_parsed(
         self,
@@ -52,8 +30,14 @@ class Attempts:
         warnings: Sequence[str],
         total_rows: int,
         sha256: str,
+        batch_rows: int,
+        parser_version: str,
     ) -> ImportJob:
-        """Record what the parser found, which every attempt does; warns if another upload had the same bytes."""
+        """Record what the parser found, which every attempt does; warns if another upload had the same bytes.
+
+        How every attempt cuts the file, `batch_rows` and `parser_version`, stays as the first one has it. All that is
+        as durable as the first batch that is committed after it.
+        """
         with self._postgres.transaction(durable=False) as connection:
             job = _fenced(connection, job_id, attempt)
             twins = connection.execute(_TWIN, {"id": job.id, "sha256": sha256}).fetchall()
@@ -67,6 +51,8 @@ class Attempts:
                 warnings=Jsonb(list(dict.fromkeys([*job.warnings, *warnings, *found]))),
                 total_rows=total_rows,
                 sha256=sha256,
+                batch_rows=batch_rows,
+                parser_version=parser_version,
             )
 
     def finish(
@@ -145,14 +131,6 @@ def _end(
     )
 
 
-_FIX_PLAN = job_query("""
-    UPDATE bulk.import_jobs AS job
-    SET batch_rows = coalesce(batch_rows, %(batch_rows)s),
-        parser_version = coalesce(parser_version, %(parser_version)s)
-    WHERE id = %(id)s
-    RETURNING {columns}
-""")
-
 _TWIN = """
     SELECT twin.id, twin.key
     FROM bulk.import_jobs AS twin
@@ -168,7 +146,9 @@ _PARSED = job_query("""
         dialect = %(dialect)s,
         warnings = %(warnings)s,
         total_rows = %(total_rows)s,
-        sha256 = %(sha256)s
+        sha256 = %(sha256)s,
+        batch_rows = coalesce(batch_rows, %(batch_rows)s),
+        parser_version = coalesce(parser_version, %(parser_version)s)
     WHERE id = %(id)s
     RETURNING {columns}
 """)

@@ -54,7 +54,15 @@ class World:
         (lease,) = self.leases.take([job.id], run_id)
         return lease
 
-    def parsed(self, lease: Lease, total_rows: int, sha256: str = "00") -> ImportJob:
+    def parsed(
+        self,
+        lease: Lease,
+        total_rows: int,
+        sha256: str = "00",
+        *,
+        batch_rows: int = 1_000,
+        parser_version: str = "1",
+    ) -> ImportJob:
         return self.attempts.note_parsed(
             lease.job_id,
             lease.attempt,
@@ -63,6 +71,8 @@ class World:
             warnings=[],
             total_rows=total_rows,
             sha256=sha256,
+            batch_rows=batch_rows,
+            parser_version=parser_version,
         )
 
     def commit_batch(self, lease: Lease, first: int, last: int, rejected: int = 0) -> None:

@@ -16,7 +16,6 @@ from bulk_pipeline.errors import (
     StoreUnavailableError,
 )
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.attempts import Plan
 from bulk_pipeline.stores.jobs import Counts, Status, new_id
 from bulk_pipeline.stores.leases import _EXPIRED
 from bulk_pipeline.stores.ledger import _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _OPEN, _OPEN_COUNTS
@@ -32,12 +31,11 @@ def world(settings: Settings) -> Iterator[World]:
 
 def test_the_first_attempt_fixes_the_plan(world: World) -> None:
     job = world.claimed()
-    world.taken(job)
-    first = world.attempts.fix_plan(job.id, 1, batch_rows=100, parser_version="1")
+    first = world.parsed(world.taken(job), 1, batch_rows=100, parser_version="1")
     world.silence(job)
-    world.taken(job, "run-2")
-    second = world.attempts.fix_plan(job.id, 2, batch_rows=200, parser_version="2")
-    assert first == second == Plan(batch_rows=100, parser_version="1")
+    second = world.parsed(world.taken(job, "run-2"), 1, batch_rows=200, parser_version="2")
+    assert (first.batch_rows, first.parser_version) == (100, "1")
+    assert (second.batch_rows, second.parser_version) == (100, "1")
 
 
 def test_findings_are_kept_and_warnings_are_not_repeated(world: World) -> None:
@@ -52,6 +50,8 @@ def test_findings_are_kept_and_warnings_are_not_repeated(world: World) -> None:
             warnings=["column x is not known"],
             total_rows=7,
             sha256="ab",
+            batch_rows=1_000,
+            parser_version="1",
         )
     job = world.ledger.get(lease.job_id)
     assert (job.columns, job.total_rows, job.sha256) == (["email", "id"], 7, "ab")
@@ -110,8 +110,6 @@ def test_an_older_attempt_writes_nothing(world: World) -> None:
     before = world.taken(job, "run-2").job
     with pytest.raises(LeaseLostError):
         world.parsed(old, 1)
-    with pytest.raises(LeaseLostError):
-        world.attempts.fix_plan(old.job_id, old.attempt, batch_rows=1, parser_version="1")
     with pytest.raises(LeaseLostError):
         world.attempts.finish(old.job_id, old.attempt, failure_counts={}, reports={})
     assert world.ledger.get(job.id) == before
