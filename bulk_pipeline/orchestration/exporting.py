@@ -86,7 +86,8 @@ def _export(stores: Stores, job: ExportJob, tell: Callable[[str], None]) -> Expo
         ExportHeartbeat(stores.export_leases, job, seconds=settings.bulk_heartbeat_seconds) as heartbeat,
         snapshot(stores.database_url, export_session(job.id)) as taken,
     ):
-        remove_files(stores, job)
+        if job.attempt > 1:
+            remove_files(stores, job)
         since = _since(stores, job, taken, tell)
         place = _Place(stores, job, layout, heartbeat.check)
         progress = _Telling(heartbeat, tell)
