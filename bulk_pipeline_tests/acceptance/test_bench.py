@@ -5,19 +5,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 STEPS = {"parse", "validate", "split", "load", "emit"}
 
 
-@pytest.mark.long
-def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
-    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "load", "--json"]
-    command += ["--rows", "2000", "--bad", "5%", "--pairs", "1"]
+def bench(*words: str) -> dict[str, Any]:
+    """The document that `bulk-pipeline bench` prints."""
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.long
+def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
+    document = bench("load", "--rows", "2000", "--bad", "5%", "--pairs", "1")
 
     assert set(document) == {
         *("bench", "machine", "versions", "settings"),
@@ -53,11 +58,7 @@ def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
 
 @pytest.mark.long
 def test_exports_are_one_document_too() -> None:
-    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "export", "--json"]
-    command += ["--table", "articles", "--rows", "2000", "--pairs", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = bench("export", "--table", "articles", "--rows", "2000", "--pairs", "1")
 
     assert set(document) == {
         *("bench", "machine", "versions", "settings"),
@@ -72,10 +73,6 @@ def test_exports_are_one_document_too() -> None:
 
 @pytest.mark.long
 def test_small_files_are_one_document_too() -> None:
-    command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", "small-files", "--json"]
-    command += ["--files", "5", "--rows", "20"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = bench("small-files", "--files", "5", "--rows", "20")
     assert (document["files"], document["statuses"]) == (5, {"completed": 5})
     assert 0 < document["put_seconds"] < document["seconds"]
