@@ -48,6 +48,10 @@ class NotFoundError(BulkPipelineError):
     """A job, object or report that was asked for does not exist."""
 
 
+class IdempotencyConflictError(BulkPipelineError):
+    """The same idempotency key came before with something else: another file, another mode, another table."""
+
+
 class JobNotFinishedError(BulkPipelineError):
     """The job's answer is not final yet."""
 

@@ -44,6 +44,19 @@ class Settings(BaseSettings):
     s3_bucket_reports: str = "reports"
     s3_bucket_exports: str = "exports"
 
+    s3_public_endpoint_url: str | None = Field(
+        default=None, description="the S3 server as clients of the API reach it, for presigned URLs"
+    )
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8080, ge=0, le=65535)
+    api_url: str | None = Field(default=None, description="address of the HTTP API, for people")
+    api_jwt_secret: SecretStr | None = Field(default=None, description="signs tokens; 32 bytes or more")
+    api_token_seconds: int = Field(default=3600, ge=1, description="how long a token is good")
+    api_token_required: bool = Field(default=False, description="whether /api/v1 asks for a token")
+    api_max_upload_bytes: int = Field(default=5_000_000_000, ge=1, description="more is refused with 413")
+    api_presigned_seconds: int = Field(default=3600, ge=1, description="how long links to files are good")
+
     dagster_url: str | None = Field(default=None, description="address of the Dagster UI, for links to runs")
     bulk_work_dir: Annotated[Path | S3Folder, NoDecode] = Field(
         default=Path(".bulk/work"),

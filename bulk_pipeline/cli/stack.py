@@ -103,6 +103,7 @@ def _show(document: dict[str, object]) -> None:
             "home": document["home"],
             "healthy": document["healthy"],
             "Dagster UI": document["dagster_url"],
+            "API": document["api_url"],
             "S3": s3["endpoint_url"],
             "jobs pending": document["pending"],
             "jobs processing": document["processing"],

@@ -14,6 +14,7 @@ from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.receiver import Receiver
 from bulk_pipeline.stores.work_mirror import WorkMirror
 
 
@@ -49,6 +50,10 @@ class Stores:
     @cached_property
     def claims(self) -> Claims:
         return Claims(self.postgres, self.objects, self.settings.s3_bucket_archive)
+
+    @cached_property
+    def receiver(self) -> Receiver:
+        return Receiver(self.postgres, self.objects, self.settings.s3_bucket_archive)
 
     @cached_property
     def attempts(self) -> Attempts:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bulk_pipeline.settings import Settings, read_settings
 from bulk_pipeline.stack import objects, postgres
+from bulk_pipeline.stack.api import Api
 from bulk_pipeline.stack.dagster import Dagster, storage_url
 from bulk_pipeline.stack.home import Home, Record
 from bulk_pipeline.stack.objects import Gateway
@@ -16,7 +17,8 @@ from bulk_pipeline.stores import servers
 MARK = "BULK_STACK"
 """The environment variable that names a stack's home in each of its processes, and nowhere else."""
 
-_PORTS = ("postgres", "objects", "webserver", "code_server")
+_PORTS = ("postgres", "objects", "webserver", "code_server", "api")
+_SECRETS = ("postgres", "objects", "api")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Plan:
     cluster: Cluster | None
     gateway: Gateway | None
     dagster: Dagster
+    api: Api
     settings: Settings
     environment: Mapping[str, str]
     """Connection facts, for Dagster's processes and for clients."""
@@ -39,17 +42,18 @@ class Plan:
 def make(home: Home, before: Record, environ: Mapping[str, str], definitions: str) -> Plan:
     """Keep the ports and secrets of the last time where possible, so that addresses stay what they were."""
     ports = {name: free_port(before.ports.get(name)) for name in _PORTS}
-    secrets = {name: before.secrets.get(name) or objects.new_secret() for name in ("postgres", "objects")}
+    secrets = {name: before.secrets.get(name) or objects.new_secret() for name in _SECRETS}
     cluster, gateway = None, None
     if _is_ours("DATABASE_URL", "postgres", environ, before):
         cluster = Cluster(postgres.reserve_folder(home.postgres), ports["postgres"], secrets["postgres"])
     if _is_ours("S3_ENDPOINT_URL", "objects", environ, before):
         gateway = Gateway(home.objects, ports["objects"], secrets["objects"])
     dagster = Dagster(home.dagster, ports["webserver"], ports["code_server"], definitions)
-    settings = _settings(home, cluster, gateway, dagster, environ)
+    api = Api(home.folder, int(environ.get("API_PORT") or ports["api"]), secrets["api"])
+    settings = _settings(home, cluster, gateway, dagster, api, environ)
     environment = _environment(home, settings, environ)
     record = Record(secrets=secrets, ports=ports, environment=environment)
-    return Plan(home, cluster, gateway, dagster, settings, environment, record)
+    return Plan(home, cluster, gateway, dagster, api, settings, environment, record)
 
 
 def _is_ours(variable: str, server: str, environ: Mapping[str, str], before: Record) -> bool:
@@ -59,12 +63,17 @@ def _is_ours(variable: str, server: str, environ: Mapping[str, str], before: Rec
 
 
 def _settings(
-    home: Home, cluster: Cluster | None, gateway: Gateway | None, dagster: Dagster, environ: Mapping[str, str]
+    home: Home,
+    cluster: Cluster | None,
+    gateway: Gateway | None,
+    dagster: Dagster,
+    api: Api,
+    environ: Mapping[str, str],
 ) -> Settings:
     given: dict[str, object] = {
         name.lower(): value for name, value in environ.items() if name.lower() in Settings.model_fields
     }
-    given["dagster_url"] = dagster.url
+    given |= {"dagster_url": dagster.url, "api_url": api.url}
     if cluster:
         given["database_url"] = cluster.url()
     if gateway:
@@ -92,6 +101,7 @@ def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> 
         "BULK_WORK_DIR": str(work.absolute() if isinstance(work, Path) else work),
         "BULK_SCRATCH_DIR": str(settings.bulk_scratch_dir.absolute()),
         "DAGSTER_HOME": str(home.dagster),
+        "API_URL": settings.api_url,
         "DAGSTER_URL": settings.dagster_url,
         "DAGSTER_POSTGRES_URL": storage_url(database_url),
         "DAGSTER_DISABLE_TELEMETRY": "yes",

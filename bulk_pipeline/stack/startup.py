@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from bulk_pipeline.errors import StackError, StoreUnavailableError
-from bulk_pipeline.stack import dagster, objects, postgres
+from bulk_pipeline.stack import api, dagster, objects, postgres
 from bulk_pipeline.stack.children import Children
 from bulk_pipeline.stack.health import dagster_health
 from bulk_pipeline.stack.plan import Plan
@@ -15,6 +15,7 @@ DAGSTER = ("daemon", "webserver", "code_server")
 
 _SERVER_SECONDS = 60
 _DAGSTER_SECONDS = 120
+_API_SECONDS = 60
 _POLL_SECONDS = 0.1
 
 
@@ -22,7 +23,10 @@ def start(plan: Plan, environ: Mapping[str, str], children: Children) -> None:
     """Return when everything answers. Raises `StackError`, with the end of the log that says why."""
     _start_servers(plan, children)
     _fill_servers(plan)
-    _start_dagster(plan, plan.process_environment(environ), children)
+    environment = plan.process_environment(environ)
+    serving = children.start(api.service(plan.api, environment, plan.home.log("api")))
+    _start_dagster(plan, environment, children)
+    wait(serving, _API_SECONDS)
 
 
 def _start_servers(plan: Plan, children: Children) -> None:

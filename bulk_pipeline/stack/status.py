@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stack import home, startup
+from bulk_pipeline.stack import api, home, startup
 from bulk_pipeline.stack.health import dagster_health
 from bulk_pipeline.stack.home import Record
 from bulk_pipeline.stores import servers
@@ -34,13 +34,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """`healthy`: Postgres, S3 and the webserver answer, the code is loaded, the daemon is alive."""
+    """`healthy`: Postgres, S3, the API and the webserver answer, the code is loaded, the daemon is alive."""
 
     home: str
     healthy: bool
     up: bool
     """Whether a supervisor owns the home."""
     dagster_url: str | None
+    api_url: str | None
     database_url: str | None
     s3: S3Status
     services: tuple[ServiceStatus, ...]
@@ -61,6 +62,7 @@ def status(folder: Path) -> StackStatus:
         healthy=bool(services) and all(service.healthy for service in services),
         up=home.is_up(record),
         dagster_url=known.get("DAGSTER_URL"),
+        api_url=known.get("API_URL"),
         database_url=known.get("DATABASE_URL"),
         s3=S3Status(
             known.get("S3_ENDPOINT_URL"), known.get("S3_ACCESS_KEY"), known.get("S3_SECRET_KEY"), buckets
@@ -90,6 +92,7 @@ def _services(record: Record) -> tuple[ServiceStatus, ...]:
     problems = {
         "postgres": None if servers.postgres_answers(known["DATABASE_URL"]) else "does not answer",
         "objects": None if servers.s3_answers(_settings(known)) else "does not answer",
+        "api": None if api.answers(known.get("API_URL")) else "does not answer",
         **_dagster_problems(record),
     }
     return tuple(_service(record, name, problem) for name, problem in problems.items())

@@ -65,8 +65,8 @@ def _watch(made: Plan, children: Children) -> Never:
 
 
 def _stop(made: Plan, children: Children) -> None:
-    """Dagster first: its runs need the servers."""
-    children.stop(startup.DAGSTER)
+    """Whoever needs the servers first."""
+    children.stop(["api", *startup.DAGSTER])
     _stop_runs(made.home)
     children.stop(["objects"])
     children.stop(["postgres"])

@@ -16,6 +16,7 @@ from bulk_pipeline.stores.jobs import ImportJob, Status
 from bulk_pipeline.stores.objects import FoundObject, ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
 
+BROKEN_OFF = "the upload broke off before all of it was stored: nothing of it was read; send it again"
 GONE = "the upload was replaced or removed before its bytes could be archived: nothing of it was read"
 
 
@@ -113,10 +114,12 @@ class Claims:
         if job.claimed_at is not None or job.archive_key is None:
             return job
         # Copying twice does no harm: nobody reads the copy before `claimed_at` is set.
-        copied = self._objects.copy(drops.as_found(job), self._archive, job.archive_key)
+        copied = not job.is_received and self._objects.copy(
+            drops.as_found(job), self._archive, job.archive_key
+        )
         if copied or self._has_archived(job.archive_key, job.size_bytes):
             return drops.mark_claimed(connection, job)
-        return drops.mark_gone(connection, job, GONE)
+        return drops.mark_gone(connection, job, BROKEN_OFF if job.is_received else GONE)
 
     def _has_archived(self, key: str, size_bytes: int) -> bool:
         """Whether an earlier claim got as far as the copy. Copies appear whole or not at all."""

@@ -159,7 +159,7 @@ _OF_OBJECT = job_query("""
 _OF_REQUEST = job_query("""
     SELECT {columns}
     FROM bulk.import_jobs AS job
-    WHERE table_name = %(table)s AND idempotency_key = %(idempotency_key)s
+    WHERE table_name = %(table)s AND idempotency_key = %(idempotency_key)s AND scope IS NULL
       AND status <> 'skipped' AND archive_key IS NOT NULL
     ORDER BY created_at, id
     LIMIT 1
@@ -171,10 +171,13 @@ _UNCLAIMED = job_query("""
     WHERE claimed_at IS NULL AND bucket = %(bucket)s AND key = %(key)s
 """)
 
+# An upload over HTTP may be on its way for minutes.
 _ABANDONED = job_query("""
     SELECT {columns}
     FROM bulk.import_jobs AS job
-    WHERE claimed_at IS NULL AND created_at < clock_timestamp() - %(older_than)s
+    WHERE claimed_at IS NULL
+      AND created_at < clock_timestamp() - %(older_than)s
+      AND (scope IS NULL OR created_at < clock_timestamp() - interval '15 minutes')
     ORDER BY id
     LIMIT 1000
 """)

@@ -67,6 +67,7 @@ class ExportJob:
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+    request_id: str | None
 
     @property
     def request(self) -> ExportRequest:

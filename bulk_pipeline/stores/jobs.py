@@ -71,10 +71,20 @@ class ImportJob:
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+    scope: str | None
+    owner_id: str | None
+    upload_name: str | None
+    fingerprint: str | None
+    request_id: str | None
 
     @property
     def file_name(self) -> str:
-        return self.key.rpartition("/")[2]
+        return self.upload_name or self.key.rpartition("/")[2]
+
+    @property
+    def is_received(self) -> bool:
+        """Whether its bytes came over HTTP, straight into the archive; nothing lies in the inbox."""
+        return self.scope is not None
 
     @property
     def seconds(self) -> float | None:

@@ -182,7 +182,7 @@ _NEWEST_OF_OBJECT = job_query("""
 _OF_REQUEST = job_query("""
     SELECT {columns}
     FROM bulk.import_jobs AS job
-    WHERE table_name = %(table)s AND idempotency_key = %(idempotency_key)s AND status <> 'skipped'
+    WHERE table_name = %(table)s AND idempotency_key = %(idempotency_key)s AND scope IS NULL AND status <> 'skipped'
     ORDER BY created_at, id
     LIMIT 1
 """)

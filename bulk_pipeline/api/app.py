@@ -1,0 +1,44 @@
+"""The application: a parts list, nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import bulk_pipeline
+from bulk_pipeline.api import health, problems
+from bulk_pipeline.api.request_ids import RequestIds
+from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.orchestration.stores import Stores
+
+_SECRET_BYTES = 32
+
+
+def create_app(stores: Stores) -> FastAPI:
+    """The API on these stores, which it closes at its end. `SettingsError` without a secret worth the name."""
+    _check_secret(stores)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        stores.close()
+
+    app = FastAPI(
+        title="bulk_pipeline",
+        version=bulk_pipeline.__version__,
+        summary="Bulk import of files into Postgres, and export of tables to files.",
+        lifespan=lifespan,
+    )
+    app.state.stores = stores
+    problems.install(app)
+    app.add_middleware(RequestIds)
+    app.include_router(health.router)
+    return app
+
+
+def _check_secret(stores: Stores) -> None:
+    secret = stores.settings.api_jwt_secret
+    if secret is None or len(secret.get_secret_value().encode()) < _SECRET_BYTES:
+        raise SettingsError(
+            f"API_JWT_SECRET: set it to {_SECRET_BYTES} random bytes or more, e.g. from: openssl rand -hex 32"
+        )

@@ -1,0 +1,25 @@
+"""What handlers ask for: FastAPI's dependencies."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.settings import Settings
+
+
+def _stores(request: Request) -> Stores:
+    return request.app.state.stores
+
+
+def _settings(request: Request) -> Settings:
+    return request.app.state.stores.settings
+
+
+def _request_id(request: Request) -> str:
+    return request.state.request_id
+
+
+StoresNeed = Annotated[Stores, Depends(_stores)]
+SettingsNeed = Annotated[Settings, Depends(_settings)]
+RequestIdNeed = Annotated[str, Depends(_request_id)]

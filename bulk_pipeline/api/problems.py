@@ -1,0 +1,93 @@
+"""What clients are told when something is wrong: our exceptions as status codes, in the words of each family.
+
+Paths under /api/v1 and /v1 answer `{"error": "text"}`, all others `{"detail": …}`.
+"""
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from bulk_pipeline.errors import (
+    BulkPipelineError,
+    FileError,
+    IdempotencyConflictError,
+    JobFinishedError,
+    JobNotFinishedError,
+    NotFoundError,
+    SelectionError,
+    UnknownTableError,
+)
+
+PREFIXES = ("/api/v1", "/v1")
+"""Where the clients of users, articles and comments look."""
+
+_STATUS: dict[type[BulkPipelineError], int] = {
+    NotFoundError: 404,
+    JobNotFinishedError: 409,
+    JobFinishedError: 409,
+    IdempotencyConflictError: 409,
+    SelectionError: 400,
+    UnknownTableError: 400,
+    FileError: 400,
+}
+_RETRY_SECONDS = 5
+
+_log = structlog.get_logger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(BulkPipelineError, _ours)
+    app.add_exception_handler(HTTPException, _said)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _bug)
+
+
+def is_of_second_family(path: str) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in PREFIXES)
+
+
+def answer(
+    request: Request, status: int, told: object, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """`told` is a text, or a list of what is wrong with a request's fields."""
+    name = "error" if is_of_second_family(request.url.path) else "detail"
+    return JSONResponse({name: told}, status, headers)
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BulkPipelineError)
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
+    if status is not None:
+        return answer(request, status, str(error))
+    if error.retryable:
+        _log.warning("a store is down", error=str(error))
+        retry = {"Retry-After": str(_RETRY_SECONDS)}
+        return answer(request, 503, "a store is down: try again in a moment", retry)
+    _log.error("a request failed", error=str(error))
+    return answer(request, 500, "the request failed; the server's log says why")
+
+
+async def _said(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return answer(request, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Never with the input: it may hold a password."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        {name: value for name, value in one.items() if name in ("loc", "msg", "type")}
+        for one in error.errors()
+    ]
+    if is_of_second_family(request.url.path):
+        told = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problems)
+        return answer(request, 400, told)
+    return answer(request, 422, jsonable_encoder(problems))
+
+
+async def _bug(request: Request, error: Exception) -> JSONResponse:
+    _log.exception("a request failed", exc_info=error)
+    return answer(request, 500, "the request failed; the server's log says why")

@@ -1,0 +1,54 @@
+"""The HTTP API as a service of the stack."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+from bulk_pipeline.stack.ports import HOST
+from bulk_pipeline.stack.process import Service
+
+_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where it serves, the folder it runs in, and what it signs tokens with unless the environment says."""
+
+    folder: Path
+    port: int
+    secret: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def service(api: Api, environment: Mapping[str, str], log: Path) -> Service:
+    """Only its own process learns the secret."""
+    own = {"API_HOST": HOST, "API_PORT": str(api.port), "API_JWT_SECRET": api.secret}
+    return Service(
+        name="api",
+        command=[sys.executable, "-m", "bulk_pipeline.api"],
+        environment={**environment, **own, **_chosen(environment)},
+        folder=api.folder,
+        log=log,
+        answers=lambda: answers(api.url),
+        stop_seconds=15,
+    )
+
+
+def answers(url: str | None) -> bool:
+    """Whether the process is alive. Whether what it needs is there too, it says at /ready."""
+    if url is None:
+        return False
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/live", timeout=_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _chosen(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in ("API_JWT_SECRET",) if environment.get(name)}

@@ -1,0 +1,47 @@
+"""The API in the test's own process, on real Postgres and real S3; what it takes in is worked off by `pipeline`."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from bulk_pipeline.api.app import create_app
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.settings import Settings
+
+SECRET = "a secret of the tests, thirty-two bytes or more"  # nothing else is signed with it
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return Settings.model_validate({**settings.model_dump(), "api_jwt_secret": SECRET})
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[TestClient]:
+    """The application, called without a network."""
+    with TestClient(create_app(Stores(settings)), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def api_url(settings: Settings) -> Iterator[str]:
+    """The application behind a real server, for what only a network shows: streams, broken connections, crowds."""
+    config = uvicorn.Config(create_app(Stores(settings)), port=0, log_config=None, lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="api")
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while not server.started:
+            assert thread.is_alive(), "the server has stopped"
+            assert time.monotonic() < until, "the server does not start"
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
