@@ -27,7 +27,7 @@ from bulk_pipeline.stores import s3
 
 DEFINITIONS = "bulk_pipeline_tests.integration.stack_definitions"
 REPOSITORY = Path(bulk_pipeline.__file__).parent.parent
-SERVICES = {"postgres", "objects", "code_server", "daemon", "webserver"}
+SERVICES = {"postgres", "objects", "api", "code_server", "daemon", "webserver"}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_given_servers_are_used_and_none_is_started(
     try:
         found = stack.status(folder)
         assert found.healthy
-        assert {s.name for s in found.services if s.pid} == {"code_server", "daemon", "webserver"}
+        assert {s.name for s in found.services if s.pid} == {"api", "code_server", "daemon", "webserver"}
         assert found.database_url == given["DATABASE_URL"]
         assert found.s3.buckets["uploads"] == settings.s3_bucket_uploads
     finally:
