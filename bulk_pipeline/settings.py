@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     bulk_export_expiry_hours: float = Field(
         default=24, gt=0, description="a request not begun by then expires"
     )
+    bulk_ledger_retention_days: float = Field(
+        default=30, gt=0, description="age at which the batches of a finished job become one"
+    )
+    bulk_archive_retention_days: float | None = Field(
+        default=None, gt=0, description="age at which archived uploads go; unset: never"
+    )
+    bulk_report_retention_days: float | None = Field(
+        default=None, gt=0, description="age at which reports go; unset: never"
+    )
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
 
     def run_url(self, run_id: str | None) -> str | None:

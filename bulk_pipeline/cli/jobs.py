@@ -82,7 +82,9 @@ def errors(
         raise JobNotFinishedError(f"job {job_id} is {found.status}: its reports come when it has finished")
     keys = [key for name, key in found.reports.items() if name.startswith(_REPORT_NAMES[report])]
     if not keys:
-        raise NotFoundError(f"job {job_id} is {found.status} and has no rejected rows, so there is no report")
+        raise NotFoundError(
+            f"job {job_id} is {found.status} and has no report: no row was rejected, or its time is over"
+        )
     with at.objects.open(at.settings.s3_bucket_reports, keys[0]) as stream:
         if out is None:
             while block := stream.read(1 << 20):

@@ -1,6 +1,7 @@
 """Removes what nobody needs any more: work files, debris of broken uploads, old exports, Dagster's oldest runs.
 
-Dagster's own tables grow without bound otherwise. The ledger and the archive are not touched.
+Dagster's own tables grow without bound otherwise. Jobs stay in the ledger for ever; uploads and reports, unless the
+settings say how long.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,23 @@ def remove_old_exports(stores: Stores) -> int:
 def remove_export_debris(stores: Stores) -> int:
     """Remove what exports that failed have left, if the bucket was away when they did; gives how many objects."""
     return sum(remove_files(stores, job) for job in stores.exports.given_up(_GIVEN_UP_WITHIN))
+
+
+def fold_old_batches(stores: Stores) -> int:
+    """Keep the sums of jobs that are long finished, not their batches; gives how many batches that saves."""
+    return stores.retention.fold_batches(timedelta(days=stores.settings.bulk_ledger_retention_days))
+
+
+def remove_old_uploads(stores: Stores) -> int:
+    """Remove uploads from the archive whose time is over, if any is set."""
+    days = stores.settings.bulk_archive_retention_days
+    return stores.retention.remove_archived(timedelta(days=days)) if days else 0
+
+
+def remove_old_reports(stores: Stores) -> int:
+    """Remove reports whose time is over, if any is set; gives how many jobs had some."""
+    days = stores.settings.bulk_report_retention_days
+    return stores.retention.remove_reports(timedelta(days=days)) if days else 0
 
 
 def forget_old_runs(instance: dg.DagsterInstance, days: float) -> int:

@@ -95,7 +95,8 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
 
 
 @dg.op(
-    description="Work files of finished jobs, debris of broken uploads, old exports and Dagster's oldest runs go."
+    description="Work files of finished jobs, debris of broken uploads, old exports and Dagster's oldest runs go; "
+    "old batches become one. Archived uploads and reports go if the settings say when."
 )
 def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> None:
     days = stores.settings.bulk_dagster_retention_days
@@ -105,6 +106,9 @@ def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> N
             "broken_uploads": cleaning.abort_broken_uploads(stores),
             "old_exports": cleaning.remove_old_exports(stores),
             "objects_of_failed_exports": cleaning.remove_export_debris(stores),
+            "batches_saved": cleaning.fold_old_batches(stores),
+            "old_uploads": cleaning.remove_old_uploads(stores),
+            "jobs_with_old_reports": cleaning.remove_old_reports(stores),
             "runs_forgotten": cleaning.forget_old_runs(context.instance, days),
         }
     )

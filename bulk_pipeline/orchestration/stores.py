@@ -15,6 +15,7 @@ from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline.stores.receiver import Receiver
+from bulk_pipeline.stores.retention import Retention
 from bulk_pipeline.stores.work_mirror import WorkMirror
 
 
@@ -54,6 +55,16 @@ class Stores:
     @cached_property
     def receiver(self) -> Receiver:
         return Receiver(self.postgres, self.objects, self.settings.s3_bucket_archive)
+
+    @cached_property
+    def retention(self) -> Retention:
+        settings = self.settings
+        return Retention(
+            self.postgres,
+            self.objects,
+            archive=settings.s3_bucket_archive,
+            reports=settings.s3_bucket_reports,
+        )
 
     @cached_property
     def attempts(self) -> Attempts:

@@ -130,7 +130,9 @@ class Claims:
 
     def _asked_for(self, job: ImportJob) -> Address:
         if job.archive_key is None:
-            raise NotFoundError(f"job {job.id} cannot be retried: {GONE}")
+            raise NotFoundError(
+                f"job {job.id} cannot be retried: the archive does not have its file (any more)"
+            )
         asked = address(job.key, self._objects.head(self._archive, job.archive_key).metadata)
         if asked.problem:
             raise StoreRefusedError(f"job {job.id} cannot be retried: {asked.problem}")
