@@ -90,7 +90,8 @@ def job() -> ImportJob:
     nothing = dict.fromkeys(
         ("encoding", "idempotency_key", "archive_key", "claimed_at", "sha256", "first_job_id", "retry_of",
          "group_id", "run_id", "requested_at", "next_attempt_at", "cancel_requested_at", "batch_rows",
-         "parser_version", "columns", "dialect", "total_rows", "error", "error_code", "started_at")
+         "parser_version", "columns", "dialect", "total_rows", "error", "error_code", "started_at",
+         "scope", "owner_id", "upload_name", "fingerprint", "request_id")
     )  # fmt: skip
     return ImportJob(
         id="1", table="users", mode=Mode.INSERT_ONLY, status=Status.COMPLETED, bucket="uploads", key="users/1.csv",
