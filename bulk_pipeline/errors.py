@@ -48,6 +48,22 @@ class NotFoundError(BulkPipelineError):
     """A job, object or report that was asked for does not exist."""
 
 
+class AccountExistsError(BulkPipelineError):
+    """Somebody has registered with that address already."""
+
+
+class WrongPasswordError(BulkPipelineError):
+    """No account has that address and that password."""
+
+
+class TooManyFailuresError(BulkPipelineError):
+    """Somebody is guessing; `seconds`: when it may be tried again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class IdempotencyConflictError(BulkPipelineError):
     """The same idempotency key came before with something else: another file, another mode, another table."""
 

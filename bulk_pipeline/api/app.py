@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import bulk_pipeline
-from bulk_pipeline.api import health, problems
+from bulk_pipeline.api import accounts, customers, health, problems
 from bulk_pipeline.api.request_ids import RequestIds
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
@@ -33,6 +33,8 @@ def create_app(stores: Stores) -> FastAPI:
     problems.install(app)
     app.add_middleware(RequestIds)
     app.include_router(health.router)
+    app.include_router(accounts.router)
+    app.include_router(customers.router)
     return app
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bulk_pipeline.errors import (
+    AccountExistsError,
     BulkPipelineError,
     FileError,
     IdempotencyConflictError,
@@ -18,13 +19,18 @@ from bulk_pipeline.errors import (
     JobNotFinishedError,
     NotFoundError,
     SelectionError,
+    TooManyFailuresError,
     UnknownTableError,
+    WrongPasswordError,
 )
 
 PREFIXES = ("/api/v1", "/v1")
 """Where the clients of users, articles and comments look."""
 
 _STATUS: dict[type[BulkPipelineError], int] = {
+    AccountExistsError: 409,
+    WrongPasswordError: 401,
+    TooManyFailuresError: 429,
     NotFoundError: 404,
     JobNotFinishedError: 409,
     JobFinishedError: 409,
@@ -61,13 +67,19 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BulkPipelineError)
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
     if status is not None:
-        return answer(request, status, str(error))
+        return answer(request, status, str(error), _headers(error))
     if error.retryable:
         _log.warning("a store is down", error=str(error))
         retry = {"Retry-After": str(_RETRY_SECONDS)}
         return answer(request, 503, "a store is down: try again in a moment", retry)
     _log.error("a request failed", error=str(error))
     return answer(request, 500, "the request failed; the server's log says why")
+
+
+def _headers(error: BulkPipelineError) -> dict[str, str]:
+    if isinstance(error, TooManyFailuresError):
+        return {"Retry-After": str(error.seconds)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, WrongPasswordError) else {}
 
 
 async def _said(request: Request, error: Exception) -> JSONResponse:

@@ -5,13 +5,15 @@ Read by hand, not by FastAPI, which would take in the whole body before it asks 
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from hashlib import file_digest
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, cast
 
 from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from bulk_pipeline.api.needs import SettingsNeed
+from bulk_pipeline.stages.parse import formats
+from bulk_pipeline.stages.parse.limits import HEAD_BYTES
 
 _FORM_BYTES = 64_000
 """What the fields and boundaries around a file may take."""
@@ -45,6 +47,13 @@ FormNeed = Annotated[FormData, Depends(_form)]
 """The fields of a multipart request; empty for any other. Ask for it after the token: it takes in the whole body."""
 
 
+def file_body(fields: dict[str, Any], *, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
+    """The body for the OpenAPI document, which FastAPI does not know of. `fields` beside the file: name → schema."""
+    properties = {"file": {"type": "string", "format": "binary"}, **fields}
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
 def file_of(form: FormData, name: str = "file") -> UploadFile | None:
     """The file in that field; None if there is none, or a text in its place."""
     found = form.get(name)
@@ -65,6 +74,14 @@ def content_of(file: UploadFile) -> tuple[BinaryIO, int, str]:
     size_bytes = content.tell()
     content.seek(0)
     return content, size_bytes, digest.hexdigest()
+
+
+def refuse_what_is_no_table(content: BinaryIO) -> None:
+    """`FileError` for a file that its first bytes give away: an image, a document, a program."""
+    head = content.read(HEAD_BYTES)
+    content.seek(0)
+    if formats.by_magic(head) is None:
+        formats.refuse_binary(head)
 
 
 async def _at_most(request: Request, most: int, told: int) -> AsyncGenerator[bytes, None]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.accounts import Accounts
 from bulk_pipeline.stores.attempts import Attempts
 from bulk_pipeline.stores.claims import Claims
 from bulk_pipeline.stores.export_leases import ExportLeases
 from bulk_pipeline.stores.exports import Exports
+from bulk_pipeline.stores.failure_reports import FailureReports
 from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
@@ -51,6 +53,24 @@ class Stores:
     @cached_property
     def claims(self) -> Claims:
         return Claims(self.postgres, self.objects, self.settings.s3_bucket_archive)
+
+    @cached_property
+    def public_objects(self) -> ObjectStore:
+        """The object store as clients of the API reach it: for links, which are signed for its host."""
+        public = self.settings.s3_public_endpoint_url
+        return (
+            ObjectStore(self.settings.model_copy(update={"s3_endpoint_url": public}))
+            if public
+            else self.objects
+        )
+
+    @cached_property
+    def failures(self) -> FailureReports:
+        return FailureReports(self.objects, self.settings.s3_bucket_reports)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(self.postgres)
 
     @cached_property
     def receiver(self) -> Receiver:

@@ -2,17 +2,31 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
+from bulk_pipeline.api.tokens import new_token
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
 
 SECRET = "a secret of the tests, thirty-two bytes or more"  # nothing else is signed with it
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account."""
+
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
 
 
 @pytest.fixture
@@ -25,6 +39,29 @@ def api(settings: Settings) -> Iterator[TestClient]:
     """The application, called without a network."""
     with TestClient(create_app(Stores(settings)), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def new_person(settings: Settings) -> Iterator[Callable[[str], Person]]:
+    """Makes accounts, by address."""
+    stores = Stores(settings)
+
+    def make(email: str) -> Person:
+        account = stores.accounts.register(email, "correct horse")
+        return Person(account.id, new_token(settings, account))
+
+    yield make
+    stores.close()
+
+
+@pytest.fixture
+def ann(new_person: Callable[[str], Person]) -> Person:
+    return new_person("ann@example.com")
+
+
+@pytest.fixture
+def bob(new_person: Callable[[str], Person]) -> Person:
+    return new_person("bob@example.com")
 
 
 @pytest.fixture

@@ -1,0 +1,191 @@
+"""Imports of customers, for clients that have a token; every job is its owner's."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, HTTPException, Query, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+
+from bulk_pipeline.api import documented
+from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
+from bulk_pipeline.api.tokens import AccountNeed
+from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
+from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
+from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stores.accounts import Account
+from bulk_pipeline.stores.failure_reports import CSV
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.receiver import Upload
+
+router = APIRouter(prefix="/imports", tags=["customers"])
+
+_TABLE = "customers"
+_LONGEST_KEY = 128
+_FIRST = 3
+_STATUSES = {Status.PENDING: "pending", Status.PROCESSING: "processing"}
+
+
+class Job(BaseModel):
+    """An import. `failed`: at least one row was rejected, although every good one is in; or the file is unreadable."""
+
+    id: str
+    status: str
+    mode: Mode
+    filename: str
+    total_rows: int | None
+    processed_rows: int
+    error: str | None
+    error_count: int
+    inserted: int
+    updated: int
+    unchanged: int
+    superseded: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Link(BaseModel):
+    """Good for a while, without a token."""
+
+    url: str
+
+
+@router.post(
+    "",
+    summary="Import a file of customers",
+    status_code=201,
+    responses={200: {"model": Job, "description": "The same request came before: its job"}}
+    | documented.BAD_REQUEST
+    | documented.UNAUTHORIZED
+    | documented.CONFLICT
+    | documented.TOO_LARGE
+    | documented.STORE_DOWN,
+    openapi_extra=file_body({}),
+)
+def post_import(
+    account: AccountNeed,
+    form: FormNeed,
+    stores: StoresNeed,
+    request_id: RequestIdNeed,
+    response: Response,
+    mode: Annotated[
+        Mode, Query(description="What to do with rows that are there already")
+    ] = Mode.INSERT_ONLY,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="The same key again is answered with the same job; with another file it is refused"
+        ),
+    ] = None,
+) -> Job:
+    file = file_of(form)
+    if file is None:
+        raise RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
+    key = _key(idempotency_key)
+    content, size_bytes, sha256 = content_of(file)
+    if not size_bytes:
+        raise HTTPException(400, "the file is empty")
+    refuse_what_is_no_table(content)
+    receipt = stores.receiver.receive(
+        Upload(
+            table=_TABLE,
+            mode=mode,
+            name=file.filename or "upload",
+            content=content,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            scope=f"account {account.id}",
+            owner_id=account.id,
+            idempotency_key=key,
+            request_id=request_id,
+        )
+    )
+    response.status_code = 201 if receipt.is_new else 200
+    return _shown(stores, receipt.job)
+
+
+@router.get(
+    "/{job_id}",
+    summary="Look at an import",
+    responses=documented.UNAUTHORIZED | documented.NOT_FOUND | documented.STORE_DOWN,
+)
+def get_import(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Job:
+    return _shown(stores, _owned(stores, account, job_id))
+
+
+@router.get(
+    "/{job_id}/errors",
+    summary="Get a link to errors.csv",
+    responses=documented.UNAUTHORIZED | documented.NOT_FOUND | documented.CONFLICT | documented.STORE_DOWN,
+)
+def get_errors(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Link:
+    job = _owned(stores, account, job_id)
+    if not job.status.is_final:
+        raise JobNotFinishedError(f"job {job.id} is {job.status}: its errors come when it has finished")
+    key = stores.failures.key(job, CSV)
+    settings = stores.settings
+    url = stores.public_objects.presigned_url(
+        settings.s3_bucket_reports,
+        key,
+        seconds=settings.api_presigned_seconds,
+        file_name=f"errors_{job.id}.csv",
+    )
+    return Link(url=url)
+
+
+def _key(given: str | None) -> str | None:
+    """A header is Latin-1, so it has no NUL."""
+    if given is None:
+        return None
+    key = given.strip()
+    if not key:
+        raise HTTPException(400, "Idempotency-Key is blank: leave it out, or give it a value")
+    if len(key) > _LONGEST_KEY:
+        raise HTTPException(400, f"Idempotency-Key has {len(key)} characters: {_LONGEST_KEY} at most")
+    return key
+
+
+def _owned(stores: Stores, account: Account, job_id: UUID) -> ImportJob:
+    job = stores.ledger.get(str(job_id))
+    if job.owner_id != account.id or job.table != _TABLE:
+        raise NotFoundError(f"no job {job_id}")
+    return job
+
+
+def _shown(stores: Stores, job: ImportJob) -> Job:
+    counts = stores.ledger.counts([job.id])[job.id]
+    return Job(
+        id=job.id,
+        status=_STATUSES.get(job.status, _end(job, counts)),
+        mode=job.mode,
+        filename=job.file_name,
+        total_rows=counts.total,
+        processed_rows=counts.processed,
+        error=_error(stores, job, counts),
+        error_count=counts.rejected,
+        inserted=counts.inserted,
+        updated=counts.updated,
+        unchanged=counts.unchanged,
+        superseded=counts.superseded,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+    )
+
+
+def _end(job: ImportJob, counts: Counts) -> str:
+    is_good = job.status in (Status.COMPLETED, Status.SKIPPED) and not counts.rejected
+    return "done" if is_good else "failed"
+
+
+def _error(stores: Stores, job: ImportJob, counts: Counts) -> str | None:
+    if not job.status.is_final:
+        return None
+    if not counts.rejected:
+        return "cancelled" if job.status is Status.CANCELLED else job.error
+    page = stores.failures.page(job, limit=_FIRST)
+    first = " | ".join(f"row {one.row}: {one.message}" for one in page.failures)
+    more = " ..." if page.next else ""
+    return f"errors: {counts.rejected}; first: {first}{more}" if first else f"errors: {counts.rejected}"
