@@ -8,9 +8,11 @@ from bulk_pipeline.errors import BulkPipelineError
 def main() -> None:
     """Run the command line. Errors raised on purpose are one line on stderr and exit status 1."""
     from bulk_pipeline.cli.app import app
+    from bulk_pipeline.cli.connection import closing_stores
 
     try:
-        app()
+        with closing_stores():
+            app()
     except BulkPipelineError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)

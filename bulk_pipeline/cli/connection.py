@@ -1,6 +1,9 @@
 """Which servers a command talks to: those the environment names, else those of the stack in the home folder."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,13 +19,28 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DEFAULT_HOME = Path(".bulk")
+_AT_END: ContextVar[ExitStack | None] = ContextVar("at_end", default=None)
 
 
 def stores_of(home: Path) -> "Stores":
-    """The stores that the environment or the running stack names."""
+    """The stores that the environment or the running stack names; closed when the command ends."""
     from bulk_pipeline.orchestration.stores import Stores
 
-    return Stores(settings_of(home))
+    stores = Stores(settings_of(home))
+    if (at_end := _AT_END.get()) is not None:
+        at_end.callback(stores.close)
+    return stores
+
+
+@contextmanager
+def closing_stores() -> Iterator[None]:
+    """Close at the end what `stores_of` gives inside the block."""
+    with ExitStack() as at_end:
+        before = _AT_END.set(at_end)
+        try:
+            yield
+        finally:
+            _AT_END.reset(before)
 
 
 def settings_of(home: Path) -> Settings:

@@ -131,12 +131,3 @@ def test_other_bytes_while_the_first_is_processing_are_imported_too(world: World
     assert [job.status for job in jobs] == [Status.COMPLETED, Status.COMPLETED]
     assert [world.counts(job).inserted for job in jobs] == [1, 2]
     assert [world.archived(job) for job in jobs] == [customers(email), customers(f"x{email}", f"y{email}")]
-
-
-def test_the_same_object_after_a_restart_is_skipped(world: World, email: str) -> None:
-    key, content = f"customers/{unique()}.csv", customers(email)
-    first = world.load(key, content)
-    world.restart()
-    again = world.all_finished(world.drop(key, content), 2)[-1]
-    assert (again.status, again.first_job_id) == (Status.SKIPPED, first.id)
-    assert world.query("SELECT count(*) FROM customers WHERE email = %s", email) == [(1,)]

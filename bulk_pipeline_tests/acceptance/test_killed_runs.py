@@ -61,10 +61,6 @@ def unkilled(running: World, file: bytes) -> Callable[[str], Outcome]:
     return outcome_in
 
 
-def test_the_run_alone(world: World, file: bytes, unkilled: Callable[[str], Outcome]) -> None:
-    assert killed(world, file, "insert_only", 1, the_run) == unkilled("insert_only")
-
-
 def test_run_daemon_and_code_server_together(
     world: World, file: bytes, unkilled: Callable[[str], Outcome]
 ) -> None:

@@ -11,12 +11,10 @@ from uuid import uuid4
 import psutil
 import psycopg
 
-from bulk_pipeline import stack as embedded
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stack import home as homes
 from bulk_pipeline.stores.jobs import Counts, ImportJob
 from bulk_pipeline_tests.acceptance.dagster_ui import DagsterUi
-from bulk_pipeline_tests.conftest import stack_environ
 
 T = TypeVar("T")
 
@@ -74,11 +72,6 @@ class World:
     def archived(self, job: ImportJob) -> bytes:
         """The bytes that the job works on."""
         return self.stores.objects.open("archive", str(job.archive_key)).read()
-
-    def restart(self) -> None:
-        """Stop the stack and start it again, on the same ports."""
-        embedded.down(self.home)
-        embedded.up(self.home, detach=True, environ=stack_environ())
 
     def inbox(self) -> list[str]:
         return [found.key for found in self.stores.objects.page("uploads").found]

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
+from bulk_pipeline.cli import main
 from bulk_pipeline.settings import Settings
 from bulk_pipeline_tests.integration.exports import Exporting
+
+Captured = pytest.CaptureFixture[bytes]
 
 
 @pytest.fixture
@@ -31,16 +34,40 @@ def command(*words: object) -> list[str]:
 
 
 def run(environ: dict[str, str], *words: object, status: int = 0) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own, which costs two seconds of imports."""
     done = subprocess.run(command(*words), env=environ, capture_output=True, timeout=120, check=False)
     assert done.returncode == status, done.stderr
     return done
 
 
-def document(environ: dict[str, str], *words: object) -> Any:
-    return json.loads(run(environ, *words, "--json").stdout)
+class Here:
+    """The command in this process."""
+
+    def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, captured: Captured) -> None:
+        self._monkeypatch = monkeypatch
+        self._captured = captured
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+
+    def run(self, *words: object, status: int = 0) -> tuple[bytes, bytes]:
+        """What it writes to stdout and to stderr."""
+        self._monkeypatch.setattr(sys, "argv", ["bulk-pipeline", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = self._captured.readouterr()
+        assert (ended.value.code or 0) == status, err
+        return out, err
+
+    def document(self, *words: object) -> Any:
+        return json.loads(self.run(*words, "--json")[0])
 
 
-def test_a_file_of_what_is_asked_for(exporting: Exporting, environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def here(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfdbinary: Captured) -> Here:
+    return Here(environ, monkeypatch, capfdbinary)
+
+
+def test_a_file_of_what_is_asked_for(exporting: Exporting, here: Here, tmp_path: Path) -> None:
     exporting.have("a@x.co", "b@x.co", "c@x.co")
     out = tmp_path / "some.csv.gz"
     asked: Sequence[object] = (
@@ -51,7 +78,7 @@ def test_a_file_of_what_is_asked_for(exporting: Exporting, environ: dict[str, st
         "--order",
         "email desc",
     )
-    said = document(environ, "export", "customers", "-o", out, *asked)
+    said = here.document("export", "customers", "-o", out, *asked)
     assert gzip.decompress(out.read_bytes()) == b'email,city\n"c@x.co",\n"a@x.co",\n'
     assert (said["file"], said["rows"], said["bytes"]) == (str(out), 2, out.stat().st_size)
     assert list(tmp_path.iterdir()) == [out]
@@ -64,29 +91,29 @@ def test_stdout_has_the_rows_and_nothing_else(exporting: Exporting, environ: dic
     assert (done.stdout, done.stderr) == (b'email,_defused\n"\'=a@x.co",\n', b"")
 
 
-def test_the_name_of_the_file_says_the_format(
-    exporting: Exporting, environ: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, tmp_path: Path) -> None:
     exporting.have("a@x.co")
-    run(environ, "export", "customers", "-o", tmp_path / "x.parquet")
+    here.run("export", "customers", "-o", tmp_path / "x.parquet")
     assert parquet.read_table(tmp_path / "x.parquet")["email"].to_pylist() == ["a@x.co"]
 
 
 def test_a_file_that_does_not_become_whole_does_not_appear(
-    exporting: Exporting, environ: dict[str, str], tmp_path: Path
+    exporting: Exporting, here: Here, tmp_path: Path
 ) -> None:
     exporting.execute("INSERT INTO customers (email, created_at) VALUES ('a@x.co', 'infinity')")
     out = tmp_path / "x.csv"
     out.write_text("the one before")
-    done = run(environ, "export", "customers", "-o", out, status=1)
-    assert b"created_at holds a time outside the years 1 to 9999" in done.stderr
+    told = here.run("export", "customers", "-o", out, status=1)[1]
+    assert b"created_at holds a time outside the years 1 to 9999" in told
     assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(out, "the one before")]
 
 
-def test_a_full_disk_is_one_sentence(exporting: Exporting, environ: dict[str, str]) -> None:
+def test_a_full_disk_is_one_sentence(exporting: Exporting, here: Here) -> None:
     exporting.have("a@x.co")
-    done = run(environ, "export", "customers", "-o", "/dev/full", status=1)
-    assert done.stderr == b"error: cannot write /dev/full: No space left on device\n"
+    assert (
+        here.run("export", "customers", "-o", "/dev/full", status=1)[1]
+        == b"error: cannot write /dev/full: No space left on device\n"
+    )
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(exporting: Exporting, environ: dict[str, str]) -> None:
@@ -112,14 +139,14 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(exporting: Exporting, env
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(
-    environ: dict[str, str], words: Sequence[str], status: int, said: bytes
+    here: Here, words: Sequence[str], status: int, said: bytes
 ) -> None:
-    done = run(environ, "export", *words, status=status)
-    assert done.stdout == b""
-    assert said in b" ".join(done.stderr.replace(b"\xe2\x94\x82", b" ").split())
+    out, err = here.run("export", *words, status=status)
+    assert out == b""
+    assert said in b" ".join(err.replace(b"\xe2\x94\x82", b" ").split())
 
 
-def test_a_job_is_asked_for_seen_and_cancelled(environ: dict[str, str]) -> None:
+def test_a_job_is_asked_for_seen_and_cancelled(here: Here) -> None:
     asked = (
         "export",
         "users",
@@ -131,16 +158,16 @@ def test_a_job_is_asked_for_seen_and_cancelled(environ: dict[str, str]) -> None:
         "--where",
         "active=yes",
     )
-    job = document(environ, *asked)
+    job = here.document(*asked)
     assert (job["status"], job["filters"], job["requested_by"]) == ("pending", ["active = true"], "cli")
     assert job["expires_at"] > job["created_at"]
-    assert document(environ, *asked)["id"] == job["id"]
-    assert [found["id"] for found in document(environ, "exports", "--table", "users")] == [job["id"]]
-    assert document(environ, "export-status", job["id"])["folder"].endswith(f"/{job['id']}/")
-    assert job["id"].encode() in run(environ, "exports").stdout
-    assert b"active = true" in run(environ, "export-status", job["id"]).stdout
-    assert run(environ, "cancel", job["id"]).stdout == b"cancelled before it began: export of users\n"
-    assert document(environ, "exports", "--status", "cancelled")[0]["id"] == job["id"]
-    assert b"is cancelled already" in run(environ, "cancel", job["id"], status=1).stderr
+    assert here.document(*asked)["id"] == job["id"]
+    assert [found["id"] for found in here.document("exports", "--table", "users")] == [job["id"]]
+    assert here.document("export-status", job["id"])["folder"].endswith(f"/{job['id']}/")
+    assert job["id"].encode() in here.run("exports")[0]
+    assert b"active = true" in here.run("export-status", job["id"])[0]
+    assert here.run("cancel", job["id"])[0] == b"cancelled before it began: export of users\n"
+    assert here.document("exports", "--status", "cancelled")[0]["id"] == job["id"]
+    assert b"is cancelled already" in here.run("cancel", job["id"], status=1)[1]
     nobody = "00000000-0000-0000-0000-000000000000"
-    assert b"error: no export" in run(environ, "export-status", nobody, status=1).stderr
+    assert b"error: no export" in here.run("export-status", nobody, status=1)[1]

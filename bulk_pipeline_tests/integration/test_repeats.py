@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bulk_pipeline.errors import LeaseHeldError
+from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 from bulk_pipeline_tests.integration.conftest import Pipeline
@@ -22,6 +23,14 @@ def test_the_same_object_again_is_a_skipped_job_that_names_the_first(pipeline: P
     again = pipeline.load(KEY, GOOD)
     assert (again.status, again.first_job_id, again.run_id) == (Status.SKIPPED, first.id, None)
     assert (pipeline.inbox(), pipeline.query("SELECT count(*) FROM customers")) == ([], [(2,)])
+
+
+def test_whoever_has_forgotten_everything_skips_it_too(pipeline: Pipeline) -> None:
+    first = pipeline.load(KEY, GOOD)
+    stores = Stores(pipeline.stores.settings)
+    again = Pipeline(stores, pipeline.instance).load(KEY, GOOD)
+    stores.close()
+    assert (again.status, again.first_job_id) == (Status.SKIPPED, first.id)
 
 
 def test_other_bytes_under_the_same_key_are_imported(pipeline: Pipeline) -> None:

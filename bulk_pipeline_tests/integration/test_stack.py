@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -85,22 +85,28 @@ def test_a_process_that_dies_is_started_again(home: Path) -> None:
     until(lambda: restarts(home) == once_more and stack.status(home).healthy, seconds=60)
 
 
-def test_down_ends_runs_and_up_keeps_data_and_addresses(home: Path) -> None:
+def test_down_ends_runs_and_up_keeps_data_and_addresses_until_ctrl_c(home: Path) -> None:
     before, mark, run = stack.status(home), leave_a_mark(home), launch(home, "endless")
     until(lambda: run_status(home, run) == "STARTED", seconds=60)
     running = processes(home)
     assert stack.down(home)
     assert still_there(running) == []
     assert not stack.status(home).healthy
-    up(home)
-    after = stack.status(home)
-    assert (after.database_url, after.s3, after.dagster_url) == (
-        before.database_url,
-        before.s3,
-        before.dagster_url,
-    )
-    assert marks(home, mark) == (True, True)
-    assert run_status(home, run) == "FAILURE"
+    with in_the_foreground(home) as owner:
+        after = stack.status(home)
+        assert after.healthy
+        assert (after.database_url, after.s3, after.dagster_url, after.api_url) == (
+            before.database_url,
+            before.s3,
+            before.dagster_url,
+            before.api_url,
+        )
+        assert marks(home, mark) == (True, True)
+        assert run_status(home, run) == "FAILURE"
+        running = processes(home)
+        owner.send_signal(signal.SIGINT)
+        assert owner.wait(60) == 0
+    assert still_there(running) == []
 
 
 def test_up_recovers_after_everything_was_killed(home: Path) -> None:
@@ -121,22 +127,6 @@ def test_up_stops_what_a_killed_supervisor_has_left(home: Path) -> None:
     up(home)
     assert still_there(before) == []
     assert stack.status(home).healthy
-
-
-def test_in_the_foreground_ctrl_c_stops_everything(home: Path) -> None:
-    stack.down(home)
-    program = (
-        "import os, sys; from pathlib import Path; from bulk_pipeline import stack\n"
-        "stack.up(Path(sys.argv[1]), definitions=sys.argv[2], on_ready=lambda url: print(url, flush=True))"
-    )
-    command = [sys.executable, "-c", program, str(home), DEFINITIONS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ()) as owner:
-        assert owner.stdout
-        assert owner.stdout.readline().strip() == stack.status(home).dagster_url
-        running = processes(home)
-        owner.send_signal(signal.SIGINT)
-        assert owner.wait(60) == 0
-    assert still_there(running) == []
 
 
 def test_given_servers_are_used_and_none_is_started(
@@ -197,6 +187,23 @@ def test_purge_leaves_what_is_not_the_stacks(tmp_path: Path) -> None:
 
 def up(folder: Path) -> None:
     stack.up(folder, detach=True, environ=environ(), definitions=DEFINITIONS)
+
+
+@contextmanager
+def in_the_foreground(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process of somebody who typed `up` and sees the address."""
+    program = (
+        "import os, sys; from pathlib import Path; from bulk_pipeline import stack\n"
+        "stack.up(Path(sys.argv[1]), definitions=sys.argv[2], on_ready=lambda url: print(url, flush=True))"
+    )
+    command = [sys.executable, "-c", program, str(folder), DEFINITIONS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ()) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline().strip() == stack.status(folder).dagster_url
+        try:
+            yield owner
+        finally:
+            owner.kill()
 
 
 def environ() -> dict[str, str]:
