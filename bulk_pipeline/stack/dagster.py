@@ -14,9 +14,9 @@ import bulk_pipeline
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack.ports import HOST, is_open
 from bulk_pipeline.stack.process import Service
-from bulk_pipeline.stores import servers
+from bulk_pipeline.stores import dagster_tables, servers
 
-SCHEMA = "dagster"
+SCHEMA = dagster_tables.SCHEMA
 _LOCATION = "bulk_pipeline"
 # The webserver makes the tables on its first start, in an order that ends with this one.
 _LAST_TABLE = f"{SCHEMA}.asset_daemon_asset_evaluations"

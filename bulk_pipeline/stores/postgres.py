@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import conninfo, errors, pq
@@ -106,6 +107,14 @@ def host(database_url: str) -> str:
     return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
 
 
+@dataclass(frozen=True)
+class Connections:
+    """How many a process has, and whether anybody uses them."""
+
+    idle: int
+    in_use: int
+
+
 class Postgres:
     """One database. Connections are kept between transactions; threads share it."""
 
@@ -114,6 +123,11 @@ class Postgres:
         self.host = host(database_url)
         self._application_name = application_name
         self._idle: deque[tuple[psycopg.Connection, float]] = deque()
+        self._in_use: set[psycopg.Connection] = set()
+
+    @property
+    def connections(self) -> Connections:
+        return Connections(len(self._idle), len(self._in_use))
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[psycopg.Connection]:
@@ -136,9 +150,11 @@ class Postgres:
     def connection(self) -> Iterator[psycopg.Connection]:
         """A connection that nobody else uses inside the block; outside a transaction at its begin and end."""
         connection = self._take()
+        self._in_use.add(connection)
         try:
             yield connection
         finally:
+            self._in_use.discard(connection)
             self._give_back(connection)
 
     def close(self) -> None:
