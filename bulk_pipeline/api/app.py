@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import bulk_pipeline
-from bulk_pipeline.api import accounts, customers, health, problems
+from bulk_pipeline.api import accounts, customers, health, metrics, problems
+from bulk_pipeline.api.access import Access
+from bulk_pipeline.api.checkup import Checkup
+from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
@@ -30,9 +33,13 @@ def create_app(stores: Stores) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.stores = stores
+    app.state.checkup = Checkup(stores.probes)
+    app.state.metrics = Metrics(stores.postgres, app.state.checkup)
     problems.install(app)
-    app.add_middleware(RequestIds)
+    app.add_middleware(Access, metrics=app.state.metrics)
+    app.add_middleware(RequestIds)  # around the line about the request, which names it
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(accounts.router)
     app.include_router(customers.router)
     return app

@@ -16,6 +16,7 @@ from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.ledger import Ledger
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.stores.probes import Probes
 from bulk_pipeline.stores.receiver import Receiver
 from bulk_pipeline.stores.retention import Retention
 from bulk_pipeline.stores.work_mirror import WorkMirror
@@ -111,6 +112,10 @@ class Stores:
             retry_seconds=self.settings.bulk_retry_seconds,
             max_attempts=self.settings.bulk_max_attempts,
         )
+
+    @cached_property
+    def probes(self) -> Probes:
+        return Probes(self.postgres, self.settings)
 
     def close(self) -> None:
         self.postgres.close()
