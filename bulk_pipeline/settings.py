@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     api_token_required: bool = Field(default=False, description="whether /api/v1 asks for a token")
     api_max_upload_bytes: int = Field(default=5_000_000_000, ge=1, description="more is refused with 413")
     api_presigned_seconds: int = Field(default=3600, ge=1, description="how long links to files are good")
+
+    bulk_log_format: Literal["json", "text"] | None = Field(
+        default=None, description="how the API logs; unset: text on a terminal, JSON elsewhere"
+    )
 
     dagster_url: str | None = Field(default=None, description="address of the Dagster UI, for links to runs")
     bulk_work_dir: Annotated[Path | S3Folder, NoDecode] = Field(

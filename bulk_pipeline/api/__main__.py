@@ -4,6 +4,7 @@ import sys
 
 import uvicorn
 
+from bulk_pipeline.api import logs
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
@@ -17,12 +18,13 @@ def main() -> None:
         app = create_app(Stores(settings))
     except SettingsError as error:
         sys.exit(f"error: {error}")
+    logs.configure(settings.bulk_log_format)
     uvicorn.run(
         app,
         host=settings.api_host,
         port=settings.api_port,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         timeout_graceful_shutdown=10,
     )
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from bulk_pipeline.api import request_ids
 from bulk_pipeline.errors import (
     AccountExistsError,
     BulkPipelineError,
@@ -101,5 +102,9 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
-    _log.exception("a request failed", exc_info=error)
-    return answer(request, 500, "the request failed; the server's log says why")
+    """Called outside all middleware, which is why it sees to the request's id itself."""
+    request_id = getattr(request.state, "request_id", "")
+    _log.error("a request failed", exc_info=error, request_id=request_id)
+    return answer(
+        request, 500, "the request failed; the server's log says why", {request_ids.HEADER: request_id}
+    )
