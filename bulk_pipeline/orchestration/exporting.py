@@ -57,7 +57,7 @@ def export_job(
         tell(f"export {job.id} is {job.status}: nothing to do")
         return job
     try:
-        return _export(stores, job, tell)
+        return _export(stores, job, lambda text: tell(f"{job.label}: {text}"))
     except LeaseLostError:
         raise
     except _HOPELESS as error:

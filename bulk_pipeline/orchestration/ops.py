@@ -145,9 +145,7 @@ def _load_one(
     store = PostgresRowStore(
         worker.stores.postgres, staged.table, job.id, job.attempt, connections=settings.bulk_load_connections
     )
-    return steps.load_rows(
-        staged, worker.stores.work, store, ids, lambda text: tell(f"{job.file_name}: {text}")
-    )
+    return steps.load_rows(staged, worker.stores.work, store, ids, lambda text: tell(f"{job.label}: {text}"))
 
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:

@@ -3,7 +3,9 @@
 An outage raises, so that the tick fails visibly and is repeated; it is never a skipped tick.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
+from itertools import islice
 
 import dagster as dg
 
@@ -16,6 +18,8 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.export_jobs import ExportJob
 
 GROUP_TAG = "bulk/group_id"
+REQUEST_TAG = "bulk/request_id"
+_REQUESTS_TOLD = 10
 _START_SECONDS = 60
 
 
@@ -71,6 +75,7 @@ def _run_request(request: Request) -> dg.RunRequest:
     modes = {str(job.mode) for job in jobs}
     tags = {"bulk/table": request.table, "bulk/mode": ", ".join(sorted(modes)), GROUP_TAG: request.key}
     tags |= {"bulk/job_id": jobs[0].id} if len(jobs) == 1 else {"bulk/jobs": str(len(jobs))}
+    tags |= _request_tag(job.request_id for job in jobs)
     return dg.RunRequest(
         run_key=request.key,
         job_name=import_files.name,
@@ -82,4 +87,11 @@ def _run_request(request: Request) -> dg.RunRequest:
 def _export_request(job: ExportJob) -> dg.RunRequest:
     """Without a key: the ledger knows whether a run was asked for, and another one may have to be."""
     tags = {"bulk/table": job.table, "bulk/mode": f"export, {job.kind}", EXPORT_TAG: job.id}
+    tags |= _request_tag([job.request_id])
     return dg.RunRequest(job_name=export_table.name, run_config=config_of(job), tags=tags)
+
+
+def _request_tag(request_ids: Iterable[str | None]) -> dict[str, str]:
+    """The HTTP requests that a run does the work of; if there are many, the first of them. Its log names each."""
+    told = list(islice(dict.fromkeys(filter(None, request_ids)), _REQUESTS_TOLD))
+    return {REQUEST_TAG: ", ".join(told)} if told else {}

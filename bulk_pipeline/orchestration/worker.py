@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
+from bulk_pipeline import traces
 from bulk_pipeline.errors import (
     FileError,
     JobCancelledError,
@@ -27,7 +28,7 @@ class Log(Protocol):
 
     def info(self, msg: str, /) -> None: ...
     def warning(self, msg: str, /) -> None: ...
-    def exception(self, msg: str, /) -> None: ...
+    def error(self, msg: str, /) -> None: ...
 
 
 class Worker:
@@ -110,9 +111,9 @@ class Worker:
         except StoreUnavailableError:
             raise
         except Exception as error:
-            self._log.exception(f"job {job.id}: unexpected {type(error).__name__}")
+            self._log.error("\n".join([f"{job.label}: unexpected error", *traces.lines(error)]))
             self._give_back(lease, f"{type(error).__name__}: {error}")
-            self._drop(job, f"{type(error).__name__}: {error}")
+            self._drop(job, traces.summary(error))
 
     def finished(self, job: ImportJob) -> None:
         """The job is final: the run is done with it."""
@@ -145,7 +146,7 @@ class Worker:
     def _drop(self, job: ImportJob, why: str) -> None:
         self._held.pop(job.id, None)
         self.trouble[job.id] = why
-        self._log.warning(f"job {job.id} ({job.key}): {why}")
+        self._log.warning(f"{job.label}: {why}")
 
     def _give_back(self, lease: Lease, why: str) -> None:
         """Let the job be tried again, or end it if a person has cancelled the run. Whatever cannot be said now,

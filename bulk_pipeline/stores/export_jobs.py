@@ -91,6 +91,12 @@ class ExportJob:
         return f"{prefix}{self.table}/dt={self.partition_date.isoformat()}/{self.id}/"
 
     @property
+    def label(self) -> str:
+        """What log lines call it."""
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"export {self.id}{request}"
+
+    @property
     def seconds(self) -> float | None:
         """From the first attempt to the end; None before the end."""
         if self.started_at is None or self.finished_at is None:

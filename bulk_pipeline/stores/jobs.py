@@ -82,6 +82,12 @@ class ImportJob:
         return self.upload_name or self.key.rpartition("/")[2]
 
     @property
+    def label(self) -> str:
+        """What log lines call it."""
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"job {self.id} ({self.file_name}{request})"
+
+    @property
     def is_received(self) -> bool:
         """Whether its bytes came over HTTP, straight into the archive; nothing lies in the inbox."""
         return self.scope is not None
@@ -114,6 +120,7 @@ class OpenJob:
     run_id: str | None
     requested_at: datetime | None
     next_attempt_at: datetime | None
+    request_id: str | None
     is_held: bool
 
     @property

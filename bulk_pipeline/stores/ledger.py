@@ -140,6 +140,7 @@ _OPEN_FIELDS = (
     "run_id",
     "requested_at",
     "next_attempt_at",
+    "request_id",
     "is_held",
 )
 
@@ -147,7 +148,7 @@ _OPEN = """
     SELECT
         job.id, job.table_name, job.mode, job.status, job.size_bytes, job.arrived_at, job.created_at,
         job.attempt, job.group_id, job.isolated, job.run_id, job.requested_at, job.next_attempt_at,
-        lease.job_id IS NOT NULL
+        job.request_id, lease.job_id IS NOT NULL
     FROM bulk.import_jobs AS job
     LEFT JOIN bulk.job_leases AS lease ON lease.job_id = job.id
     WHERE job.status IN ('pending', 'processing') AND job.claimed_at IS NOT NULL

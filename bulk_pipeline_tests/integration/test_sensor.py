@@ -1,19 +1,25 @@
 """What one tick of the upload sensor does: claim, ask for runs, remember where it was."""
 
+import hashlib
+import io
 import time
 from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 
 import dagster as dg
+import psycopg
 import pytest
 
 from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline.stores.claims import Claims
 from bulk_pipeline.stores.jobs import ImportJob, Status
 from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.receiver import Upload
 from bulk_pipeline_tests.integration.conftest import Pipeline
 
 FILES = 60
@@ -48,6 +54,22 @@ def test_a_run_for_several_files_says_how_many(pipeline: Pipeline) -> None:
         pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
     (request,) = ticks_until_a_run(pipeline)
     assert (request.tags["bulk/jobs"], "bulk/job_id" in request.tags) == ("3", False)
+
+
+def test_a_run_names_the_requests_that_it_does_the_work_of(pipeline: Pipeline) -> None:
+    for number in range(2):
+        send(pipeline, f"{number}.csv", f"request-{number}")
+    send(pipeline, "again.csv", "request-0")
+    (request,) = ticks_until_a_run(pipeline)
+    assert request.tags["bulk/request_id"] == "request-0, request-1"
+
+
+def test_the_run_of_an_export_names_its_request(pipeline: Pipeline) -> None:
+    asked = pipeline.stores.exports.ask(ExportRequest(table="customers"))
+    with psycopg.connect(pipeline.stores.database_url) as connection:
+        connection.execute("UPDATE bulk.export_jobs SET request_id = 'march-17' WHERE id = %s", [asked.id])
+    (request,) = ticks_until_a_run(pipeline)
+    assert request.tags["bulk/request_id"] == "march-17"
 
 
 def test_a_run_is_asked_for_once(pipeline: Pipeline) -> None:
@@ -132,6 +154,22 @@ def tick(pipeline: Pipeline) -> dg.SensorResult:
     assert isinstance(result, dg.SensorResult)
     pipeline.cursor = result.cursor
     return result
+
+
+def send(pipeline: Pipeline, name: str, request_id: str) -> ImportJob:
+    """A file that comes over HTTP."""
+    content = f"email\n{name}@example.com\n".encode()
+    upload = Upload(
+        table="customers",
+        mode=Mode.INSERT_ONLY,
+        name=name,
+        content=io.BytesIO(content),
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        scope="",
+        request_id=request_id,
+    )
+    return pipeline.stores.receiver.receive(upload).job
 
 
 def ticks_until_a_run(pipeline: Pipeline) -> Sequence[dg.RunRequest]:

@@ -30,6 +30,7 @@ def job(name: str, table: str = "users", arrived: float = 0, size_bytes: int = 1
         isolated=False,
         run_id=None,
         requested_at=None,
+        request_id=None,
         next_attempt_at=None,
         is_held=False,
     )
