@@ -2,16 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bulk_pipeline.errors import SettingsError
 
+PLACEHOLDER = "CHANGE_ME"
+"""What .env.example writes where a secret belongs."""
+
 _ANY_URL = re.compile(r"[A-Za-z0-9+.-]+:/")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
+_PLACES = ("s3_bucket_uploads", "s3_bucket_archive", "s3_bucket_reports", "s3_bucket_exports")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,17 @@ class S3Folder:
 
     bucket: str
     prefix: str = ""
+
+    @classmethod
+    def of(cls, place: str) -> Self:
+        """Read `bucket` or `bucket/prefix`, as settings and ledger write a place."""
+        bucket, _, prefix = place.partition("/")
+        return cls(bucket, prefix)
+
+    def overlaps(self, other: "S3Folder") -> bool:
+        """Whether an object can lie in both."""
+        ours, theirs = self.key(""), other.key("")
+        return self.bucket == other.bucket and (ours.startswith(theirs) or theirs.startswith(ours))
 
     def key(self, name: str) -> str:
         """The key of the object that the folder has under this name."""
@@ -32,13 +48,27 @@ class S3Folder:
 class Settings(BaseSettings):
     """One field per environment variable, of the same name in capitals. Durations are in the unit they name."""
 
-    model_config = SettingsConfigDict(env_file=None, frozen=True, extra="ignore", populate_by_name=True)
+    # A variable that is empty, as compose leaves those it is not given, counts as not set.
+    model_config = SettingsConfigDict(
+        env_file=None, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database")
     s3_endpoint_url: str | None = Field(default=None, description="S3 server; unset means AWS")
     s3_access_key: str | None = Field(default=None, description="unset means the usual AWS credential chain")
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
+    s3_addressing_style: Literal["path", "virtual"] | None = Field(
+        default=None, description="bucket in the path, or in the host name; unset: path with S3_ENDPOINT_URL"
+    )
+    s3_ca_bundle: Path | None = Field(
+        default=None, description="certificates to trust for https; unset means the usual ones"
+    )
+    s3_sse: Literal["AES256", "aws:kms"] | None = Field(
+        default=None, description="encryption asked for with every write; unset leaves it to the bucket"
+    )
+    s3_sse_kms_key_id: str | None = Field(default=None, description="with aws:kms; unset means AWS' own key")
+    # Each a bucket, or bucket/prefix.
     s3_bucket_uploads: str = "uploads"
     s3_bucket_archive: str = "archive"
     s3_bucket_reports: str = "reports"
@@ -109,6 +139,31 @@ class Settings(BaseSettings):
         """Where people look at a run, if that is known."""
         return f"{self.dagster_url}/runs/{run_id}" if self.dagster_url and run_id else None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_placeholder(cls, given: object) -> object:
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if isinstance(text, str) and PLACEHOLDER in text:
+            raise ValueError(f"still holds the placeholder {PLACEHOLDER}: put a real value there")
+        return given
+
+    @field_validator(*_PLACES)
+    @classmethod
+    def _place(cls, given: str) -> str:
+        place = given.strip("/")
+        if not all(place.split("/")):
+            raise ValueError(f"{given!r} is neither a bucket nor bucket/prefix")
+        return place
+
+    @model_validator(mode="after")
+    def _places_apart(self) -> Self:
+        for one, other in combinations(_PLACES, 2):
+            if S3Folder.of(getattr(self, one)).overlaps(S3Folder.of(getattr(self, other))):
+                raise ValueError(f"{one.upper()} and {other.upper()} overlap: give each a place of its own")
+        if self.s3_sse_kms_key_id and self.s3_sse != "aws:kms":
+            raise ValueError("S3_SSE_KMS_KEY_ID goes with S3_SSE=aws:kms only")
+        return self
+
     @field_validator("bulk_work_dir", mode="before")
     @classmethod
     def _work_place(cls, given: object, fields: ValidationInfo) -> object:
@@ -118,7 +173,7 @@ class Settings(BaseSettings):
         if found is None:
             raise ValueError(f"{given!r} is neither a folder nor s3://bucket/prefix")
         place = S3Folder(found[1], found[2] or "")
-        if place.bucket in {value for name, value in fields.data.items() if name.startswith("s3_bucket_")}:
+        if any(place.overlaps(S3Folder.of(fields.data[name])) for name in _PLACES if name in fields.data):
             raise ValueError(f"{given!r} is in a bucket that holds other things: give work files their own")
         return place
 
@@ -128,5 +183,7 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**given)  # pyright: ignore[reportCallIssue, reportArgumentType]  # filled from the environment
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors())
+        problems = "; ".join(
+            ": ".join([*(str(name).upper() for name in p["loc"]), p["msg"]]) for p in error.errors()
+        )
         raise SettingsError(f"{problems} (see .env.example)") from error

@@ -71,7 +71,9 @@ def _settings(
     environ: Mapping[str, str],
 ) -> Settings:
     given: dict[str, object] = {
-        name.lower(): value for name, value in environ.items() if name.lower() in Settings.model_fields
+        name.lower(): value
+        for name, value in environ.items()
+        if value and name.lower() in Settings.model_fields
     }
     given |= {"dagster_url": dagster.url, "api_url": api.url}
     if cluster:

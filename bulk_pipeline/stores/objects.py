@@ -1,4 +1,8 @@
-"""Objects in S3: find, look at, copy, remove, read and write them. What one is for is not known here."""
+"""Objects in S3: find, look at, copy, remove, read and write them. What one is for is not known here.
+
+Wherever a bucket is named it may be `bucket/prefix`: a part of a shared bucket, whose keys begin behind that prefix.
+Only this module knows the difference.
+"""
 
 import io
 import time
@@ -14,7 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.settings import Settings
+from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.object_reader import open_object
 from bulk_pipeline.stores.object_writer import ObjectWriter, write_object
@@ -66,24 +70,31 @@ class ObjectStore:
 
     def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
         """Up to `limit` objects in the order of their keys, beginning behind the key `after`."""
+        place = S3Folder.of(bucket)
         started = time.monotonic()
         with s3.answers(f"s3://{bucket}/{prefix}"):
             response = self._client.list_objects_v2(
-                Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+                Bucket=place.bucket,
+                Prefix=place.key(prefix),
+                StartAfter=place.key(after) if after else "",
+                MaxKeys=min(limit + 1, 1000) if place.prefix else limit,
             )
         elapsed = timedelta(seconds=time.monotonic() - started)
         answered_at = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+        # Where somebody has made the prefix as a folder, an object of that name stands for it.
+        entries = [entry for entry in response.get("Contents", []) if entry["Key"] != place.key("")]
         found = tuple(
             FoundObject(
                 bucket,
-                entry["Key"],
+                entry["Key"][len(place.key("")) :],
                 entry["ETag"].strip('"'),
                 entry["Size"],
                 entry["LastModified"].astimezone(UTC),
             )
-            for entry in response.get("Contents", [])
+            for entry in entries[:limit]
         )
-        following = found[-1].key if found and response["IsTruncated"] else None
+        is_more = response["IsTruncated"] or len(entries) > limit
+        following = found[-1].key if found and is_more else None
         return Page(found, following, answered_at.astimezone(UTC) - elapsed)
 
     def find(self, bucket: str, key: str) -> FoundObject | None:
@@ -94,7 +105,7 @@ class ObjectStore:
     def head(self, bucket: str, key: str) -> ObjectHead:
         """What is known of the object; `NotFoundError` without it."""
         with s3.answers(f"s3://{bucket}/{key}"):
-            response = self._client.head_object(Bucket=bucket, Key=key)
+            response = self._client.head_object(**_place(bucket, key))
         return ObjectHead(
             etag=response["ETag"].strip('"'),
             size_bytes=response["ContentLength"],
@@ -126,17 +137,18 @@ class ObjectStore:
             return False
         with s3.answers(f"s3://{found.bucket}/{found.key}"):
             # Servers that know the condition close the gap since HEAD; older ones ignore it.
-            self._client.delete_object(Bucket=found.bucket, Key=found.key, IfMatch=f'"{found.etag}"')
+            self._client.delete_object(**_place(found.bucket, found.key), IfMatch=f'"{found.etag}"')
         return True
 
     def remove(self, bucket: str, key: str) -> None:
         """Remove the object, if it is there."""
         with s3.answers(f"s3://{bucket}/{key}"):
-            self._client.delete_object(Bucket=bucket, Key=key)
+            self._client.delete_object(**_place(bucket, key))
 
     def open(self, bucket: str, key: str) -> io.BufferedReader:
         """The object's bytes as a file; see `open_object`."""
-        return open_object(self._client, bucket, key)
+        place = S3Folder.of(bucket)
+        return open_object(self._client, place.bucket, place.key(key))
 
     def upload(
         self,
@@ -154,9 +166,10 @@ class ObjectStore:
         `progress` gets the bytes sent since its last call, from several threads.
         """
         extra = {"Metadata": _encoded(metadata or {}), "ContentType": content_type}
+        place = S3Folder.of(bucket)
         with s3.answers(f"s3://{bucket}/{key}"):
             self._client.upload_fileobj(
-                stream, bucket, key, ExtraArgs=extra, Callback=progress, Config=_UPLOAD
+                stream, place.bucket, place.key(key), ExtraArgs=extra, Callback=progress, Config=_UPLOAD
             )
 
     def put(
@@ -171,8 +184,7 @@ class ObjectStore:
         """Write a small object at once."""
         with s3.answers(f"s3://{bucket}/{key}"):
             self._client.put_object(
-                Bucket=bucket,
-                Key=key,
+                **_place(bucket, key),
                 Body=content,
                 Metadata=_encoded(metadata or {}),
                 ContentType=content_type,
@@ -182,7 +194,8 @@ class ObjectStore:
         self, bucket: str, key: str, *, content_type: str, may_complete: Callable[[], None]
     ) -> AbstractContextManager[ObjectWriter]:
         """An object that is written piece by piece; see `write_object`."""
-        return write_object(self._client, bucket, key, content_type, may_complete)
+        place = S3Folder.of(bucket)
+        return write_object(self._client, place.bucket, place.key(key), content_type, may_complete)
 
     def remove_folder(self, bucket: str, folder: str, *, first: str) -> int:
         """Remove what is under a key that ends with a slash, and uploads on their way there; gives how many objects.
@@ -203,7 +216,7 @@ class ObjectStore:
         self, bucket: str, key: str, *, seconds: int = 3600, file_name: str | None = None
     ) -> str:
         """An address from which anybody can read the object for a while; downloads as `file_name`."""
-        asked = {"Bucket": bucket, "Key": key}
+        asked = _place(bucket, key)
         if file_name:
             asked["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
         return self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
@@ -213,45 +226,47 @@ class ObjectStore:
         for name in names:
             try:
                 with s3.answers(f"s3://{name}"):
-                    self._client.head_bucket(Bucket=name)
+                    self._client.head_bucket(Bucket=S3Folder.of(name).bucket)
             except NotFoundError:
-                self._create_bucket(name)
+                self._create_bucket(S3Folder.of(name).bucket)
 
     def abort_stale_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta) -> int:
         """Throw away what uploads that broke off have left; gives how many there were."""
         return self._abort_uploads(bucket, prefix, before=datetime.now(UTC) - older_than)
 
     def _abort_uploads(self, bucket: str, prefix: str, *, before: datetime | None = None) -> int:
+        place = S3Folder.of(bucket)
         with s3.answers(f"s3://{bucket}"):
-            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=place.bucket)
             found = [upload for page in pages for upload in page.get("Uploads", [])]
         # MinIO takes a prefix of this listing for a whole key.
         chosen = [
             upload
             for upload in found
-            if upload["Key"].startswith(prefix) and (before is None or upload["Initiated"] < before)
+            if upload["Key"].startswith(place.key(prefix))
+            and (before is None or upload["Initiated"] < before)
         ]
         for upload in chosen:
-            with suppress(NotFoundError), s3.answers(f"s3://{bucket}/{upload['Key']}"):
+            with suppress(NotFoundError), s3.answers(f"s3://{place.bucket}/{upload['Key']}"):
                 self._client.abort_multipart_upload(
-                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    Bucket=place.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
         return len(chosen)
 
     def _copy_at_once(self, found: FoundObject, bucket: str, key: str) -> None:
         self._client.copy_object(
-            Bucket=bucket,
-            Key=key,
-            CopySource={"Bucket": found.bucket, "Key": found.key},
+            **_place(bucket, key),
+            CopySource=_place(found.bucket, found.key),
             CopySourceIfMatch=f'"{found.etag}"',
         )
 
     def _copy_in_parts(self, found: FoundObject, bucket: str, key: str) -> None:
         metadata = _encoded(self.head(found.bucket, found.key).metadata)
+        place = S3Folder.of(bucket)
         self._client.copy(
-            {"Bucket": found.bucket, "Key": found.key},
-            bucket,
-            key,
+            _place(found.bucket, found.key),
+            place.bucket,
+            place.key(key),
             ExtraArgs={
                 "CopySourceIfMatch": f'"{found.etag}"',
                 "Metadata": metadata,
@@ -270,6 +285,12 @@ class ObjectStore:
                 self._client.create_bucket(Bucket=name, **where)
             except self._client.exceptions.BucketAlreadyOwnedByYou:
                 return  # somebody else was faster
+
+
+def _place(bucket: str, key: str) -> dict[str, str]:
+    """The object as S3 knows it."""
+    place = S3Folder.of(bucket)
+    return {"Bucket": place.bucket, "Key": place.key(key)}
 
 
 def _encoded(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The connection to the object store, and how its outages are told from its answers."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ _WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _TRY_LATER = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "TooManyRequests"}
 _NOT_FOUND = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
+_WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 _ONE_AT_A_TIME = threading.Lock()  # sessions are not for several threads, unlike clients
 
 
@@ -30,7 +31,8 @@ def connect(settings: Settings, *, attempts: int = 4) -> Client:
     secret = settings.s3_secret_key
     config = Config(
         signature_version="s3v4",  # boto3 presigns with SigV2 otherwise
-        s3={"addressing_style": "path"} if settings.s3_endpoint_url else {},
+        # With neither, boto3 presigns for a host of the wrong region.
+        s3={"addressing_style": settings.s3_addressing_style or _usual_style(settings)},
         connect_timeout=5,
         read_timeout=60,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -40,14 +42,29 @@ def connect(settings: Settings, *, attempts: int = 4) -> Client:
         response_checksum_validation="when_required",
     )
     with _ONE_AT_A_TIME:
-        return _session().client(
+        client = _session().client(
             "s3",
             endpoint_url=settings.s3_endpoint_url,
             aws_access_key_id=settings.s3_access_key,
             aws_secret_access_key=secret.get_secret_value() if secret else None,
             region_name=settings.s3_region,
+            verify=str(settings.s3_ca_bundle) if settings.s3_ca_bundle else None,
             config=config,
         )
+    for operation in _WRITES if settings.s3_sse else ():
+        client.meta.events.register(f"provide-client-params.s3.{operation}", _encrypted(settings))
+    return client
+
+
+def _usual_style(settings: Settings) -> str:
+    return "path" if settings.s3_endpoint_url else "virtual"
+
+
+def _encrypted(settings: Settings) -> Callable[..., dict[str, Any]]:
+    """What every request that makes an object carries; in one place, so that no write can do without."""
+    asked = {"ServerSideEncryption": settings.s3_sse, "SSEKMSKeyId": settings.s3_sse_kms_key_id}
+    given = {name: value for name, value in asked.items() if value}
+    return lambda params, **_: params | given
 
 
 def prepare() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from psycopg import sql
 
-from bulk_pipeline.errors import BulkPipelineError, NotFoundError, StoreUnavailableError
+from bulk_pipeline.errors import BulkPipelineError, StoreUnavailableError
 from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.postgres import connect
@@ -51,10 +51,10 @@ def table_exists(url: str, name: str) -> bool:
 
 
 def s3_answers(settings: Settings) -> bool:
-    """Whether a signed request is answered: the bucket for uploads is there, or is known to be missing."""
+    """Whether a signed request is answered: the place for uploads can be listed, or is known to be missing."""
     with _client(settings) as client:
         try:
-            _bucket_exists(client, settings.s3_bucket_uploads)
+            _bucket_exists(client, S3Folder.of(settings.s3_bucket_uploads))
         except BulkPipelineError:
             return False
     return True
@@ -62,16 +62,16 @@ def s3_answers(settings: Settings) -> bool:
 
 def create_buckets(settings: Settings) -> None:
     """Create the four buckets and that of work files, if there is one: those that are missing."""
-    wanted = list(buckets(settings).values())
+    wanted = list(map(S3Folder.of, buckets(settings).values()))
     if isinstance(settings.bulk_work_dir, S3Folder):
-        wanted.append(settings.bulk_work_dir.bucket)
+        wanted.append(settings.bulk_work_dir)
     with _client(settings) as client:
-        for bucket in wanted:
-            _create_bucket(client, bucket)
+        for place in wanted:
+            _create_bucket(client, place)
 
 
 def buckets(settings: Settings) -> dict[str, str]:
-    """The four buckets: what each is for → its name."""
+    """The four places: what each is for → its bucket, or bucket/prefix."""
     return {
         "uploads": settings.s3_bucket_uploads,
         "archive": settings.s3_bucket_archive,
@@ -90,18 +90,21 @@ def _client(settings: Settings) -> Iterator[s3.Client]:
         client.close()
 
 
-def _bucket_exists(client: s3.Client, bucket: str) -> bool:
-    try:
-        with s3.answers(f"bucket {bucket}"):
-            client.head_bucket(Bucket=bucket)
-    except NotFoundError:
-        return False
+def _bucket_exists(client: s3.Client, place: S3Folder) -> bool:
+    """Asked by a listing: who may see a prefix of a shared bucket only is refused HEAD of all of it."""
+    with s3.answers(f"bucket {place.bucket}"):
+        try:
+            client.list_objects_v2(Bucket=place.bucket, Prefix=place.key(""), MaxKeys=1)
+        except client.exceptions.NoSuchBucket:
+            return False
     return True
 
 
-def _create_bucket(client: s3.Client, bucket: str) -> None:
-    if _bucket_exists(client, bucket):
+def _create_bucket(client: s3.Client, place: S3Folder) -> None:
+    if _bucket_exists(client, place):
         return
     taken = (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists)
-    with s3.answers(f"bucket {bucket}"), suppress(*taken):
-        client.create_bucket(Bucket=bucket)
+    region = client.meta.region_name
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    with s3.answers(f"bucket {place.bucket}"), suppress(*taken):
+        client.create_bucket(Bucket=place.bucket, **where)

@@ -40,6 +40,8 @@ def test_work_files_lie_in_a_folder_or_under_a_prefix_in_s3(
         ("s3://Bulk_Work/runs", "neither a folder nor"),
         ("gs://bulk-work/runs", "neither a folder nor"),
         ("s3://archive/runs", "in a bucket that holds other things: give work files their own"),
+        ("s3://shared/team-a", "in a bucket that holds other things"),
+        ("s3://shared/team-a/reports/work", "in a bucket that holds other things"),
         ("s3://mine", "in a bucket that holds other things"),
     ],
 )
@@ -47,6 +49,7 @@ def test_any_other_place_for_work_files_is_refused(
     monkeypatch: pytest.MonkeyPatch, given: str, problem: str
 ) -> None:
     monkeypatch.setenv("S3_BUCKET_UPLOADS", "mine")
+    monkeypatch.setenv("S3_BUCKET_REPORTS", "shared/team-a/reports")
     monkeypatch.setenv("BULK_WORK_DIR", given)
     with pytest.raises(SettingsError, match=f"BULK_WORK_DIR: .*{problem}"):
         read_settings()
@@ -61,3 +64,52 @@ def test_a_place_in_s3_is_written_as_it_is_read(url: str) -> None:
 def test_keys_lie_under_the_prefix() -> None:
     assert S3Folder("bulk-work", "eu/runs").key("a/1") == "eu/runs/a/1"
     assert S3Folder("bulk-work").key("a/1") == "a/1"
+
+
+def test_work_files_may_lie_beside_the_places_in_a_shared_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET_UPLOADS", "/shared/team-a/uploads/")
+    monkeypatch.setenv("BULK_WORK_DIR", "s3://shared/team-a/work")
+    settings = read_settings()
+    assert settings.s3_bucket_uploads == "shared/team-a/uploads"
+    assert settings.bulk_work_dir == S3Folder("shared", "team-a/work")
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"S3_BUCKET_ARCHIVE": "uploads"}, "S3_BUCKET_UPLOADS and S3_BUCKET_ARCHIVE overlap"),
+        ({"S3_BUCKET_ARCHIVE": "uploads/done"}, "S3_BUCKET_UPLOADS and S3_BUCKET_ARCHIVE overlap"),
+        ({"S3_BUCKET_UPLOADS": "a//b"}, "S3_BUCKET_UPLOADS: .*neither a bucket nor bucket/prefix"),
+        ({"S3_BUCKET_UPLOADS": "/"}, "S3_BUCKET_UPLOADS: .*neither a bucket nor bucket/prefix"),
+        ({"S3_SSE_KMS_KEY_ID": "k"}, "goes with S3_SSE=aws:kms only"),
+        ({"S3_SECRET_KEY": "CHANGE_ME_secret"}, "S3_SECRET_KEY: .*still holds the placeholder CHANGE_ME"),
+        ({"DATABASE_URL": "postgresql://u:CHANGE_ME_x@h/d"}, "DATABASE_URL: .*still holds the placeholder"),
+        ({"API_JWT_SECRET": "CHANGE_ME"}, "API_JWT_SECRET: .*still holds the placeholder"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], problem: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=problem) as refused:
+        read_settings()
+    assert "CHANGE_ME_" not in str(refused.value)
+
+
+def test_places_that_only_begin_alike_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET_UPLOADS", "shared/in")
+    monkeypatch.setenv("S3_BUCKET_ARCHIVE", "shared/in-archive")
+    assert read_settings().s3_bucket_archive == "shared/in-archive"
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "")
+    monkeypatch.setenv("S3_ACCESS_KEY", "")
+    monkeypatch.setenv("BULK_BATCH_ROWS", "")
+    settings = read_settings()
+    assert (settings.s3_endpoint_url, settings.s3_access_key, settings.bulk_batch_rows) == (
+        None,
+        None,
+        50_000,
+    )
