@@ -60,17 +60,27 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         raise typer.Exit(1)
 
 
-def migrate(home: HomeOption = DEFAULT_HOME) -> None:
+def migrate(
+    home: HomeOption = DEFAULT_HOME,
+    with_roles: Annotated[
+        bool, typer.Option("--roles", help="Then make the roles of sql/roles.sql, and hand all over to them.")
+    ] = False,
+) -> None:
     """Apply the migrations in sql/ that the database does not have yet, and make room for Dagster's tables.
 
-    Example: DATABASE_URL=postgresql://... bulk-pipeline migrate
+    Roles are made by a login that may create some; once there are any, each `migrate` gives them their rights.
+
+    Example: DATABASE_URL=postgresql://... bulk-pipeline migrate --roles
     """
     from bulk_pipeline.stack.dagster import SCHEMA
-    from bulk_pipeline.stores import migrations, servers
+    from bulk_pipeline.stores import migrations, roles, servers
 
     database_url = settings_of(home).database_url.get_secret_value()
     applied = migrations.migrate(database_url)
     servers.create_schema(database_url, SCHEMA)
+    if with_roles:
+        roles.make_roles(database_url, migrations.sql_folder())
+        output.say("the roles bulk_owner, bulk_loader, bulk_reader and bulk_dagster have their rights")
     for name in applied:
         output.say(f"applied {name}")
     if not applied:

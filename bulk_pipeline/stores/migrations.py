@@ -11,6 +11,7 @@ import psycopg
 
 import bulk_pipeline
 from bulk_pipeline.errors import MigrationError
+from bulk_pipeline.stores import roles
 from bulk_pipeline.stores.postgres import Postgres
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -33,6 +34,8 @@ class Migration:
 def migrate(database_url: str, folder: Path | None = None) -> list[str]:
     """Apply what is pending and give the names of those files. Safe when several do it at once.
 
+    Where there are roles, they get their rights on what there is then.
+
     Raises `MigrationError` if a file that was applied has changed or is missing, or if a new one has a number
     below those that were applied.
     """
@@ -40,7 +43,10 @@ def migrate(database_url: str, folder: Path | None = None) -> list[str]:
     known = migrations(folder or sql_folder())
     try:
         _prepare(postgres)
-        return [migration.name for migration in known if _apply(postgres, migration, known)]
+        applied = [migration.name for migration in known if _apply(postgres, migration, known)]
+        if folder is None:
+            _grant(postgres)
+        return applied
     finally:
         postgres.close()
 
@@ -62,6 +68,8 @@ def migrations(folder: Path) -> list[Migration]:
     """The files of a folder in order. `MigrationError` for a wrong name and for a number used twice."""
     found: list[Migration] = []
     for path in sorted(folder.glob("*.sql")):
+        if path.name in roles.FILES:
+            continue
         match = _NAME.fullmatch(path.name)
         if match is None:
             raise MigrationError(f"{path.name}: name migrations like 0004_what_it_does.sql")
@@ -113,6 +121,12 @@ def _apply(postgres: Postgres, migration: Migration, known: Sequence[Migration])
             (migration.version, migration.name, migration.sha256),
         )
     return True
+
+
+def _grant(postgres: Postgres) -> None:
+    with postgres.transaction() as connection:
+        _lock(connection)
+        roles.grant(connection, sql_folder())
 
 
 def _lock(connection: psycopg.Connection) -> None:
