@@ -6,7 +6,7 @@ Each gives what is wrong, None if nothing is. `servers` asks the same of servers
 from functools import cached_property
 
 from bulk_pipeline.errors import BulkPipelineError
-from bulk_pipeline.settings import Settings
+from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.dagster_tables import signs
 from bulk_pipeline.stores.postgres import Postgres
@@ -27,11 +27,11 @@ class Probes:
         return None
 
     def object_store(self) -> str | None:
-        """Whether there is a bucket for what comes in."""
-        bucket = self._settings.s3_bucket_archive
+        """Whether there is a place for what comes in. By a listing: see `servers`."""
+        place = S3Folder.of(self._settings.s3_bucket_archive)
         try:
-            with s3.answers(f"bucket {bucket}"):
-                self._client.head_bucket(Bucket=bucket)
+            with s3.answers(f"bucket {place.bucket}"):
+                self._client.list_objects_v2(Bucket=place.bucket, Prefix=place.key(""), MaxKeys=1)
         except BulkPipelineError as error:
             return str(error)
         return None
