@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import bulk_pipeline
 from bulk_pipeline.api import accounts, customers, health, metrics, problems
 from bulk_pipeline.api.access import Access
+from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
@@ -35,7 +37,9 @@ def create_app(stores: Stores) -> FastAPI:
     app.state.stores = stores
     app.state.checkup = Checkup(stores.probes)
     app.state.metrics = Metrics(stores.postgres, app.state.checkup)
+    app.state.hashing = CapacityLimiter(accounts.HASHED_AT_A_TIME)
     problems.install(app)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Access, metrics=app.state.metrics)
     app.add_middleware(RequestIds)  # around the line about the request, which names it
     app.include_router(health.router)

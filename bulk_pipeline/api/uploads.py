@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from bulk_pipeline.api.body_limit import lift
 from bulk_pipeline.api.needs import SettingsNeed
 from bulk_pipeline.stages.parse import formats
 from bulk_pipeline.stages.parse.limits import HEAD_BYTES
@@ -27,6 +28,7 @@ async def _form(request: Request, settings: SettingsNeed) -> AsyncIterator[FormD
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         yield FormData()
         return
+    lift(request)
     try:
         parser = MultiPartParser(
             request.headers,

@@ -1,11 +1,10 @@
 """Who may use the API: accounts with hashed passwords, and the brake on whoever guesses them.
 
-Hashes are argon2id with the costs that pwdlib recommends, which take 64 MB each: only a few are made at a time.
+Hashes are argon2id with the costs that pwdlib recommends, which take 64 MB each: callers bound how many
+are made at once.
 """
 
-import threading
 from dataclasses import dataclass
-from functools import cache
 
 import psycopg
 from psycopg import errors
@@ -16,11 +15,10 @@ from bulk_pipeline.stores.jobs import new_id
 from bulk_pipeline.stores.postgres import Postgres
 
 FAILURES = 10
-"""So many tries at one address within the window; a login that succeeds forgets them."""
+"""So many at one address within the window; a login that succeeds forgets them."""
 WINDOW_SECONDS = 300
 
-_HASHING = threading.BoundedSemaphore(4)
-_HASH = PasswordHash.recommended()
+HASH = PasswordHash.recommended()
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,7 @@ class Accounts:
 
     def register(self, email: str, password: str) -> Account:
         """`AccountExistsError` if the address has one already, also when two ask at once."""
-        with _HASHING:
-            hashed = _HASH.hash(password)
+        hashed = HASH.hash(password)
         account = Account(new_id(), email.lower())
         try:
             with self._postgres.transaction() as connection:
@@ -52,19 +49,25 @@ class Accounts:
     def log_in(self, email: str, password: str) -> Account:
         """`WrongPasswordError`, which does not say whether there is such an account, nor takes a different time.
 
-        `TooManyFailuresError` after too many tries at one address, by whichever process they came.
+        `TooManyFailuresError` after too many failures at one address, in whichever process they were.
         """
         address = email.lower()
         with self._postgres.transaction() as connection:
-            _take_a_try(connection, address)
-            row = connection.execute(_BY_EMAIL, (address,)).fetchone()
-        account_id, stored = row or (None, _nobodys_hash())
-        with _HASHING:
-            is_right = _HASH.verify(password, stored)
-        if account_id is None or not is_right:
-            raise WrongPasswordError("wrong email address or password")
+            connection.execute(_FORGET_OLD, (WINDOW_SECONDS,))
+            brake = _brake(connection, address)
+            found = connection.execute(_BY_EMAIL, (address,)).fetchone()
+        if brake:
+            raise brake
+        account_id, hashed = found or (None, None)
+        is_right = _is_right(password, hashed)
+        # Guesses at once have all come this far: they are let through, right or wrong, one after the other.
         with self._postgres.transaction() as connection:
-            connection.execute(_FORGET_TRIES, (address,))
+            connection.execute(_ONE_AT_A_TIME, (f"login {address}",))
+            if brake := _brake(connection, address):
+                raise brake
+            connection.execute(_FORGET if is_right else _COUNT, (address,))
+        if not is_right:
+            raise WrongPasswordError("wrong email address or password")
         return Account(str(account_id), address)
 
     def find(self, account_id: str) -> Account | None:
@@ -77,32 +80,39 @@ class Accounts:
         return Account(str(row[0]), row[1]) if row else None
 
 
-def _take_a_try(connection: psycopg.Connection, email: str) -> None:
-    """Count this try as a failure until it turns out not to be one, so that tries at once are all counted."""
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"login {email}",))
-    connection.execute(_FORGET_OLD, (WINDOW_SECONDS,))
-    tries, wait = connection.execute(_TRIES, (WINDOW_SECONDS, email)).fetchone() or (0, 0)
-    if tries >= FAILURES:
-        raise TooManyFailuresError("too many failed logins for this address: wait a while", max(1, int(wait)))
-    connection.execute("INSERT INTO bulk.login_failures (email) VALUES (%s)", (email,))
+def _is_right(password: str, hashed: str | None) -> bool:
+    if hashed is None:
+        HASH.hash(password)  # takes the time and the memory of a comparison
+        return False
+    return HASH.verify(password, hashed)
 
 
-@cache
-def _nobodys_hash() -> str:
-    """What the password of an unknown address is compared with."""
-    with _HASHING:
-        return _HASH.hash(new_id())
+def _brake(connection: psycopg.Connection, email: str) -> TooManyFailuresError | None:
+    given = {"email": email, "window": WINDOW_SECONDS}
+    failures, seconds = connection.execute(_FAILURES, given).fetchone() or (0, 0)
+    if failures < FAILURES:
+        return None
+    return TooManyFailuresError("too many failed logins for this address: wait a while", max(1, int(seconds)))
 
 
 _INSERT = "INSERT INTO bulk.accounts (id, email, password_hash) VALUES (%s, %s, %s)"
 _BY_EMAIL = "SELECT id, password_hash FROM bulk.accounts WHERE email = %s"
 _BY_ID = "SELECT id, email FROM bulk.accounts WHERE id = %s::uuid"
-_TRIES = """
-    SELECT count(*), extract(epoch FROM min(failed_at) + make_interval(secs => %s) - clock_timestamp())
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_FAILURES = """
+    SELECT count(*), extract(epoch FROM min(failed_at) + make_interval(secs => %(window)s) - clock_timestamp())
     FROM bulk.login_failures
-    WHERE email = %s
+    WHERE email = %(email)s AND failed_at > clock_timestamp() - make_interval(secs => %(window)s)
 """
-_FORGET_OLD = (
-    "DELETE FROM bulk.login_failures WHERE failed_at < clock_timestamp() - make_interval(secs => %s)"
-)
-_FORGET_TRIES = "DELETE FROM bulk.login_failures WHERE email = %s"
+_COUNT = "INSERT INTO bulk.login_failures (email) VALUES (%s)"
+_FORGET = "DELETE FROM bulk.login_failures WHERE email = %s"
+# What somebody else is about to delete is left to them, so that nobody waits for anybody.
+_FORGET_OLD = """
+    DELETE FROM bulk.login_failures
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid
+        FROM bulk.login_failures
+        WHERE failed_at < clock_timestamp() - make_interval(secs => %s)
+        FOR UPDATE SKIP LOCKED
+    ))
+"""

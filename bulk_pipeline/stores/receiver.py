@@ -92,7 +92,7 @@ class Receiver:
             "idempotency_key": upload.idempotency_key,
             "scope": upload.scope,
             "owner_id": upload.owner_id,
-            "upload_name": upload.name,
+            "upload_name": upload.name.replace("\0", ""),
             "fingerprint": upload.fingerprint,
             "request_id": upload.request_id,
         }

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.api.tokens import new_token
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores import accounts
 
 SECRET = "a secret of the tests, thirty-two bytes or more"  # nothing else is signed with it
 
@@ -27,6 +30,13 @@ class Person:
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real ones take a large part of a second each."""
+    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(accounts, "HASH", PasswordHash((hasher,)))
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Accounts and tokens: who gets one, who does not, and how often one may guess."""
 
+import base64
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx2
 import jwt
@@ -9,11 +12,25 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
+from bulk_pipeline.api.accounts import HASHED_AT_A_TIME
+from bulk_pipeline.api.body_limit import MOST_BYTES
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.accounts import FAILURES, WINDOW_SECONDS
+from bulk_pipeline.stores import accounts
+from bulk_pipeline.stores.accounts import HASH as RECOMMENDED
+from bulk_pipeline.stores.accounts import WINDOW_SECONDS
 from bulk_pipeline_tests.integration.api.conftest import SECRET, Person
 
 ANN = {"email": "Ann@Example.com", "password": "correct horse"}
+FAILURES = 3
+AS_JSON = {"Content-Type": "application/json"}
+NESTED = base64.urlsafe_b64encode(b"[" * 15_000).decode()
+NOBODYS_JOB = "/imports/01a00000-0000-7000-8000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def few_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few failures are too many."""
+    monkeypatch.setattr(accounts, "FAILURES", FAILURES)
 
 
 def test_an_address_is_registered_in_lower_case(api: TestClient) -> None:
@@ -32,11 +49,9 @@ def test_an_address_is_registered_once_in_whatever_case(api: TestClient) -> None
 
 
 def test_of_two_who_register_at_once_one_gets_the_account(api_url: str) -> None:
-    def register(_: int) -> int:
-        return httpx2.post(f"{api_url}/auth/register", json=ANN, timeout=60).status_code
-
-    with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(register, range(8))) == [200] + [409] * 7
+    with httpx2.Client(base_url=api_url, timeout=60) as client, ThreadPoolExecutor(4) as threads:
+        answers = threads.map(lambda _: client.post("/auth/register", json=ANN).status_code, range(4))
+        assert sorted(answers) == [200] + [409] * 3
 
 
 @pytest.mark.parametrize(
@@ -99,12 +114,44 @@ def test_after_too_many_failures_nobody_may_guess_for_a_while(
 
 
 def test_guesses_at_once_are_all_counted(api_url: str) -> None:
-    def guess(_: int) -> int:
-        given = {"email": "ann@example.com", "password": "wrong"}
-        return httpx2.post(f"{api_url}/auth/token", json=given, timeout=60).status_code
+    guesses = 2 * FAILURES
+    found = at_once(api_url, guesses, {"email": "ann@example.com", "password": "wrong"})
+    assert sorted(found) == [401] * FAILURES + [429] * (guesses - FAILURES)
 
-    with ThreadPoolExecutor(20) as threads:
-        assert sorted(threads.map(guess, range(20))) == [401] * FAILURES + [429] * (20 - FAILURES)
+
+def test_who_knows_the_password_may_log_in_many_times_at_once(api: TestClient, api_url: str) -> None:
+    api.post("/auth/register", json=ANN)
+    assert set(at_once(api_url, 2 * FAILURES, ANN)) == {200}
+
+
+def test_a_crowd_that_logs_in_takes_neither_all_memory_nor_all_threads(
+    api_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes = EndlessHashes()
+    monkeypatch.setattr(accounts, "HASH", hashes)
+    with ThreadPoolExecutor(1) as threads:
+        crowd = threads.submit(at_once, api_url, 45, {"email": "ann@example.com", "password": "wrong"})
+        try:
+            assert hashes.begun.wait(60)
+            assert httpx2.get(api_url + NOBODYS_JOB, timeout=60).status_code == 401
+        finally:
+            hashes.end.set()
+        assert set(crowd.result()) == {401, 429}
+    assert hashes.most <= HASHED_AT_A_TIME
+
+
+def test_an_address_that_cannot_be_one_is_unknown_or_refused(api: TestClient) -> None:
+    longest = "".join(chr(0x20000 + number) for number in range(320))
+    answers = [api.post("/auth/token", json=ANN | {"email": email}) for email in (longest, longest + "x", "")]
+    assert [answer.status_code for answer in answers] == [401, 422, 401]
+
+
+def test_old_failures_go(api: TestClient, settings: Settings) -> None:
+    guess = {"email": "ann@example.com", "password": "wrong"}
+    api.post("/auth/token", json=guess)
+    execute(settings, f"UPDATE bulk.login_failures SET failed_at = failed_at - interval '{WINDOW_SECONDS} s'")
+    api.post("/auth/token", json=guess | {"email": "bob@example.com"})
+    assert query(settings, "SELECT email FROM bulk.login_failures") == [("bob@example.com",)]
 
 
 def test_a_login_forgets_the_failures_before_it(api: TestClient) -> None:
@@ -117,9 +164,12 @@ def test_a_login_forgets_the_failures_before_it(api: TestClient) -> None:
 
 def test_the_password_is_not_in_the_database(api: TestClient, settings: Settings) -> None:
     api.post("/auth/register", json=ANN)
-    with psycopg.connect(settings.database_url.get_secret_value()) as connection:
-        ((kept,),) = connection.execute("SELECT password_hash FROM bulk.accounts").fetchall()
+    ((kept,),) = query(settings, "SELECT password_hash FROM bulk.accounts")
     assert kept.startswith("$argon2id$")
+
+
+def test_hashes_cost_what_is_recommended() -> None:
+    assert RECOMMENDED.hash("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 class TestTokensThatAreNotGood:
@@ -146,20 +196,66 @@ class TestTokensThatAreNotGood:
         execute(settings, "DELETE FROM bulk.accounts")
         refused(api, ann.token)
 
-    @pytest.mark.parametrize("text", ["", "x", "a.b.c", "\u00e4"])
-    def test_one_that_is_none(self, api: TestClient, text: str) -> None:
-        refused(api, text)
+    def test_one_that_is_none(self, api: TestClient) -> None:
+        for text in ("", "x", "a.b.c", "\u00e4", f"{NESTED}.{NESTED}.x"):
+            refused(api, text)
+
+
+def test_a_large_body_is_not_taken_in(api: TestClient) -> None:
+    for path in ("/auth/register", "/auth/token"):
+        answer = api.post(path, content=b" " * (MOST_BYTES + 1), headers=AS_JSON)
+        assert (answer.status_code, "larger than 1,000,000 bytes" in answer.json()["detail"]) == (413, True)
+
+
+def test_a_body_that_is_no_object_of_texts_is_refused(api: TestClient) -> None:
+    surrogate = rb'{"email": "\ud800@example.com", "password": "correct horse"}'
+    bodies = {b"": 422, b"null": 422, b"{": 422, surrogate: 422, b"\xff": 400, b"[" * 100_000: 400}
+    answers = {body: api.post("/auth/token", content=body, headers=AS_JSON) for body in bodies}
+    assert {body: answer.status_code for body, answer in answers.items()} == bodies
 
 
 def refused(api: TestClient, text: str | None) -> None:
     headers = {} if text is None else {b"Authorization": f"Bearer {text}".encode()}
-    answer = api.get("/imports/01a00000-0000-7000-8000-000000000000", headers=headers)
+    answer = api.get(NOBODYS_JOB, headers=headers)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 def token(subject: str, *, secret: str = SECRET, iat: int = 0, exp: int = 3600) -> str:
     now = int(time.time())
     return jwt.encode({"sub": subject, "iat": now + iat, "exp": now + exp}, secret, "HS256")
+
+
+class EndlessHashes:
+    """Each is at work until the test ends it. `begun`: as many are at it as may be."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.end = threading.Event()
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def hash(self, _: str) -> str:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        if self.most >= HASHED_AT_A_TIME:
+            self.begun.set()
+        self.end.wait(60)
+        with self._lock:
+            self._now -= 1
+        return "a hash"
+
+
+def at_once(api_url: str, times: int, login: dict[str, str]) -> list[int]:
+    with httpx2.Client(base_url=api_url, timeout=60) as client, ThreadPoolExecutor(times) as threads:
+        answers = threads.map(lambda _: client.post("/auth/token", json=login).status_code, range(times))
+        return list(answers)
+
+
+def query(settings: Settings, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(settings.database_url.get_secret_value()) as connection:
+        return connection.execute(text.encode()).fetchall()
 
 
 def execute(settings: Settings, statement: str) -> None:

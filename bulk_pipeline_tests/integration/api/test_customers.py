@@ -1,10 +1,12 @@
 """Imports of customers as the clients of the replaced service know them; line by line of the contract."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
@@ -87,6 +89,34 @@ def test_a_file_nobody_can_read_is_failed_with_its_sentence(
     assert "email" in done["error"]
 
 
+def test_processed_rows_grow_while_it_runs(
+    api: TestClient, ann: Person, pipeline: Pipeline, settings: Settings
+) -> None:
+    """Somebody is about to insert the address of the last batch: it waits until the one before it has been seen."""
+    small = Stores(settings.model_copy(update={"bulk_batch_rows": 2, "bulk_load_connections": 1}))
+    job = send(api, ann, b"email\na@example.com\nb@example.com\nc@example.com\n").json()
+    with psycopg.connect(small.database_url) as somebody:
+        somebody.execute("INSERT INTO customers (email) VALUES ('c@example.com')")
+
+        def seen() -> dict[str, Any]:
+            until = time.monotonic() + 60
+            try:
+                while not (now := look(api, ann, job["id"]))["processed_rows"]:
+                    assert time.monotonic() < until, "no batch was committed"
+                return now
+            finally:
+                somebody.rollback()
+
+        with ThreadPoolExecutor(1) as threads:
+            watching = threads.submit(seen)
+            Pipeline(small, pipeline.instance).work_off()
+            now = watching.result()
+    small.close()
+    assert (now["status"], now["processed_rows"], now["total_rows"]) == ("processing", 2, 3)
+    done = look(api, ann, job["id"])
+    assert (done["status"], done["processed_rows"], done["total_rows"]) == ("done", 3, 3)
+
+
 def test_upsert_is_a_mode(api: TestClient, ann: Person, pipeline: Pipeline) -> None:
     send(api, ann)
     pipeline.work_off()
@@ -105,16 +135,13 @@ def test_the_same_request_again_is_200_with_the_same_job(api: TestClient, ann: P
 def test_fifty_times_the_same_request_at_once_is_one_job(
     api_url: str, ann: Person, pipeline: Pipeline
 ) -> None:
-    def post(_: int) -> tuple[int, str]:
-        answer = httpx2.post(
-            f"{api_url}/imports",
-            files={"file": ("a.csv", GOOD)},
-            headers=ann.headers | {"Idempotency-Key": "k"},
-            timeout=120,
-        )
-        return answer.status_code, answer.json()["id"]
+    with httpx2.Client(base_url=api_url, timeout=120) as client, ThreadPoolExecutor(50) as threads:
 
-    with ThreadPoolExecutor(50) as threads:
+        def post(_: int) -> tuple[int, str]:
+            sent = {"files": {"file": ("a.csv", GOOD)}, "headers": ann.headers | {"Idempotency-Key": "k"}}
+            answer = client.post("/imports", **sent)
+            return answer.status_code, answer.json()["id"]
+
         answers = list(threads.map(post, range(50)))
     assert sorted(status for status, _ in answers) == [200] * 49 + [201]
     assert len({job for _, job in answers}) == 1
@@ -150,6 +177,21 @@ def test_the_order_of_the_checks(api: TestClient, ann: Person) -> None:
 def test_a_key_that_is_too_long_is_400(api: TestClient, ann: Person) -> None:
     assert send(api, ann, Idempotency_Key="k" * 129).status_code == 400
     assert send(api, ann, Idempotency_Key="k" * 128).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (b'filename="a\x00b.csv"', "ab.csv"),
+        (b'filename="../\xe4.csv"', "../\u00e4.csv"),
+        (b'filename=""', "upload"),
+    ],
+)
+def test_a_file_may_have_an_odd_name(api: TestClient, ann: Person, disposition: bytes, name: str) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; ' + disposition
+    headers = ann.headers | {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = api.post("/imports", content=head + b"\r\n\r\n" + GOOD + b"\r\n--b--\r\n", headers=headers)
+    assert (answer.status_code, answer.json()["filename"]) == (201, name)
 
 
 def test_a_file_that_is_no_table_is_refused_at_once(api: TestClient, ann: Person, pipeline: Pipeline) -> None:
