@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes
 
-_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = np.frombuffer(b"\n", np.uint8)
 
 
@@ -37,7 +36,7 @@ class ArrowParser:
         """The wanted columns; None if this is not text of `rows` records of the right width in UTF-8."""
         if rows == 0:
             return [pa.array([], pa.string()) for _ in self._wanted]
-        if text[:3].tobytes() == _MARK:
+        if text[:3].tobytes() == BYTE_ORDER_MARK:
             text = np.concatenate([_BLANK_LINE, text])  # or Arrow would drop the mark, here a part of a cell
         self._read.block_size = len(text) + 1
         try:

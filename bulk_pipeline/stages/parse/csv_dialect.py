@@ -50,8 +50,10 @@ def detect(head: bytes, table: Table | None) -> Syntax:
         delimiter = _by_widths(lines, quote)
     syntax = Syntax(delimiter, quote)
     escaped = Syntax(delimiter, quote, b"\\")
-    if b"\\" + quote in head[:SAMPLE_BYTES] and _troubled(lines, escaped) < _troubled(lines, syntax):
-        return escaped
+    if b"\\" + quote in head[:SAMPLE_BYTES]:
+        cured = _troubled(lines, syntax) - _troubled(lines, escaped)
+        if cured > sum(_doubles(line, quote) for line in lines):
+            return escaped
     return syntax
 
 
@@ -120,9 +122,17 @@ def _is_always_doubled(double: bytes, lines: Sequence[bytes]) -> bool:
     return len(within) > 0.5 * len(lines) and exact > 0.9 * len(within) and double in lines[0]
 
 
+def _doubles(line: bytes, quote: bytes) -> bool:
+    """Whether a quote inside a text is written as two, so that the file has no use for an escape."""
+    beside = rb"[\w.!?\x80-\xff]"
+    return re.search(b"(?<=%b)%b|%b(?=%b)" % (beside, quote * 2, quote * 2, beside), line) is not None
+
+
 def _troubled(lines: Sequence[bytes], syntax: Syntax) -> int:
     return widths(lines, syntax).count(0)
 
 
 def as_text(cell: bytes | None) -> str:
-    return "" if cell is None else cell.decode("utf-8", "replace").replace("\0", "\ufffd")
+    return (
+        "" if cell is None else cell.decode("utf-8", "replace").replace("\0", "\ufffd").removeprefix("\ufeff")
+    )

@@ -1,12 +1,17 @@
 """Opens a delimited file: dialect, header, columns; the records themselves are read by `csv_blocks`."""
 
+from collections.abc import Sequence
+
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.parse import csv_header, header
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
-from bulk_pipeline.stages.parse.csv_dialect import detect
-from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, detect
+from bulk_pipeline.stages.parse.csv_header import Header, Line
+from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv_second_table import only_first_table
+from bulk_pipeline.stages.parse.header import Columns
 from bulk_pipeline.stages.parse.limits import HEAD_BYTES, Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened
 
@@ -30,12 +35,12 @@ def open_csv(
     final = len(head) < size
     syntax = detect(head, table)
     if table is None:
-        found = csv_header.of_file(head, final, syntax, limits, notes)
+        lines = list(csv_header.first_lines(head, final, syntax, limits, csv_header.SAMPLE_RECORDS))
+        found = csv_header.of_file(lines, syntax, notes)
         columns = header.of_file(found.cells, found.width, notes)
     else:
-        required = table.required_columns(mode or table.default_mode)
-        found = csv_header.of_table(head, final, syntax, table, required, limits)
-        columns = header.of_table(found.cells, table, mode, notes)
+        lines = list(csv_header.first_lines(head, final, syntax, limits, HEADER_LINES))
+        found, columns = _of_table(lines, syntax, table, mode, notes)
     if found.width > limits.columns:
         raise FileError("too_large", f"the file has {found.width:,} columns, the limit is {limits.columns:,}")
     skipped = (found.line or 1) - 1
@@ -56,7 +61,23 @@ def open_csv(
         record_end=csv_header.record_end(head),
     )
     chunks.drop(found.end)
-    return Opened(dialect, notes, read_blocks(chunks, plan, found.next_line, fast=fast))
+    parsed = read_blocks(chunks, plan, found.next_line, fast=fast)
+    return Opened(dialect, notes, parsed if table is None else only_first_table(parsed, plan, table))
+
+
+def _of_table(
+    lines: Sequence[Line], syntax: Syntax, table: Table, mode: Mode | None, notes: Notes
+) -> tuple[Header, Columns]:
+    """By name; else by position; else the error says what is wrong with the names."""
+    mode = mode or table.default_mode
+    try:
+        found = csv_header.of_table(lines, table, table.required_columns(mode))
+        return found, header.of_table(found.cells, table, mode, notes)
+    except FileError:
+        placed = csv_header.by_position(lines, syntax, table, mode, notes)
+        if placed is None:
+            raise
+        return placed, Columns(placed.cells, tuple(range(placed.width)))
 
 
 def _lines_before(head: bytes, line: int | None) -> bool:

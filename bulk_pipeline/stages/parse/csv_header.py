@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.parse import header
-from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, as_text, usual_width
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.parse import csv_position, header
+from bulk_pipeline.stages.parse.csv_dialect import as_text, usual_width
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_salvage import salvage
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader
@@ -16,7 +16,8 @@ from bulk_pipeline.stages.parse.data_shape import looks_like_data
 from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Notes
 
-_SAMPLE_RECORDS = 500
+SAMPLE_RECORDS = 500
+_ENOUGH_ROWS, _SHARE, _NEXT_LINES = 3, 0.8, 3
 _NOT_BLANK = re.compile(rb"\S")
 
 
@@ -34,7 +35,9 @@ class Header:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
+    """A record at the beginning of the file, whatever its width; no cells if its quotes do not add up."""
+
     cells: list[bytes | None] | None
     raw: bytes
     number: int
@@ -47,17 +50,17 @@ class _Line:
         return sum(cell not in (None, b"") for cell in self.cells or ())
 
 
-def of_table(
-    head: bytes, final: bool, syntax: Syntax, table: Table, required: Collection[str], limits: Limits
-) -> Header:
-    """The first line with all `required` columns, else the one that names most of the table's columns."""
-    lines = list(_lines(head, final, syntax, limits, HEADER_LINES))
+def of_table(lines: Sequence[Line], table: Table, required: Collection[str]) -> Header:
+    """The first line with all `required` columns, else the one that names most of the table's columns.
+
+    Raises `FileError` if there is none, or the rows below it have another width throughout.
+    """
     best, most = None, 0
-    for line in lines:
+    for at, line in enumerate(lines):
         names = header.known(map(as_text, line.cells or ()), table)
         if len(names) > most and (len(names) > 1 or line is lines[0] or len(line.cells or ()) <= 2):
             best, most = line, len(names)
-        if best is line and names.issuperset(required):
+        if best is line and names.issuperset(required) and _is_like_the_next(lines, at):
             break  # a later line may name more: the header of a second table
     if best is None:
         seen = [as_text(cell) for cell in lines[0].cells or [lines[0].raw]] if lines else []
@@ -66,12 +69,43 @@ def of_table(
             "no_header",
             f"no usable header: found {header.listed(seen)}; expected columns of {table.name}: {expected}",
         )
-    return _header(best, len(best.cells or ()))
+    width = len(best.cells or ())
+    below = [len(line.cells or ()) for line in lines[lines.index(best) + 1 :]]
+    usual = usual_width(below)
+    told = [found for found in below if found]
+    if len(below) >= _ENOUGH_ROWS and width not in below and told.count(usual) > _SHARE * len(told):
+        seen = header.listed(map(as_text, best.cells or ()))
+        raise FileError(
+            "no_header",
+            f"the header (line {best.number}) has {width} cells, the rows below it have {usual}: found {seen}; "
+            f"expected columns of {table.name}: {header.listed(table.column_names)}",
+        )
+    return _header(best, width)
 
 
-def of_file(head: bytes, final: bool, syntax: Syntax, limits: Limits, notes: Notes) -> Header:
+def by_position(
+    lines: Sequence[Line], syntax: Syntax, table: Table, mode: Mode, notes: Notes
+) -> Header | None:
+    """The table's own columns for rows that have as many cells and fit them, under a header that says nothing of use,
+    or under none; with a warning. None if they do not fit."""
+    width = usual_width([len(line.cells or ()) for line in lines])
+    found = csv_position.placed([_words(line, syntax) for line in lines], width, table, mode)
+    if found is None:
+        return None
+    above, first = lines[: found.first], lines[found.first]
+    columns = f"the columns were taken by their position, as {header.listed(found.names)}"
+    if above:
+        seen = header.listed(map(as_text, above[-1].cells or [above[-1].raw]))
+        notes.warn(
+            f"the header (line {above[-1].number}) does not name the columns of {table.name}: {columns}; found {seen}"
+        )
+        return Header(found.names, above[-1].raw, above[-1].number, first.start, first.number, width)
+    notes.warn(f"the file has no header: {columns}")
+    return Header(found.names, b"", None, first.start, first.number, width)
+
+
+def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes) -> Header:
     """The first line that is about as wide as most lines are, unless it looks like data itself."""
-    lines = list(_lines(head, final, syntax, limits, _SAMPLE_RECORDS))
     width = usual_width([len(line.cells or ()) for line in lines])
     index = next((i for i, line in enumerate(lines) if _may_be_header(line, width, syntax)), 0)
     if not lines:
@@ -82,9 +116,7 @@ def of_file(head: bytes, final: bool, syntax: Syntax, limits: Limits, notes: Not
         notes.warn(
             f"the header (line {line.number}) is not in the form of the other lines: it was read as well as could be"
         )
-        line = _Line(
-            salvage(line.raw, syntax, width), line.raw, line.number, line.start, line.end, line.next_number
-        )
+        line = replace(line, cells=salvage(line.raw, syntax, width))
     rows = [
         list(map(as_text, other.cells))
         for other in lines[index + 1 :]
@@ -96,12 +128,26 @@ def of_file(head: bytes, final: bool, syntax: Syntax, limits: Limits, notes: Not
     return _header(line, width)
 
 
-def _header(line: _Line, width: int) -> Header:
+def _words(line: Line, syntax: Syntax) -> list[str]:
+    """The cells; where the quotes do not add up, what stands between delimiters."""
+    if line.cells is not None:
+        return [as_text(cell) for cell in line.cells]
+    return [as_text(part).strip().strip('"') for part in line.raw.split(syntax.delimiter)]
+
+
+def _is_like_the_next(lines: Sequence[Line], at: int) -> bool:
+    """Whether a line may be the header of those below it, and no title."""
+    width = len(lines[at].cells or ())
+    below = lines[at + 1 : at + 1 + _NEXT_LINES]
+    return not below or any(len(line.cells or ()) == width for line in below)
+
+
+def _header(line: Line, width: int) -> Header:
     cells = tuple(as_text(cell) for cell in line.cells or ())
     return Header(cells, line.raw, line.number, line.end, line.next_number, width)
 
 
-def _may_be_header(line: _Line, width: int, syntax: Syntax) -> bool:
+def _may_be_header(line: Line, width: int, syntax: Syntax) -> bool:
     if width <= 1:
         return not line.raw.startswith(b"#")
     filled, cells = line.filled, line.cells
@@ -113,7 +159,7 @@ def _may_be_header(line: _Line, width: int, syntax: Syntax) -> bool:
     return filled >= max(2, round(0.6 * width))
 
 
-def _lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) -> Iterator[_Line]:
+def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) -> Iterator[Line]:
     """The first records that are not blank; a line whose quotes do not add up is one by itself."""
     reader = Reader(head, Plan(syntax, 0, (), (), (), b"", limits), final)
     start, number, count = 0, 1, 0
@@ -127,7 +173,7 @@ def _lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) 
         except MoreNeeded:
             return
         next_number = number + _line_ends(head[start:end])
-        yield _Line(cells, head[start:stop], number, start, end, next_number)
+        yield Line(cells, head[start:stop], number, start, end, next_number)
         start, number, count = end, next_number, count + 1
 
 

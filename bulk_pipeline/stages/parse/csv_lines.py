@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bulk_pipeline.stages.parse import csv_structure as structure
-from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_window import Window
 
@@ -52,7 +52,7 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
         )
     keep, good, blank, widths = _sorted(block, is_end, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
-        good[odd] = False
+        good[odd], widths[odd] = False, 0
     return Lines(start, stop, end, good, blank, keep, widths)
 
 
@@ -91,12 +91,14 @@ def _lines_with_odd_quotes(text: Bytes, end: Places, delimiter: int, quote: int)
 def _odd_lines(
     window: Window, plan: Plan, block: Bytes, start: Places, stop: Places, end: Places
 ) -> list[Places]:
-    """Lines with NUL bytes, escapes or bad UTF-8, lines that are too long, and repeated headers."""
+    """Lines with NUL bytes, escapes, bad UTF-8 or a mark, lines that are too long, and repeated headers."""
     odd = [structure.per_line(np.flatnonzero(block == 0), end)]
     if plan.syntax.escape:
         odd.append(structure.per_line(np.flatnonzero(block == plan.syntax.escape[0]), end))
     odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
     data, base = window.data, window.start
+    if window.has(BYTE_ORDER_MARK):
+        odd.append(np.flatnonzero([data.startswith(BYTE_ORDER_MARK, base + at) for at in start.tolist()]))
     if plan.header:
         same = np.flatnonzero(stop - start == len(plan.header))
         odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from bulk_pipeline.stages.parse.limits import Limits
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Before a record it says that files were joined: it would become a part of the first cell."""
+
 
 @dataclass(frozen=True)
 class Syntax:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
-from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
@@ -66,6 +66,7 @@ def _has_oddities(window: Window, plan: Plan) -> bool:
     escape = plan.syntax.escape
     return (
         window.has(b"\0")
+        or window.has(BYTE_ORDER_MARK)
         or (escape != b"" and window.has(escape))
         or (plan.header != b"" and _repeats(window, plan.header))
     )

@@ -4,6 +4,8 @@ A hostile file can open a quote in every line and close none. So what has been s
 is over as soon as it comes to a place where an earlier one has been.
 """
 
+import re
+
 import numpy as np
 
 from bulk_pipeline.stages.parse.csv_plan import Syntax
@@ -13,6 +15,9 @@ Span = tuple[int, int, bool]
 """Where a cell's text begins and ends, and whether it is quoted."""
 
 _MEMORY_STEP = 64
+_DOUBLED = b'""'
+_EMPTY_JSON_TEXT = re.compile(rb'(?<=[\[,:{ ])""(?=[\],:} ]|$)')
+"""Two quotes side by side that are a value: `["",""]` in a file with tabs."""
 
 
 class MoreNeeded(Exception):  # not an error: the buffer ends before the record does
@@ -81,13 +86,20 @@ class Scanner:
                     raise Broken(len(found) - 1, why)
             else:
                 end = self._end_of_unquoted(at, line_stop)
-                if self._strict_quotes and quote and data.count(quote, at, end) % 2:
+                if self._strict_quotes and quote and self._lost_quote(data[at:end]):
                     raise Broken(len(found), "a quote inside the unquoted {}")
                 found.append((at, end, False))
                 at = end
             if at >= line_stop:
                 return found, at
             at += len(delimiter)
+
+    def _lost_quote(self, cell: bytes) -> bool:
+        """Whether an unquoted cell has lost a quote: one has no partner, or two of them stand for one."""
+        quotes = cell.count(self._quote)
+        if quotes % 2:
+            return True
+        return quotes > 0 and _DOUBLED in _EMPTY_JSON_TEXT.sub(b"", cell)
 
     def _next(self, byte: bytes, start: int) -> int:
         """Where `byte` stands next; remembered, because one of the two may be rare or absent."""

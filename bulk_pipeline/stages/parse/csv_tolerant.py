@@ -10,7 +10,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from bulk_pipeline.stages.parse.csv_plan import Plan
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
 from bulk_pipeline.stages.parse.csv_scan import Broken, MoreNeeded, Scanner, Span
 
 __all__ = ["MoreNeeded", "Reader", "Record", "wrong_width"]
@@ -56,6 +56,10 @@ class Reader:
         line = self._data[start:stop]
         if line == self._plan.header:
             return Record([], "the header is repeated here", stop, end)
+        if line.startswith(BYTE_ORDER_MARK):
+            return self._broken(
+                start, stop, end, "begins with a byte order mark, which belongs before a file"
+            )
         if self._is_plain(line):
             return self._plain(line, stop, end)
         try:
@@ -131,13 +135,40 @@ class Reader:
         return start - (ends if start and self._data[start - 1] in b"\r\n" else 0)
 
     def _alone(self, start: int) -> bool:
-        """Whether the physical line at `start` is a whole record of the right width by itself."""
+        """Whether a whole record of the right width begins with the physical line at `start`."""
         stop, _ = self.line(start)
         try:
             spans, _ = self._scanner.cells(start, stop, stop)
         except Broken:
-            return False
+            odd = self._data.count(self._syntax.quote, start, stop) % 2
+            return bool(odd) and self._begins_long_record(start, stop)
         return len(spans) == self._plan.width
+
+    def _begins_long_record(self, start: int, stop: int) -> bool:
+        """The same for a record over several lines: it ends with the first line where its quotes come in pairs.
+
+        That costs a look at no more than the lines up to the next one with an odd quote, however many are broken.
+        """
+        quote = self._syntax.quote
+        if quote == b"'":
+            return False  # apostrophes in words: their number says nothing
+        end = self.line(start)[1]
+        for _ in range(SWALLOWED_LINES):
+            if end >= len(self._data):
+                if not self._final:
+                    raise MoreNeeded
+                return False
+            begin = end
+            stop_here, end = self.line(begin)
+            if self._data.count(quote, begin, stop_here) % 2:
+                break
+        else:
+            return False
+        try:
+            spans, after = self._scanner.cells(start, stop, stop_here)
+        except Broken:
+            return False
+        return len(spans) == self._plan.width and after == stop_here
 
     def _problem(self, sizes: list[int]) -> str | None:
         """What is wrong with a record whose cells have so many bytes."""

@@ -100,10 +100,18 @@ def of_text(head: bytes, name: str, notes: Notes) -> str:
 def refuse_binary(head: bytes) -> None:
     sample = head[:65_536]
     control = len(sample) - len(sample.translate(None, _CONTROL))
+    if control and not _is_everywhere(sample):
+        return  # a few damaged rows in a file of text
     if control >= 8 and control > 0.3 * len(sample):
         raise FileError("unsupported_format", f"this is binary data ({_shown(sample)}); {EXPECTED}")
     if control >= 8 and control > 0.04 * len(sample) and b"\xef\xbf\xbd" in _replaced(sample):
         raise FileError("unsupported_format", f"this is binary data ({_shown(sample)}); {EXPECTED}")
+
+
+def _is_everywhere(sample: bytes) -> bool:
+    """Whether more than half of the lines hold control characters."""
+    lines = [line for line in sample.split(b"\n") if line.strip()]
+    return sum(len(line) != len(line.translate(None, _CONTROL)) for line in lines) > 0.5 * len(lines)
 
 
 def _of_content(head: bytes, said: str | None) -> str:

@@ -20,8 +20,8 @@ class Columns:
 
 
 def normalized(name: str) -> str:
-    """`First Name` and `first-name` are both `first_name`."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+    """`First Name` and `first-name` are both `first_name`; a byte order mark is no part of a name."""
+    return name.lstrip("\ufeff").strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def known(cells: Iterable[str], table: Table) -> set[str]:
