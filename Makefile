@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
-.PHONY: setup demo test test-long check format lock clean
+TRIALS ?= 10
+SEED ?= 1
+
+.PHONY: setup demo test test-long faults check format lock clean
 
 setup: $(INSTALLED)
 
@@ -25,6 +28,9 @@ test: setup        ## every test but the long campaigns
 
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 2 --dist loadgroup -m long --timeout 1800
+
+faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl
+	$(BIN)/python -m bulk_pipeline_tests.faults --trials $(TRIALS) --seed $(SEED)
 
 check: setup       ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -1,0 +1,255 @@
+"""A stack whose Postgres and S3 server are somebody else's, each behind a bad network, on a small disk.
+
+The servers are watched and revived as a supervisor of a stack does it. The stack connects as an ordinary role that
+owns its database, so that rights can be taken from it.
+"""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import psycopg
+from botocore.config import Config
+
+from bulk_pipeline import stack as embedded
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stack import graphql, objects, postgres
+from bulk_pipeline.stack import home as homes
+from bulk_pipeline.stack.children import Children
+from bulk_pipeline.stack.objects import Gateway
+from bulk_pipeline.stack.ports import free_port
+from bulk_pipeline.stack.postgres import Cluster
+from bulk_pipeline.stack.process import wait
+from bulk_pipeline_tests.faults.evidence import TABLES, Places
+from bulk_pipeline_tests.faults.proxy import Proxy
+
+ROLE = "pipeline"
+DISK_BYTES = 64_000_000
+_BUCKETS = ("uploads", "archive", "reports", "exports")
+_SETTINGS = {
+    "BULK_BATCH_ROWS": "50",
+    "BULK_LEASE_SECONDS": "6",
+    "BULK_HEARTBEAT_SECONDS": "1",
+    "BULK_RETRY_SECONDS": "0.5",
+    "BULK_MAX_ATTEMPTS": "100",  # an outage must never fail a job: whoever gives up has lost
+    "BULK_SETTLE_SECONDS": "1",
+    "BULK_PARENT_WAIT_SECONDS": "3600",
+    "BULK_WORK_RETENTION_HOURS": "0",
+}
+_CLEAN_UP = """mutation ($selector: JobOrPipelineSelector!) {
+  launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+  }
+}"""
+_SELECTOR = {
+    "repositoryLocationName": "bulk_pipeline",
+    "repositoryName": "__repository__",
+    "jobName": "clean_up",
+}
+
+
+@dataclass
+class Rig:
+    """`postgres` and `s3` are the networks in between; `database_url` and `s3_url` lead past them."""
+
+    folder: Path
+    cluster: Cluster
+    gateway: Gateway
+    postgres: Proxy
+    s3: Proxy
+    children: Children = field(default_factory=Children)
+    _closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @property
+    def database_url(self) -> str:
+        return self.cluster.url("bulk")
+
+    def environ(self) -> dict[str, str]:
+        foreign = {name.upper() for name in Settings.model_fields}
+        address = f"{ROLE}:{self.cluster.password}@127.0.0.1:{self.postgres.port}/bulk"
+        return {name: value for name, value in os.environ.items() if name not in foreign} | {
+            **_SETTINGS,
+            "DATABASE_URL": f"postgresql://{address}?sslmode=disable&gssencmode=disable",
+            "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
+            "S3_ACCESS_KEY": self.gateway.access_key,
+            "S3_SECRET_KEY": self.gateway.secret_key,
+            "BULK_WORK_DIR": str(self.work),
+            "BULK_SCRATCH_DIR": str(self.work),
+        }
+
+    def client(self) -> Any:
+        """A plain boto3 client, of somebody who drops files."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.gateway.url,
+            aws_access_key_id=self.gateway.access_key,
+            aws_secret_access_key=self.gateway.secret_key,
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )
+
+    def places(self) -> Places:
+        return Places(self.database_url, self.client(), self.work)
+
+    def connect(self) -> psycopg.Connection:
+        """As the superuser, past the network."""
+        return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
+
+    def query(self, query: str, *given: object) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
+            return connection.execute(query.encode(), given or None).fetchall()
+
+    def processing(self) -> list[dict[str, Any]]:
+        """Jobs that are being worked on now: kind, id, run, attempt."""
+        found = self.query("""
+            SELECT 'import', job.id::text, job.run_id, job.attempt
+            FROM bulk.import_jobs AS job
+            JOIN bulk.job_leases AS lease ON lease.job_id = job.id AND lease.run_id = job.run_id
+            WHERE job.status = 'processing' AND job.total_rows IS NOT NULL
+            UNION ALL
+            SELECT 'export', id::text, run_id, attempt
+            FROM bulk.export_jobs
+            WHERE status = 'processing' AND heartbeat_at IS NOT NULL
+        """)
+        return [dict(zip(("kind", "id", "run_id", "attempt"), row, strict=True)) for row in found]
+
+    def open_jobs(self) -> int:
+        ((count,),) = self.query("""
+            SELECT (SELECT count(*) FROM bulk.import_jobs WHERE status IN ('pending', 'processing'))
+                 + (SELECT count(*) FROM bulk.export_jobs WHERE status IN ('pending', 'processing'))
+        """)
+        return count
+
+    def service(self, name: str) -> psutil.Process | None:
+        """A running process of the stack, or one of the two servers."""
+        if name in ("postgres", "objects"):
+            child = self.children[name]
+            return psutil.Process(child.process.pid) if child.alive else None
+        started = homes.read(homes.at(self.home)).services.get(name)
+        return started.find() if started else None
+
+    def everything(self) -> list[psutil.Process]:
+        """All processes of the stack and the servers, the supervisor first, so that nobody revives."""
+        record = homes.read(homes.at(self.home))
+        heads = [record.supervisor.find() if record.supervisor else None]
+        heads += [self.service(name) for name in (*record.services, "objects", "postgres")]
+        found = [head for head in heads if head]
+        return list(dict.fromkeys([*found, *(child for head in found for child in _children(head))]))
+
+    def up(self) -> None:
+        embedded.up(self.home, detach=True, environ=self.environ())
+
+    def is_healthy(self) -> bool:
+        return embedded.status(self.home).healthy
+
+    def clean_up(self) -> str | None:
+        """Start what the stack does every night; gives the run's id, or None if the webserver cannot start it yet."""
+        url = str(embedded.status(self.home).dagster_url)
+        try:
+            return graphql.ask(url, _CLEAN_UP, {"selector": _SELECTOR})["launchRun"]["run"]["runId"]
+        except (OSError, KeyError):
+            return None
+
+    def run_status(self, run_id: str) -> str:
+        ((status,),) = self.query("SELECT status FROM dagster.runs WHERE run_id = %s", run_id)
+        return status
+
+    def forget(self) -> None:
+        """Make tables, ledger and buckets empty."""
+        ours = ", ".join(f"public.{table}" for table in TABLES)
+        with self.connect() as connection:
+            connection.execute(
+                f"TRUNCATE {ours}, bulk.import_jobs, bulk.export_jobs, bulk.deleted_rows CASCADE".encode()
+            )
+        client = self.client()
+        for bucket in _BUCKETS:
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for found in page.get("Contents", ()):
+                    client.delete_object(Bucket=bucket, Key=found["Key"])
+
+    def _watch(self) -> None:
+        while not self._closing.wait(0.25):
+            self.children.revive(time.monotonic())
+
+    def start(self) -> None:
+        objects.create(self.gateway)
+        postgres.create(self.cluster)
+        known = {
+            "database_url": "postgresql://nowhere",
+            "s3_endpoint_url": self.gateway.url,
+            "s3_access_key": self.gateway.access_key,
+            "s3_secret_key": self.gateway.secret_key,
+        }
+        settings = Settings.model_validate(known)
+        logs = self.folder / "logs"
+        logs.mkdir()
+        for service in (
+            objects.service(self.gateway, settings, logs / "objects.log"),
+            postgres.service(self.cluster, logs / "postgres.log"),
+        ):
+            wait(self.children.start(service), 60)
+        with psycopg.connect(self.cluster.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{self.cluster.password}'".encode())
+            connection.execute(f"CREATE DATABASE bulk OWNER {ROLE}".encode())
+        threading.Thread(target=self._watch, daemon=True).start()
+        self.up()
+
+    def stop(self) -> None:
+        with suppress(Exception):
+            embedded.down(self.home, purge=True)
+        self._closing.set()
+        self.children.stop(["objects", "postgres"])
+        self.postgres.close()
+        self.s3.close()
+
+
+@contextmanager
+def rig(folder: Path) -> Iterator[Rig]:
+    """A running rig in an empty folder that `nobody` may enter."""
+    cluster = Cluster(
+        postgres.reserve_folder(folder / "postgres"), free_port(), objects.new_secret(), version=18
+    )
+    gateway = Gateway(folder / "objects", free_port(), objects.new_secret())
+    to_postgres, to_s3 = (Proxy(("127.0.0.1", port)) for port in (cluster.port, gateway.port))
+    made = Rig(folder, cluster, gateway, to_postgres, to_s3)
+    made.work.mkdir()
+    mounted = mount(made.work)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        if mounted:
+            subprocess.run(["umount", "-l", made.work], check=False)
+        postgres.remove_folder(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def mount(folder: Path) -> bool:
+    """Make the folder a small disk, which only root may; says whether it is one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return process.children(recursive=True)
+    return []

@@ -1,0 +1,113 @@
+"""What people do meanwhile: drop files of all tables in both modes, with the same keys, and ask for exports."""
+
+import io
+import random
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bulk_pipeline import tables
+from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.sample import Sample
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages.export.formats import Compression
+from bulk_pipeline.stages.export.formats import Format as ExportFormat
+from bulk_pipeline.stages.export.request import ExportRequest
+from bulk_pipeline.stores.exports import Exports
+from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline_tests.faults.evidence import Drop
+from bulk_pipeline_tests.faults.rig import Rig
+
+BAD_EVERY = 20
+_BAD = Fraction(1, BAD_EVERY)
+_WAIT_SECONDS = 90
+
+
+@dataclass
+class Workload:
+    """Files of one seed; each round has rows of its own, which three files of a table share in part."""
+
+    rig: Rig
+    seed: int
+    rows: int
+    drops: list[Drop] = field(default_factory=list)
+    rounds: int = 0
+
+    def feed(self) -> None:
+        """One more round: parents first, three files of each table; and exports of what there is by then."""
+        self.rounds += 1
+        random_ = random.Random(f"{self.seed}/{self.rounds}")
+        format_ = random_.choice(list(Format))
+        sizes = {table.name: [self._size(random_) for _ in range(3)] for table in tables.in_load_order()}
+        parents = {name: min(of) - min(of) // BAD_EVERY for name, of in sizes.items()}
+        client = self.rig.client()
+        for table in tables.in_load_order():
+            kinds = [(Mode.INSERT_ONLY, 0), (Mode.UPSERT, 1), (random_.choice(list(Mode)), 2)]
+            random_.shuffle(kinds)
+            for (mode, revision), rows in zip(kinds, sizes[table.name], strict=True):
+                known = {name: parents[name] for name in table.parents}
+                seed = self.seed * 1000 + self.rounds
+                sample = Sample(table, rows, seed, _BAD, known, revision)
+                self._drop(client, _drop(sample, mode, format_, f"{self.seed}-{self.rounds}-{revision}"))
+            self._ask(table.name, random_)
+
+    def _size(self, random_: random.Random) -> int:
+        return random_.randrange(self.rows // 2, self.rows)
+
+    def _drop(self, client: Any, drop: Drop) -> None:
+        """Put the file; where the store does not answer, again, under another name: it may have the first."""
+        deadline, tries = time.monotonic() + _WAIT_SECONDS, 0
+        folder, name = drop.key.rsplit("/", 1)
+        while True:
+            key = f"{folder}/{tries}-{name}"
+            this = Drop(**{**vars(drop), "key": key})
+            try:
+                client.put_object(Bucket="uploads", Key=key, Body=drop.content, Metadata={"mode": drop.mode})
+            except (BotoCoreError, ClientError):
+                self.drops.append(Drop(**{**vars(this), "is_acknowledged": False}))
+                if time.monotonic() > deadline:
+                    raise
+                tries += 1
+                time.sleep(0.3)
+            else:
+                self.drops.append(this)
+                return
+
+    def _ask(self, table: str, random_: random.Random) -> None:
+        request = ExportRequest(
+            table=table,
+            format=random_.choice([ExportFormat.CSV, ExportFormat.NDJSON]),
+            compression=random_.choice([Compression.NONE, Compression.GZIP]),
+            rows_per_part=500,
+        )
+        key, deadline = f"{self.seed}/{self.rounds}", time.monotonic() + _WAIT_SECONDS
+        while True:
+            postgres = Postgres(self.rig.database_url)
+            try:
+                Exports(postgres).ask(request, idempotency_key=key)
+            except StoreUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)
+            else:
+                return
+            finally:
+                postgres.close()
+
+
+def _drop(sample: Sample, mode: Mode, format_: Format, name: str) -> Drop:
+    out = io.BytesIO()
+    expected = sample.write(out, format_)[mode]
+    return Drop(
+        key=f"{sample.table.name}/{name}.{format_}",
+        table=sample.table.name,
+        mode=str(mode),
+        content=out.getvalue(),
+        rows=expected.rows,
+        codes=dict(expected.codes),
+        bad_every=BAD_EVERY,
+    )
