@@ -12,6 +12,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli.app import app
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.failures import Code
+from bulk_pipeline_tests import compose
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -53,7 +54,7 @@ def test_every_failure_code_and_table_is_documented(code: str) -> None:
 
 def test_every_setting_of_the_example_exists() -> None:
     names = re.findall(r"^([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    known = {name.upper() for name in Settings.model_fields} | {"POSTGRES_PASSWORD", "DAGSTER_POSTGRES_URL"}
+    known = {name.upper() for name in Settings.model_fields} | {*compose.variables(), "COMPOSE_PROFILES"}
     assert set(names) <= known
 
 

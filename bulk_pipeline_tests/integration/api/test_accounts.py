@@ -186,7 +186,7 @@ class TestTokensThatAreNotGood:
         refused(api, token(ann.id, secret="another secret of thirty-two bytes or more"))
 
     def test_one_that_is_not_signed(self, api: TestClient, ann: Person) -> None:
-        refused(api, jwt.encode({"sub": ann.id, "iat": 0, "exp": 1 << 40}, None, "none"))
+        refused(api, jwt.encode({"sub": ann.id, "iat": 0, "exp": 1 << 40}, "", "none"))
 
     @pytest.mark.parametrize("subject", ["nobody", "01a00000-0000-7000-8000-000000000000"])
     def test_one_of_nobody(self, api: TestClient, subject: str) -> None:

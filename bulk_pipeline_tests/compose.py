@@ -1,0 +1,53 @@
+"""docker-compose.yml as compose would read it, with the values of an .env file."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "docker-compose.yml"
+REFUSE = "/refuse-placeholders.sh"
+
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::(-|\?)([^}]*))?\}")
+
+
+def services(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Service → its description, variables filled in; KeyError for one that must be given and is not."""
+    return _all_filled(yaml.safe_load(FILE.read_text()), env)["services"]
+
+
+def variables() -> dict[str, bool]:
+    """Variable of the file → whether it may be left out."""
+    return {found[1]: found[2] == "-" for found in _VARIABLE.finditer(FILE.read_text())}
+
+
+def env_file(text: str) -> dict[str, str]:
+    """The values of an .env file: what is in single quotes as it stands, in anything else variables filled in."""
+    values = dict[str, str]()
+    for line in text.splitlines():
+        name, is_value, value = line.partition("=")
+        if is_value and not line.startswith("#"):
+            quoted = value.startswith("'")
+            values[name] = value.strip("'") if quoted else _filled(value, values)
+    return values
+
+
+def _all_filled(node: Any, env: Mapping[str, str]) -> Any:  # whatever YAML holds
+    """After reading, as compose does it: what is left empty is an empty text."""
+    if isinstance(node, dict):
+        return {name: _all_filled(value, env) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_all_filled(value, env) for value in node]
+    return _filled(node, env) if isinstance(node, str) else node
+
+
+def _filled(text: str, env: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[2] == "-":
+            return env.get(found[1]) or found[3]
+        return env[found[1]]
+
+    return _VARIABLE.sub(value, text)

@@ -1,0 +1,118 @@
+"""What a deployment is made of: docker-compose.yml, .env.example, the Dockerfile and what starts before each service."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.settings import read_settings
+from bulk_pipeline_tests import compose
+
+ROOT = compose.ROOT
+EXAMPLE = compose.env_file((ROOT / ".env.example").read_text())
+SERVICES = compose.services(EXAMPLE)
+ONCE = {"roles", "buckets", "migrate"}
+WITHOUT_SECRETS = {"prometheus"}
+
+
+def _run(name: str, *arguments: str | Path) -> str:
+    found = subprocess.run(
+        [Path(sys.executable).with_name(name), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if found.returncode == 0 else found.stdout + found.stderr
+
+
+def test_docker_compose_yml_is_what_the_specification_says() -> None:
+    assert _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", compose.FILE) == ""
+
+
+def test_the_dockerfile_is_without_a_fault() -> None:
+    assert _run("hadolint", "--no-color", "--failure-threshold", "info", ROOT / "Dockerfile") == ""
+
+
+def test_the_image_is_built_in_stages_from_one_pinned_base_and_runs_as_nobody_special() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-", text, re.MULTILINE)
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_pinned_limited_watched_and_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":[^:]*\d", service["image"])
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert service["restart"] == ("on-failure" if name in ONCE else "unless-stopped")
+    assert ("healthcheck" in service) == (name not in ONCE)
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_no_port_but_those_of_the_proxy_is_open_to_the_world() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"objects": ["127.0.0.1:9000:9000"], "proxy": ["80:80", "443:443"]}
+
+
+def test_what_a_service_waits_for_is_there() -> None:
+    for service in SERVICES.values():
+        for name, how in service.get("depends_on", {}).items():
+            assert (how["condition"] == "service_completed_successfully") == (name in ONCE)
+            assert name in SERVICES
+
+
+def test_every_value_that_must_be_given_is_in_the_example() -> None:
+    needed = {name for name, optional in compose.variables().items() if not optional}
+    assert needed <= set(EXAMPLE)
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - WITHOUT_SECRETS))
+def test_no_service_starts_with_the_values_of_the_example(name: str) -> None:
+    service = SERVICES[name]
+    assert service["entrypoint"][:2] == ["/bin/sh", compose.REFUSE]
+    assert _refuse(service["environment"]).startswith("refusing to start: still CHANGE_ME in .env: ")
+
+
+def test_a_service_starts_when_all_placeholders_are_gone() -> None:
+    started = compose.env_file((ROOT / ".env.example").read_text().replace("CHANGE_ME", "good"))
+    for service in compose.services(started).values():
+        assert _refuse(service.get("environment", {})) == ""
+
+
+def test_the_refusal_names_the_variable_and_not_its_value() -> None:
+    assert (
+        _refuse({"A": "1", "B_2": "x CHANGE_ME_half_a_secret"})
+        == "refusing to start: still CHANGE_ME in .env: B_2\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["code", "daemon", "webserver", "api", "migrate"])
+def test_the_settings_of_our_services_are_read_but_for_placeholders(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=r"DATABASE_URL: .*placeholder"):
+        read_settings()
+    for variable, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(variable, value.replace("CHANGE_ME", "good"))
+    assert read_settings().s3_bucket_uploads == "uploads"
+
+
+def _refuse(environment: dict[str, str]) -> str:
+    """What is said on stderr instead of starting; empty if the service starts."""
+    found = subprocess.run(
+        ["/bin/sh", ROOT / "ops" / "refuse-placeholders.sh", "true"],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == (78 if found.stderr else 0)
+    return found.stderr

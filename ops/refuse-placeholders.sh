@@ -1,0 +1,9 @@
+#!/bin/sh
+# Start what follows on the command line, unless a value in the environment still is a placeholder of .env.example.
+set -eu
+names=$(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*CHANGE_ME.*/\1/p')
+if [ -n "$names" ]; then
+    echo "refusing to start: still CHANGE_ME in .env:" $names >&2
+    exit 78
+fi
+exec "$@"
