@@ -90,7 +90,8 @@ def _of_ledger(found: Figures) -> Iterator[Metric]:
         yield _counter(name, text, label, _expected(what) | _by_label(found.totals, what))
     for what, name, text in _DURATIONS:
         yield _histogram(name, text, found.bounds, [t for t in found.totals if t.what == what])
-    rows = {table: total for (table, _), total in _by_label(found.totals, "export_rows").items()}
+    rows = dict.fromkeys(tables.names(), 0.0)
+    rows |= {table: total for (table, _), total in _by_label(found.totals, "export_rows").items()}
     yield _filled(
         CounterMetricFamily("bulk_export_rows", "Rows of finished exports.", labels=["table"]), rows
     )
