@@ -39,6 +39,7 @@ _SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_error_verbosity": "terse",  # the details of a conflict are rows
 }
 _INITDB_SECONDS = 120
 _STOP_SECONDS = 60
