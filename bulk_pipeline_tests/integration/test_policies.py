@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from minio import MinioAdmin
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.objects import Gateway

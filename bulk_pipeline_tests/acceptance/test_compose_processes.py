@@ -1,0 +1,201 @@
+"""The services of docker-compose.yml as plain processes: their own commands, environments and healthchecks, read from the
+file. Only what containers would give is put in its place: addresses, folders, programs' paths."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from bulk_pipeline.stack.binaries import installed
+from bulk_pipeline.stack.objects import Gateway
+from bulk_pipeline.stack.ports import free_port
+from bulk_pipeline.stack.process import Service, running
+from bulk_pipeline.stores import s3
+from bulk_pipeline_tests import compose
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("compose")]
+
+BIN = Path(sys.executable).parent
+LOGINS = ("bulk_migrate", "bulk_worker", "bulk_report", "bulk_dagster_app")
+PASSWORD = "a word"
+
+
+class Machine:
+    """Stands for the containers: what is at which address, and in which folder, on this machine."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.ports = {"4000": free_port(), "3000": free_port(), "8080": free_port(), "2080": free_port()}
+        self.folder = folder
+        self.sites = {
+            name: f"http://127.0.0.1:{free_port()}" for name in ("DAGSTER_SITE", "API_SITE", "GRAFANA_SITE")
+        }
+        self.services = compose.services(env | self.sites)
+        self.home = folder / "opt-dagster"
+        self.home.mkdir()
+        shutil.copy(compose.ROOT / "dagster.yaml", self.home)
+        (self.home / "workspace.compose.yaml").write_text(
+            f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {self.ports['4000']}, location_name: bulk_pipeline}}\n"
+        )
+
+    def command(self, words: list[str]) -> list[str]:
+        return [self._here(word) for word in words]
+
+    def environment(self, name: str) -> dict[str, str]:
+        own = {
+            key: self._here(str(value)) for key, value in self.services[name].get("environment", {}).items()
+        }
+        upstream = {
+            "DAGSTER_UPSTREAM": f"127.0.0.1:{self.ports['3000']}",
+            "API_UPSTREAM": f"127.0.0.1:{self.ports['8080']}",
+            "HEALTH_SITE": f"http://127.0.0.1:{self.ports['2080']}",
+        }
+        inherited = {
+            "PATH": f"{installed(18).psql.parent}:{BIN}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "DAGSTER_HOME": str(self.home),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "127.0.0.1",
+        }
+        return inherited | (upstream if name == "proxy" else {}) | own
+
+    def start(self, name: str) -> Service:
+        """The service behind its entrypoint; it answers when its own healthcheck says so."""
+        service = self.services[name]
+        return Service(
+            name=name,
+            command=self.command([*service["entrypoint"], *service["command"]]),
+            environment=self.environment(name),
+            folder=self.folder,
+            log=self.folder / f"{name}.log",
+            answers=lambda: self.is_healthy(name),
+        )
+
+    def is_healthy(self, name: str) -> bool:
+        _, *check = self.services[name]["healthcheck"]["test"]
+        found = subprocess.run(
+            self.command(check), env=self.environment(name), capture_output=True, check=False
+        )
+        return found.returncode == 0
+
+    def run(self, name: str, *arguments: str) -> str:
+        """A service that ends."""
+        service = self.services[name]
+        command = self.command([*service["entrypoint"], *service["command"], *arguments])
+        found = subprocess.run(
+            command, env=self.environment(name), cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    def _here(self, text: str) -> str:
+        places = {
+            "/refuse-placeholders.sh": "ops/refuse-placeholders.sh",
+            "/roles.sql": "sql/roles.sql",
+            "/logins.sql": "ops/postgres/logins.sql",
+            "/etc/caddy/Caddyfile": "ops/Caddyfile",
+        }
+        for place, file in places.items():
+            text = text.replace(place, str(compose.ROOT / file))
+        for place, own in (
+            ("/opt/dagster", self.home),
+            ("/var/lib/bulk-pipeline/work", self.folder / "work"),
+        ):
+            text = text.replace(place, str(own))
+        if text in self.ports:
+            return str(self.ports[text])
+        for port, own in self.ports.items():
+            text = text.replace(f"--port={port}", f"--port={own}").replace(
+                f"127.0.0.1:{port}/", f"127.0.0.1:{own}/"
+            )
+        return text.replace("0.0.0.0", "127.0.0.1")
+
+
+@pytest.fixture
+def machine(
+    empty_database_url: str, object_server: Gateway, buckets: dict[str, str], tmp_path: Path
+) -> Iterator[Machine]:
+    server = conninfo.conninfo_to_dict(empty_database_url)
+    text = (compose.ROOT / ".env.example").read_text()
+    text = text.replace("@postgres:5432/bulk", f"@{server['host']}:{server['port']}/{server['dbname']}")
+    hashed = subprocess.run(
+        [BIN / "caddy", "hash-password", "--plaintext", PASSWORD], capture_output=True, text=True, check=True
+    )
+    text = text.replace("'CHANGE_ME_hash'", f"'{hashed.stdout.strip()}'").replace(
+        "CHANGE_ME", secrets.token_hex(16)
+    )
+    env = compose.env_file(text) | {f"S3_BUCKET_{use.upper()}": name for use, name in buckets.items()}
+    env |= {
+        "POSTGRES_PASSWORD": str(server["password"]),
+        "S3_ENDPOINT_URL": object_server.url,
+        "S3_ACCESS_KEY": object_server.access_key,
+        "S3_SECRET_KEY": object_server.secret_key,
+    }
+    made = Machine(env, tmp_path)
+    names = ("PGHOST", "PGUSER", "PGDATABASE")
+    given = dict(zip(names, (server["host"], server["user"], server["dbname"]), strict=True))
+    made.services["roles"]["environment"] |= given | {"PGPORT": str(server["port"])}
+    yield made
+    with psycopg.connect(empty_database_url) as connection:
+        for login in LOGINS:
+            connection.execute(f"DROP ROLE IF EXISTS {login}".encode())
+
+
+def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
+    machine: Machine, s3_client: s3.Client, buckets: dict[str, str], empty_database_url: str
+) -> None:
+    for _ in range(2):  # at every start
+        machine.run("roles")
+        machine.run("migrate")
+    with ExitStack() as stack:
+        for name in ("code", "daemon", "webserver", "api", "proxy"):
+            stack.enter_context(running(machine.start(name), 120))
+
+        dagster, api = machine.sites["DAGSTER_SITE"], machine.sites["API_SITE"]
+        assert _status(dagster) == 401
+        assert _status(dagster, "operator:wrong") == 401
+        assert _status(f"{dagster}/graphql?query={{version}}") == 401
+        assert _status(f"{dagster}/server_info", f"operator:{PASSWORD}") == 200
+        assert _status(f"{api}/live") == 200
+        assert _status(f"{api}/metrics") == 404
+
+        s3_client.put_object(Bucket=buckets["uploads"], Key="customers/a.csv", Body=b"email\na@b.de\n")
+        _until(lambda: _query(empty_database_url, "SELECT email FROM customers") == [("a@b.de",)])
+    assert _query(
+        empty_database_url, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'dagster'"
+    ) == [("bulk_dagster",)]
+
+
+def _status(url: str, login: str | None = None) -> int:
+    request = urllib.request.Request(url)
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def _query(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def _until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
