@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bulk_pipeline_tests.faults import evidence
 from bulk_pipeline_tests.faults.checker import violations
@@ -115,7 +116,7 @@ class Campaign:
             """)
             known = {key for (key,) in self.rig.query("SELECT key FROM bulk.import_jobs")}
             health = [] if self.rig.is_healthy() else ["the stack is not healthy"]
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, BotoCoreError, ClientError) as error:
             return [str(error)]
         return [
             *(f"in the inbox: {found['Key']}" for found in lying),
