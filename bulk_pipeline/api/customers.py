@@ -1,14 +1,14 @@
 """Imports of customers, for clients that have a token; every job is its owner's."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Query, Response
+from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bulk_pipeline.api import documented
+from bulk_pipeline.api.customer_jobs import Job, shown
 from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.tokens import AccountNeed
 from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
@@ -17,40 +17,19 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.accounts import Account
 from bulk_pipeline.stores.failure_reports import CSV
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.receiver import Upload
 
 router = APIRouter(prefix="/imports", tags=["customers"])
 
 _TABLE = "customers"
 _LONGEST_KEY = 128
-_FIRST = 3
-_STATUSES = {Status.PENDING: "pending", Status.PROCESSING: "processing"}
-
-
-class Job(BaseModel):
-    """An import. `failed`: at least one row was rejected, although every good one is in; or the file is unreadable."""
-
-    id: str
-    status: str
-    mode: Mode
-    filename: str
-    total_rows: int | None
-    processed_rows: int
-    error: str | None
-    error_count: int
-    inserted: int
-    updated: int
-    unchanged: int
-    superseded: int
-    created_at: datetime
-    finished_at: datetime | None
 
 
 class Link(BaseModel):
     """Good for a while, without a token."""
 
-    url: str
+    url: Annotated[str, Field(examples=["https://files.example.com/reports/…/errors.csv?X-Amz-Algorithm=…"])]
 
 
 @router.post(
@@ -66,6 +45,7 @@ class Link(BaseModel):
     openapi_extra=file_body({}),
 )
 def post_import(
+    request: Request,
     account: AccountNeed,
     form: FormNeed,
     stores: StoresNeed,
@@ -103,8 +83,9 @@ def post_import(
             request_id=request_id,
         )
     )
+    request.state.job_id = receipt.job.id  # for the log
     response.status_code = 201 if receipt.is_new else 200
-    return _shown(stores, receipt.job)
+    return shown(stores, receipt.job)
 
 
 @router.get(
@@ -113,7 +94,7 @@ def post_import(
     responses=documented.UNAUTHORIZED | documented.NOT_FOUND | documented.STORE_DOWN,
 )
 def get_import(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Job:
-    return _shown(stores, _owned(stores, account, job_id))
+    return shown(stores, _owned(stores, account, job_id))
 
 
 @router.get(
@@ -153,39 +134,3 @@ def _owned(stores: Stores, account: Account, job_id: UUID) -> ImportJob:
     if job.owner_id != account.id or job.table != _TABLE:
         raise NotFoundError(f"no job {job_id}")
     return job
-
-
-def _shown(stores: Stores, job: ImportJob) -> Job:
-    counts = stores.ledger.counts([job.id])[job.id]
-    return Job(
-        id=job.id,
-        status=_STATUSES.get(job.status, _end(job, counts)),
-        mode=job.mode,
-        filename=job.file_name,
-        total_rows=counts.total,
-        processed_rows=counts.processed,
-        error=_error(stores, job, counts),
-        error_count=counts.rejected,
-        inserted=counts.inserted,
-        updated=counts.updated,
-        unchanged=counts.unchanged,
-        superseded=counts.superseded,
-        created_at=job.created_at,
-        finished_at=job.finished_at,
-    )
-
-
-def _end(job: ImportJob, counts: Counts) -> str:
-    is_good = job.status in (Status.COMPLETED, Status.SKIPPED) and not counts.rejected
-    return "done" if is_good else "failed"
-
-
-def _error(stores: Stores, job: ImportJob, counts: Counts) -> str | None:
-    if not job.status.is_final:
-        return None
-    if not counts.rejected:
-        return "cancelled" if job.status is Status.CANCELLED else job.error
-    page = stores.failures.page(job, limit=_FIRST)
-    first = " | ".join(f"row {one.row}: {one.message}" for one in page.failures)
-    more = " ..." if page.next else ""
-    return f"errors: {counts.rejected}; first: {first}{more}" if first else f"errors: {counts.rejected}"

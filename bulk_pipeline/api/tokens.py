@@ -4,7 +4,7 @@ import time
 from typing import Annotated
 
 import jwt
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bulk_pipeline.api.needs import StoresNeed
@@ -24,19 +24,25 @@ def new_token(settings: Settings, account: Account) -> str:
 
 
 def _account(
-    stores: StoresNeed, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request,
+    stores: StoresNeed,
+    sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Account:
     if sent is None:
         raise WrongPasswordError("a bearer token is needed: get one from POST /auth/token")
-    return _holder(stores, sent.credentials)
+    account = _holder(stores, sent.credentials)
+    request.state.account_id = account.id  # for the log
+    return account
 
 
 def _caller(
-    stores: StoresNeed, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request,
+    stores: StoresNeed,
+    sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Account | None:
     if sent is None and not stores.settings.api_token_required:
         return None
-    return _account(stores, sent)
+    return _account(request, stores, sent)
 
 
 AccountNeed = Annotated[Account, Depends(_account)]
