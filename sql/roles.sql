@@ -39,6 +39,20 @@ GRANT USAGE ON SCHEMA bulk TO bulk_loader, bulk_reader;
 
 CREATE SCHEMA IF NOT EXISTS dagster;
 ALTER SCHEMA dagster OWNER TO bulk_dagster;
+-- The API looks there whether the daemon lives and the sensors tick. Dagster makes its tables later, at its first start.
+GRANT USAGE ON SCHEMA dagster TO bulk_loader;
+ALTER DEFAULT PRIVILEGES FOR ROLE bulk_dagster IN SCHEMA dagster GRANT SELECT ON TABLES TO bulk_loader;
+DO $signs$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['daemon_heartbeats', 'instigators', 'job_ticks'] LOOP
+        IF to_regclass('dagster.' || name) IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT ON dagster.%I TO bulk_loader', name);
+        END IF;
+    END LOOP;
+END
+$signs$;
 
 -- What was there before the roles goes to them. `bulk.tables`: the names of the declared tables.
 DO $owners$

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
-from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.errors import StoreRefusedError
+from bulk_pipeline.stores.postgres import Postgres, first_line
 
 SCHEMA = "dagster"
 _NEEDED = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
@@ -34,11 +35,14 @@ class Signs:
 
 
 def signs(postgres: Postgres) -> Signs:
-    """What Dagster has written last."""
+    """What Dagster has written last. `StoreRefusedError` for who may not read it."""
     with postgres.transaction() as connection:
         if connection.execute(_EXIST, {"schema": SCHEMA, "tables": _TABLES}).fetchone() != (True,):
             return Signs()
-        return Signs(_ages(connection, _HEARTBEATS), _ages(connection, _TICKS))
+        try:
+            return Signs(_ages(connection, _HEARTBEATS), _ages(connection, _TICKS))
+        except errors.InsufficientPrivilege as error:
+            raise StoreRefusedError(f"Dagster's tables: {first_line(error)} (see sql/roles.sql)") from error
 
 
 def _ages(connection: psycopg.Connection, query: sql.Composed) -> dict[str, float]:

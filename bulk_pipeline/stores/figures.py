@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bulk_pipeline.errors import StoreRefusedError
 from bulk_pipeline.stores.dagster_tables import Signs, signs
 from bulk_pipeline.stores.postgres import Postgres
 
@@ -60,7 +61,15 @@ def figures(postgres: Postgres) -> Figures:
         settled = connection.execute(_SPEED, {"window": _SPEED_WINDOW}).fetchall()
         exported_at = dict(connection.execute(_EXPORTED_AT).fetchall())
     speed = {table: float(rows) / _SPEED_WINDOW.total_seconds() for table, rows in settled}
-    return Figures(totals, bounds, opened, speed, exported_at, signs(postgres))
+    return Figures(totals, bounds, opened, speed, exported_at, _signs(postgres))
+
+
+def _signs(postgres: Postgres) -> Signs:
+    """None for who may not read them, whom /ready tells so."""
+    try:
+        return signs(postgres)
+    except StoreRefusedError:
+        return Signs()
 
 
 _TOTALS = "SELECT what, table_name, label, total FROM bulk.totals"

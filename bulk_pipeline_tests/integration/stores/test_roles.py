@@ -14,6 +14,8 @@ from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.dagster import storage_url
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stores import migrations, roles, servers
+from bulk_pipeline.stores.dagster_tables import Signs, signs
+from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline_tests.integration.conftest import Pipeline
 from bulk_pipeline_tests.integration.exports import Exporting
 
@@ -161,6 +163,21 @@ def test_the_owner_migrates_an_empty_database(empty_database_url: str) -> None:
         logins.close()
 
 
+def test_the_loader_sees_signs_of_life_of_dagster(logins: Logins) -> None:
+    _close(PooledPostgresStorage(storage_url(logins.of("bulk_dagster"))))
+    postgres = Postgres(logins.of("bulk_loader"))
+    assert signs(postgres) == Signs()
+    postgres.close()
+
+
+def test_who_may_not_see_signs_of_life_is_told_so(logins: Logins) -> None:
+    _close(PooledPostgresStorage(storage_url(logins.of("bulk_dagster"))))
+    postgres = Postgres(logins.of("bulk_reader"))
+    with pytest.raises(StoreRefusedError, match="Dagster's tables: permission denied"):
+        signs(postgres)
+    postgres.close()
+
+
 def test_dagster_keeps_its_tables_with_its_own_role(logins: Logins, database_url: str) -> None:
     storage = PooledPostgresStorage(storage_url(logins.of("bulk_dagster")))
     assert storage.run_storage.get_runs_count() == 0
@@ -169,8 +186,7 @@ def test_dagster_keeps_its_tables_with_its_own_role(logins: Logins, database_url
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'dagster'"
         ).fetchall()
     assert owners == [("bulk_dagster",)]
-    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
-        part._engine.dispose()  # pyright: ignore[reportAttributeAccessIssue]
+    _close(storage)
 
 
 def test_roles_may_be_made_for_several_databases_at_once(database_url: str, empty_database_url: str) -> None:
@@ -213,3 +229,8 @@ def test_whoever_may_create_roles_need_not_be_a_superuser(postgres16_server: Clu
 def test_whoever_may_not_make_roles_is_told_so(logins: Logins) -> None:
     with pytest.raises(StoreRefusedError, match=r"roles.sql: .*use a login that may create roles"):
         roles.make_roles(logins.new("NOCREATEROLE"), SQL)
+
+
+def _close(storage: PooledPostgresStorage) -> None:
+    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+        part._engine.dispose()  # pyright: ignore[reportAttributeAccessIssue]
