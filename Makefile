@@ -6,8 +6,9 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 TRIALS ?= 10
 SEED ?= 1
+SECONDS ?= 600
 
-.PHONY: setup demo test test-long faults check format lock clean
+.PHONY: setup demo test test-long faults fuzz check format lock clean
 
 setup: $(INSTALLED)
 
@@ -31,6 +32,9 @@ test-long: setup   ## the long campaigns
 
 faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl
 	$(BIN)/python -m bulk_pipeline_tests.faults --trials $(TRIALS) --seed $(SEED)
+
+fuzz: setup        ## mutated files of every format, for SECONDS; what breaks something is kept in fuzz-found/
+	$(BIN)/python -m bulk_pipeline_tests.unit.messy.fuzz --seconds $(SECONDS)
 
 check: setup       ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

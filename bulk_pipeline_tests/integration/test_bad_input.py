@@ -86,7 +86,8 @@ RECORDS = [
     ),
     Damage("a quote inside a cell", around(b'stray@x.co,St"ray,Lima\n'), MALFORMED),
     Damage("text after a closing quote", around(b'stray@x.co,"St"ray,Lima\n'), MALFORMED),
-    Damage("a pair of quotes inside a cell", around(b'cat@x.co,C""at,Bonn\n'), loads("ann bob cat")),
+    Damage("a pair of quotes inside a cell", around(b'cat@x.co,C"a"t,Bonn\n'), loads("ann bob cat")),
+    Damage("a doubled quote inside a cell", around(b'cat@x.co,C""at,Bonn\n'), MALFORMED),
     Damage(
         "a line end in quotes",
         around(b'cat@x.co,"Cat\r\nCat","Bonn"\nfew\n'),

@@ -1,5 +1,6 @@
 """Opens NDJSON and JSON arrays."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from bulk_pipeline.errors import FileError
@@ -9,6 +10,8 @@ from bulk_pipeline.stages.parse.json_array import elements
 from bulk_pipeline.stages.parse.json_objects import ObjectRows
 from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, HEAD_BYTES, Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in_batches
+
+_ARRAY_PER_LINE = re.compile(rb"\s*\[[^\n{]*\][ \t\r]*\n\s*\[")
 
 
 def open_ndjson(
@@ -31,6 +34,11 @@ def open_json_array(
     chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
 ) -> Opened:
     """An array of objects; rows have no lines, their number is the index."""
+    if _ARRAY_PER_LINE.match(chunks.peek(HEAD_BYTES)):
+        raise FileError(
+            "unsupported_format",
+            "this is one JSON array per line; expected one array of objects, or one object per line",
+        )
     dialect = Dialect("json", encoding=encoding)
     return Opened(dialect, notes, _array(chunks, ObjectRows(table, notes, encoding, limits), limits))
 

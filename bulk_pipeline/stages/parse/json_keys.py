@@ -78,6 +78,16 @@ class Keys:
         seen = set(self._seen)
         self._notes.columns = tuple(name for name in self.columns if name in seen)
 
+    def refuse_strangers(self) -> None:
+        """Objects without one column of the table are no rows of it: one error says so better than a failure each."""
+        if self._table is None or self._seen or not self._unknown:
+            return
+        raise FileError(
+            "no_header",
+            f"no key is a column: found {header.listed(self._unknown)}; expected columns of {self._table.name}: "
+            f"{header.listed(self._table.column_names)}",
+        )
+
     def finish(self) -> None:
         """Says which keys were not used, once for the file."""
         if self._table is not None:

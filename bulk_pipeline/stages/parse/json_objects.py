@@ -54,6 +54,8 @@ class ObjectRows:
             objects, kept = self._one_by_one(raw, places, problems, failures)
             columns = [self._column(name, objects, kept, failures) for name in self._keys.columns]
         self._keys.note()
+        if kept and places[0][0] == 1:
+            self._keys.refuse_strangers()
         schema = records_schema(self._keys.columns)
         records = pa.RecordBatch.from_arrays([*_ids(kept), *columns], schema=schema)
         raw_rows = pa.RecordBatch.from_arrays([*_ids(places), pa.array(raw, pa.binary())], schema=RAW)

@@ -227,3 +227,22 @@ def test_objects_may_be_wide_but_not_share_nothing() -> None:
     assert len(read(as_ndjson(wide, wide), "x.ndjson", table=None).columns) == 10_000
     with pytest.raises(FileError, match="more than 1,000 different keys: they are no rows of one table"):
         read(as_ndjson(*[f'{{"k{i}": 1}}' for i in range(1001)]), "x.ndjson", table=None)
+
+
+@pytest.mark.parametrize("name", ["x.ndjson", "x.json"])
+def test_an_array_per_line_is_refused_with_what_was_expected(name: str) -> None:
+    for text in (b'["a@b.co","Rome"]\n["b@b.co","Oslo"]\n', b"[1]\r\n\n[2]"):
+        with pytest.raises(FileError, match="one JSON array per line; expected one array of objects"):
+            read(text, name)
+
+
+@pytest.mark.parametrize("write", [as_ndjson, as_array])
+def test_objects_without_one_column_of_the_table_are_refused_with_both_sides(
+    write: Callable[..., bytes],
+) -> None:
+    with pytest.raises(
+        FileError, match="no key is a column: found data, meta; expected columns of customers: id,"
+    ):
+        read(write('{"data":{"email":"a@b.co"},"meta":1}', '{"data":{}}'), "x.json")
+    result = read(write('{"data":{}}', '{"email":"a@b.co"}'), "x.json")
+    assert (result.column("email"), result.failures) == ([None, "a@b.co"], [])
