@@ -68,6 +68,10 @@ class IdempotencyConflictError(BulkPipelineError):
     """The same idempotency key came before with something else: another file, another mode, another table."""
 
 
+class RemoteFileError(BulkPipelineError):
+    """A file cannot be had from the URL that somebody gave; says why, with no more of the URL than its host."""
+
+
 class JobNotFinishedError(BulkPipelineError):
     """The job's answer is not final yet."""
 

@@ -87,6 +87,14 @@ class Settings(BaseSettings):
     api_max_upload_bytes: int = Field(default=5_000_000_000, ge=1, description="more is refused with 413")
     api_presigned_seconds: int = Field(default=3600, ge=1, description="how long links to files are good")
 
+    api_fetch_private: bool = Field(
+        default=False,
+        description="whether file_url may lead to addresses that are not on the public internet",
+    )
+    api_fetch_max_bytes: int = Field(default=1_000_000_000, ge=1, description="larger files are not fetched")
+    api_fetch_seconds: float = Field(default=60, gt=0, description="how long fetching a file may take")
+    api_fetch_redirects: int = Field(default=5, ge=0, description="how often file_url may be redirected")
+
     bulk_log_format: Literal["json", "text"] | None = Field(
         default=None, description="how the API logs; unset: text on a terminal, JSON elsewhere"
     )

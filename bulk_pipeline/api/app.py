@@ -7,7 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import bulk_pipeline
-from bulk_pipeline.api import accounts, customers, health, metrics, problems
+from bulk_pipeline.api import accounts, customers, health, imports, metrics, problems
 from bulk_pipeline.api.access import Access
 from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
@@ -46,6 +46,8 @@ def create_app(stores: Stores) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(accounts.router)
     app.include_router(customers.router)
+    for prefix in problems.PREFIXES:
+        app.include_router(imports.router, prefix=prefix, include_in_schema=prefix == problems.PREFIXES[0])
     return app
 
 

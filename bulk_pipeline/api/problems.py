@@ -19,6 +19,7 @@ from bulk_pipeline.errors import (
     JobFinishedError,
     JobNotFinishedError,
     NotFoundError,
+    RemoteFileError,
     SelectionError,
     TooManyFailuresError,
     UnknownTableError,
@@ -37,6 +38,7 @@ _STATUS: dict[type[BulkPipelineError], int] = {
     JobFinishedError: 409,
     IdempotencyConflictError: 409,
     SelectionError: 400,
+    RemoteFileError: 400,
     UnknownTableError: 400,
     FileError: 400,
 }

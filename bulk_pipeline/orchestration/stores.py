@@ -19,6 +19,7 @@ from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline.stores.probes import Probes
 from bulk_pipeline.stores.receiver import Receiver
 from bulk_pipeline.stores.retention import Retention
+from bulk_pipeline.stores.visible_imports import VisibleImports
 from bulk_pipeline.stores.work_mirror import WorkMirror
 
 
@@ -68,6 +69,10 @@ class Stores:
     @cached_property
     def failures(self) -> FailureReports:
         return FailureReports(self.objects, self.settings.s3_bucket_reports)
+
+    @cached_property
+    def visible_imports(self) -> VisibleImports:
+        return VisibleImports(self.postgres)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -1,0 +1,178 @@
+"""Imports as JSON, in the words of /api/v1. What a member with a `?` in the contract would not say is left out."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
+
+from bulk_pipeline.stores.failure_reports import FailurePage, ToldFailure
+from bulk_pipeline.stores.jobs import ImportJob, Status
+from bulk_pipeline.stores.visible_imports import VisibleImport
+
+ShownStatus = Literal["pending", "processing", "completed", "completed_with_errors", "failed", "cancelled"]
+
+_EXAMPLE: JsonDict = {
+    "id": "01a00000-0000-7000-8000-000000000000",
+    "job_id": "01a00000-0000-7000-8000-000000000000",
+    "resource_type": "users",
+    "status": "completed_with_errors",
+    "total_records": 3,
+    "processed_records": 3,
+    "success_count": 2,
+    "failure_count": 1,
+    "metadata": {"filename": "users.csv"},
+    "created_at": "2026-11-25T08:00:00.000000Z",
+    "updated_at": "2026-11-25T08:00:02.000000Z",
+    "started_at": "2026-11-25T08:00:01.000000Z",
+    "completed_at": "2026-11-25T08:00:02.000000Z",
+    "rows_per_second": 3.0,
+}
+_FAILURE: JsonDict = {
+    "row": 2,
+    "field": "email",
+    "value": "nobody",
+    "reason": "'nobody' is not an email address",
+}
+_DETAILED: JsonDict = {**_EXAMPLE, "errors": [_FAILURE]}
+
+
+class Failure(BaseModel):
+    """One broken rule in one row; `row` is 1 for the first data record. `field` is null when the whole row is meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_FAILURE]})
+    row: int
+    field: str | None
+    value: str | None
+    reason: str
+
+
+class PagedFailure(Failure):
+    """`line`: where the record begins in the file, if it has lines. `code`: the kind of failure."""
+
+    line: int | None
+    code: str
+
+
+class FailuresPage(BaseModel):
+    """Failures in row order. `next_cursor`: what to ask for next; null at the end."""
+
+    job_id: str
+    errors: list[PagedFailure]
+    next_cursor: str | None
+
+
+class Metadata(BaseModel):
+    """`first_job_id`: the same object came before, as that job. `unprocessed`: rows that a job which was cancelled
+    or broke off has not accounted for. `warnings`: what was odd about the file."""
+
+    filename: str
+    first_job_id: str | None = None
+    unprocessed: int | None = None
+    warnings: list[str] | None = None
+
+
+class ListedImport(BaseModel):
+    """`total_records` is 0 until the whole file is read; success + failure = total at the end."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    id: str
+    job_id: str
+    resource_type: str
+    status: ShownStatus
+    total_records: int
+    processed_records: int
+    success_count: int
+    failure_count: int
+    error_message: str | None = None
+    metadata: Metadata
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    rows_per_second: float | None = None
+
+
+class Import(ListedImport):
+    """`errors`: the first hundred failures, once the job is finished; all of them are at /imports/{id}/errors."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_DETAILED]})
+    errors: list[Failure]
+
+
+class ImportsPage(BaseModel):
+    """Newest first. `next_cursor`: what to ask for next; null at the end."""
+
+    imports: list[ListedImport]
+    next_cursor: str | None
+
+
+def statuses_of(shown: ShownStatus | None) -> list[Status]:
+    """The ledger's statuses that are shown as this one; none for None."""
+    return [] if shown is None else [status for status in Status if _shown(status) == shown]
+
+
+def listed(seen: VisibleImport) -> ListedImport:
+    return ListedImport(**_members(seen))
+
+
+def detailed(seen: VisibleImport, first: FailurePage) -> Import:
+    errors = [
+        Failure(row=one.row, field=one.column, value=one.value, reason=one.message) for one in first.failures
+    ]
+    return Import(**_members(seen), errors=errors)
+
+
+def paged(job: ImportJob, page: FailurePage) -> FailuresPage:
+    return FailuresPage(job_id=job.id, errors=[_paged(one) for one in page.failures], next_cursor=page.next)
+
+
+def _paged(one: ToldFailure) -> PagedFailure:
+    return PagedFailure(
+        row=one.row, field=one.column, value=one.value, reason=one.message, line=one.line, code=one.code
+    )
+
+
+def _members(seen: VisibleImport) -> dict[str, Any]:  # each member's own type
+    job, counts = seen.job, seen.counts
+    sometimes = {
+        "error_message": job.error,
+        "started_at": job.started_at,
+        "completed_at": job.finished_at,
+        "rows_per_second": _speed(seen),
+    }
+    return {
+        "id": job.id,
+        "job_id": job.id,
+        "resource_type": job.table,
+        "status": _shown(job.status),
+        "total_records": counts.total or 0,
+        "processed_records": counts.processed,
+        "success_count": counts.processed - counts.rejected,
+        "failure_count": counts.rejected,
+        "metadata": Metadata(**_metadata(seen)),
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+    } | {name: value for name, value in sometimes.items() if value is not None}
+
+
+def _metadata(seen: VisibleImport) -> dict[str, Any]:  # each member's own type
+    job = seen.job
+    sometimes = {
+        "first_job_id": job.first_job_id,
+        "unprocessed": seen.counts.unprocessed if job.status.is_final else None,
+        "warnings": job.warnings,
+    }
+    return {"filename": job.file_name} | {name: value for name, value in sometimes.items() if value}
+
+
+def _shown(status: Status) -> ShownStatus:
+    return "completed" if status is Status.SKIPPED else status.value
+
+
+def _speed(seen: VisibleImport) -> float | None:
+    started = seen.job.started_at
+    if started is None or not seen.counts.processed:
+        return None
+    seconds = ((seen.job.finished_at or datetime.now(UTC)) - started).total_seconds()
+    return round(seen.counts.processed / max(seconds, 0.001), 1)

@@ -1,0 +1,73 @@
+"""The network as an HTTP client may use it for strangers' URLs: checked addresses only, and all of it by a deadline."""
+
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore2
+
+from bulk_pipeline.stores.public_addresses import addresses_of
+
+
+class CheckedNetwork(httpcore2.NetworkBackend):
+    """Looks a host up, checks what it is given, and connects to that. The clock runs from the beginning."""
+
+    def __init__(self, *, seconds: float, private_too: bool) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._private_too = private_too
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Raises `RemoteFileError` for a host that must not be connected to, whatever httpcore2 raises otherwise."""
+        addresses = addresses_of(host, port, private_too=self._private_too)
+        broken: httpcore2.NetworkError | httpcore2.TimeoutException | None = None
+        for tried, address in enumerate(addresses):
+            share = seconds_left(self._deadline) / (len(addresses) - tried)
+            try:
+                stream = httpcore2.SyncBackend().connect_tcp(address, port, share)
+            except (httpcore2.NetworkError, httpcore2.TimeoutException) as error:
+                broken = error
+            else:
+                return _TimedStream(stream, self._deadline)
+        raise broken or httpcore2.ConnectError("the host has no address")
+
+
+class _TimedStream(httpcore2.NetworkStream):
+    """One byte a second keeps a timeout per read from ever coming: this one comes at the deadline."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, seconds_left(self._deadline))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, seconds_left(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, seconds_left(self._deadline))
+        return _TimedStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:  # httpcore2's own type of it
+        return self._stream.get_extra_info(info)
+
+
+def seconds_left(deadline: float) -> float:
+    """Raises a timeout when there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore2.ReadTimeout("the time is over")
+    return left

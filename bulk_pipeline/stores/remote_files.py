@@ -1,0 +1,156 @@
+"""Gets a file from a URL that somebody else chose: never from inside our network, nor more or longer than allowed.
+
+Each connection, also that of a redirect, goes to the very address that was checked, while the server is still asked
+for by its name (Host, SNI, certificate). Proxies of the environment are not used: they would look names up again.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import PurePosixPath
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import httpcore2
+import httpx2
+
+import bulk_pipeline
+from bulk_pipeline.errors import RemoteFileError
+from bulk_pipeline.stores.checked_network import CheckedNetwork
+
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_LONGEST_URL = 8_000
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchLimits:
+    """`seconds` and `redirects` are for the whole of it. `private_too`: whether any address may be connected to."""
+
+    max_bytes: int
+    seconds: float
+    redirects: int
+    private_too: bool = False
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that has come, on this machine's disk as long as it is open. `name`: the end of its URL's path."""
+
+    name: str
+    content: BinaryIO
+    size_bytes: int
+    sha256: str
+
+
+def parse_url(text: str) -> httpx2.URL:
+    """`RemoteFileError` for what is no http(s) URL with a host."""
+    if len(text) > _LONGEST_URL:
+        raise RemoteFileError(f"file_url has {len(text)} characters: {_LONGEST_URL} at most")
+    try:
+        url = httpx2.URL(text)
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise RemoteFileError("file_url is no URL") from error
+    return _checked(url)
+
+
+@contextmanager
+def fetch(url: httpx2.URL, limits: FetchLimits) -> Iterator[RemoteFile]:
+    """The file at `url`, all of it, until the end of the block. `RemoteFileError` says why it cannot be had."""
+    network = CheckedNetwork(seconds=limits.seconds, private_too=limits.private_too)
+    with (
+        TemporaryFile(prefix="bulk-pipeline-fetch-") as file,
+        httpcore2.ConnectionPool(network_backend=network) as pool,
+    ):
+        yield _saved(pool, url, limits, file)
+
+
+def _saved(
+    pool: httpcore2.ConnectionPool, url: httpx2.URL, limits: FetchLimits, file: BinaryIO
+) -> RemoteFile:
+    place = url
+    try:
+        for _ in range(limits.redirects + 1):
+            with _getting(pool, place) as response:
+                if response.status not in _REDIRECTS:
+                    size_bytes, digest = _received(response, place, limits, file)
+                    file.seek(0)
+                    return RemoteFile(_name(url), file, size_bytes, digest)
+                place = _redirected(place, response)
+    except httpcore2.TimeoutException as error:
+        raise RemoteFileError(
+            f"{place.host} took too long: the file must be there within {limits.seconds:g} seconds"
+        ) from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        raise RemoteFileError(f"{place.host} cannot be reached, or broke off") from error
+    raise RemoteFileError(f"file_url is redirected more than {limits.redirects} times")
+
+
+@contextmanager
+def _getting(pool: httpcore2.ConnectionPool, url: httpx2.URL) -> Iterator[httpcore2.Response]:
+    target = httpcore2.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port or _PORTS[url.scheme], target=url.raw_path
+    )
+    headers: dict[bytes | str, bytes | str] = {
+        "Host": url.netloc.decode(),
+        "User-Agent": f"bulk_pipeline/{bulk_pipeline.__version__}",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    if url.userinfo:
+        known = f"{url.username}:{url.password}".encode()
+        headers["Authorization"] = f"Basic {b64encode(known).decode()}"
+    with pool.stream("GET", target, headers=headers) as response:
+        yield response
+
+
+def _received(
+    response: httpcore2.Response, url: httpx2.URL, limits: FetchLimits, file: BinaryIO
+) -> tuple[int, str]:
+    """Write the answer to the file; gives its size and SHA-256."""
+    if response.status != 200:
+        raise RemoteFileError(f"{url.host} answers {response.status}, not the file")
+    declared = _header(response, b"content-length")
+    if declared.isdigit() and len(declared) < 20 and int(declared) > limits.max_bytes:
+        raise _too_large(limits)
+    taken, digest = 0, sha256()
+    for chunk in response.iter_stream():
+        taken += len(chunk)
+        if taken > limits.max_bytes:
+            raise _too_large(limits)
+        digest.update(chunk)
+        file.write(chunk)
+    return taken, digest.hexdigest()
+
+
+def _redirected(url: httpx2.URL, response: httpcore2.Response) -> httpx2.URL:
+    try:
+        target = url.join(_header(response, b"location").decode("latin-1"))
+    except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
+        raise RemoteFileError(f"{url.host} redirects to what is no URL") from error
+    return _checked(target)
+
+
+def _checked(url: httpx2.URL) -> httpx2.URL:
+    if url.scheme not in _PORTS or not url.host:
+        raise RemoteFileError("file_url must be an http:// or https:// URL with a host, also after redirects")
+    if not url.raw_host.isascii() or not 0 < (url.port or 1) <= 65535:
+        raise RemoteFileError("file_url is no URL")
+    return url
+
+
+def _header(response: httpcore2.Response, name: bytes) -> bytes:
+    return next((value for key, value in response.headers if key.lower() == name), b"")
+
+
+def _name(url: httpx2.URL) -> str:
+    name = PurePosixPath(url.path).name.replace("\0", "")
+    return name.encode("utf-8", "replace").decode()[-_LONGEST_NAME:] or "upload"
+
+
+def _too_large(limits: FetchLimits) -> RemoteFileError:
+    return RemoteFileError(f"the file is larger than {limits.max_bytes:,} bytes")

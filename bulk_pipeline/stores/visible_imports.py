@@ -1,0 +1,89 @@
+"""Imports as clients of the API may see them: those that are nobody's, and their own; each with its counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bulk_pipeline.errors import NotFoundError, SelectionError
+from bulk_pipeline.stores.job_queries import all_jobs, counts_of, job_by_id, job_query
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class VisibleImport:
+    """A job and what became of its rows so far. The counts of a final job are final."""
+
+    job: ImportJob
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class VisiblePage:
+    """`next`: the cursor behind the last of them; None at the end."""
+
+    imports: list[VisibleImport]
+    next: str | None
+
+
+class VisibleImports:
+    """The imports of one database. `account_id`: who is asking; None sees what is nobody's."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    def get(self, job_id: str, account_id: str | None) -> VisibleImport:
+        """`NotFoundError` without it, and for somebody else's."""
+        with self._postgres.transaction() as connection:
+            job = job_by_id(connection, job_id)
+            if job.owner_id not in (None, account_id):
+                raise NotFoundError(f"no job {job_id}")
+            return VisibleImport(job, counts_of(connection, [job.id])[job.id])
+
+    def newest(
+        self,
+        account_id: str | None,
+        *,
+        limit: int,
+        table: str | None = None,
+        statuses: Sequence[Status] = (),
+        cursor: str | None = None,
+    ) -> VisiblePage:
+        """Newest first; of one table and of any of the statuses, if given. A cursor is the id of the last job before.
+
+        `SelectionError` for a cursor that no page can have given.
+        """
+        given = {
+            "account_id": account_id,
+            "table": table,
+            "statuses": list(statuses) or None,
+            "limit": limit + 1,
+        }
+        after = self._after(cursor, account_id)
+        given |= (
+            {"created_at": after.created_at, "id": after.id} if after else {"created_at": None, "id": None}
+        )
+        with self._postgres.transaction() as connection:
+            jobs = all_jobs(connection, _NEWEST, given)
+            counts = counts_of(connection, [job.id for job in jobs])
+        found = [VisibleImport(job, counts[job.id]) for job in jobs[:limit]]
+        return VisiblePage(found, found[-1].job.id if len(jobs) > limit else None)
+
+    def _after(self, cursor: str | None, account_id: str | None) -> ImportJob | None:
+        if not cursor:
+            return None
+        try:
+            return self.get(cursor, account_id).job
+        except NotFoundError as error:
+            raise SelectionError(f"cursor {cursor!r}: use next_cursor of the page before") from error
+
+
+_NEWEST = job_query("""
+    SELECT {columns}
+    FROM bulk.import_jobs AS job
+    WHERE (owner_id IS NULL OR owner_id = %(account_id)s::uuid)
+      AND (%(table)s::text IS NULL OR table_name = %(table)s)
+      AND (%(statuses)s::text[] IS NULL OR status = ANY (%(statuses)s))
+      AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s, %(id)s::uuid))
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(limit)s
+""")
