@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     api_token_required: bool = Field(default=False, description="whether /api/v1 asks for a token")
     api_max_upload_bytes: int = Field(default=5_000_000_000, ge=1, description="more is refused with 413")
     api_presigned_seconds: int = Field(default=3600, ge=1, description="how long links to files are good")
+    api_max_streams: int = Field(default=8, ge=1, description="exports streamed at a time; more get 429")
+    api_stream_idle_seconds: float = Field(
+        default=300, gt=0, description="a client that takes nothing for so long has its stream broken off"
+    )
 
     api_fetch_private: bool = Field(
         default=False,

@@ -7,12 +7,13 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import bulk_pipeline
-from bulk_pipeline.api import accounts, customers, health, imports, metrics, problems
+from bulk_pipeline.api import accounts, customers, exports, health, imports, metrics, problems
 from bulk_pipeline.api.access import Access
 from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
+from bulk_pipeline.api.streams import Streams
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
 
@@ -38,6 +39,7 @@ def create_app(stores: Stores) -> FastAPI:
     app.state.checkup = Checkup(stores.probes)
     app.state.metrics = Metrics(stores.postgres, app.state.checkup)
     app.state.hashing = CapacityLimiter(accounts.HASHED_AT_A_TIME)
+    app.state.streams = Streams(stores, app.state.metrics)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Access, metrics=app.state.metrics)
@@ -47,7 +49,9 @@ def create_app(stores: Stores) -> FastAPI:
     app.include_router(accounts.router)
     app.include_router(customers.router)
     for prefix in problems.PREFIXES:
-        app.include_router(imports.router, prefix=prefix, include_in_schema=prefix == problems.PREFIXES[0])
+        is_first = prefix == problems.PREFIXES[0]  # the second is for clients that know no better
+        app.include_router(imports.router, prefix=prefix, include_in_schema=is_first)
+        app.include_router(exports.router, prefix=prefix, include_in_schema=is_first)
     return app
 
 

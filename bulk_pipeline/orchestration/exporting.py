@@ -25,7 +25,8 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.stages.export import Format, Layout, Manifest, Part, manifest, write_file, write_parts
+from bulk_pipeline.stages.export import Layout, Manifest, Part, manifest, write_file, write_parts
+from bulk_pipeline.stages.export.formats import CONTENT_TYPES
 from bulk_pipeline.stages.export.request import Kind
 from bulk_pipeline.stores.export_heartbeat import ExportHeartbeat
 from bulk_pipeline.stores.export_jobs import ExportJob, export_session
@@ -34,11 +35,6 @@ from bulk_pipeline.stores.snapshots import Snapshot, Watermark, snapshot
 
 _HOPELESS = (SelectionError, UnknownTableError, UnwritableValueError, StoreRefusedError, SettingsError)
 """What the next attempt would meet again."""
-_CONTENT_TYPES = {
-    Format.CSV: "text/csv; charset=utf-8",
-    Format.NDJSON: "application/x-ndjson",
-    Format.PARQUET: "application/vnd.apache.parquet",
-}
 _TELL_SECONDS = 2.0
 _DELETED_AT = Column(name="deleted_at", type=ColumnType.TIMESTAMP)
 
@@ -160,7 +156,7 @@ class _Place:
     ) -> None:
         self._stores = stores
         self._job = job
-        self._content_type = _CONTENT_TYPES[layout.format]
+        self._content_type = CONTENT_TYPES[layout.format]
         self._may_complete = may_complete
 
     def file(self, name: str) -> AbstractContextManager[ObjectWriter]:

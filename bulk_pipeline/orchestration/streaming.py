@@ -2,6 +2,7 @@
 
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.stages.export import Part, write_file
+from bulk_pipeline.stages.export.parts import Progress
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
 from bulk_pipeline.stages.export.writers import Sink
 from bulk_pipeline.stores.snapshots import snapshot
@@ -9,8 +10,17 @@ from bulk_pipeline.stores.snapshots import snapshot
 _NAME = "bulk-pipeline stream"
 
 
-def stream_export(database_url: str, request: ExportRequest, sink: Sink) -> Part:
+def stream_export(
+    database_url: str,
+    request: ExportRequest,
+    sink: Sink,
+    *,
+    session: str = _NAME,
+    progress: Progress = lambda rows, size: None,
+) -> Part:
     """Write what is asked for to `sink`, beginning as soon as there is a first row.
+
+    `session`: what the database calls it, for whoever may have to end it. `progress`: see `write_file`.
 
     Raises `SelectionError` and `UnknownTableError` before anything is written; `StoreUnavailableError`,
     `StoreRefusedError` and `UnwritableValueError` also on the way: what has been written by then is not complete.
@@ -20,5 +30,5 @@ def stream_export(database_url: str, request: ExportRequest, sink: Sink) -> Part
         raise SelectionError(
             "an incremental export follows the one before it, so it needs a job in the ledger"
         )
-    with snapshot(database_url, _NAME) as taken:
-        return write_file(taken.rows(asked.selection), asked.layout, sink)
+    with snapshot(database_url, session) as taken:
+        return write_file(taken.rows(asked.selection), asked.layout, sink, progress)

@@ -5,7 +5,7 @@ Who works on a job, and what it writes there, is in `export_leases`.
 
 from datetime import date, datetime, timedelta
 
-from bulk_pipeline.errors import JobFinishedError
+from bulk_pipeline.errors import JobFinishedError, StoreUnavailableError
 from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline.stores.export_jobs import (
     ExportJob,
@@ -37,11 +37,13 @@ class Exports:
         expires_after: timedelta | None = None,
         partition_date: date | None = None,
         run_id: str | None = None,
+        request_id: str | None = None,
     ) -> ExportJob:
         """A new job, or the one that was asked for with the same key, unless that one came to nothing.
 
-        `run_id`: the run that is about to take it; without one, it waits for the sensor. `partition_date`: the day of
-        its folder; today, without one. Raises `SelectionError` and `UnknownTableError`.
+        A key belongs to a table or, if `requested_by` is "api", to one request. `run_id`: the run that is about to
+        take it; without one, it waits for the sensor. `partition_date`: the day of its folder; today, without one.
+        Raises `SelectionError` and `UnknownTableError`.
         """
         asked = request.checked()
         given = {
@@ -61,10 +63,12 @@ class Exports:
             "idempotency_key": idempotency_key,
             "expires_after": expires_after,
             "run_id": run_id,
+            "request_id": request_id,
         }
         with self._postgres.transaction() as connection:
             job = one_export(connection, _ASK, given) or one_export(connection, _OF_REQUEST, given)
-        assert job is not None
+        if job is None:  # the first request with this key has just come to nothing
+            raise StoreUnavailableError("the same request came to nothing a moment ago: send it again")
         return job
 
     def get(self, job_id: str) -> ExportJob:
@@ -145,24 +149,23 @@ class Exports:
 _ASK = export_query("""
     INSERT INTO bulk.export_jobs AS job
         (id, table_name, format, compression, kind, columns, filters, sort_order, for_spreadsheets, rows_per_part,
-         prefix, partition_date, requested_by, idempotency_key, expires_at, run_id, requested_at)
+         prefix, partition_date, requested_by, idempotency_key, expires_at, run_id, requested_at,
+         request_id)
     VALUES
         (%(id)s, %(table)s, %(format)s, %(compression)s, %(kind)s, %(columns)s, %(filters)s, %(sort_order)s,
          %(for_spreadsheets)s, %(rows_per_part)s, %(prefix)s,
          coalesce(%(partition_date)s, (clock_timestamp() AT TIME ZONE 'UTC')::date),
          %(requested_by)s, %(idempotency_key)s, clock_timestamp() + %(expires_after)s, %(run_id)s,
-         CASE WHEN %(run_id)s::text IS NOT NULL THEN clock_timestamp() END)
-    ON CONFLICT (table_name, idempotency_key)
-        WHERE idempotency_key IS NOT NULL AND status NOT IN ('failed', 'cancelled', 'expired')
-        DO NOTHING
+         CASE WHEN %(run_id)s::text IS NOT NULL THEN clock_timestamp() END, %(request_id)s)
+    ON CONFLICT DO NOTHING
     RETURNING {columns}
 """)
 
 _OF_REQUEST = export_query("""
     SELECT {columns}
     FROM bulk.export_jobs AS job
-    WHERE table_name = %(table)s
-      AND idempotency_key = %(idempotency_key)s
+    WHERE idempotency_key = %(idempotency_key)s
+      AND (table_name = %(table)s OR (requested_by = 'api' AND %(requested_by)s::text = 'api'))
       AND status NOT IN ('failed', 'cancelled', 'expired')
 """)
 

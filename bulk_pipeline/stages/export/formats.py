@@ -17,6 +17,11 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
+CONTENT_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.NDJSON: "application/x-ndjson",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
 _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 
 

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.testclient import TestClient
@@ -77,8 +79,14 @@ def bob(new_person: Callable[[str], Person]) -> Person:
 @pytest.fixture
 def api_url(settings: Settings) -> Iterator[str]:
     """The application behind a real server, for what only a network shows: streams, broken connections, crowds."""
-    config = uvicorn.Config(create_app(Stores(settings)), port=0, log_config=None, lifespan="on")
-    server = uvicorn.Server(config)
+    with serving(create_app(Stores(settings))) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """A real server in a thread of this process, and its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:

@@ -1,0 +1,117 @@
+"""What is asked for in JSON or in a query, as an export request; and what is wrong with it, in the promised order."""
+
+from typing import Any
+
+import pytest
+
+from bulk_pipeline.api.cursors import read_cursor, write_cursor
+from bulk_pipeline.api.export_requests import of_body, of_query
+from bulk_pipeline.errors import SelectionError
+from bulk_pipeline.stages.export.request import ExportRequest
+
+USERS = {"resource_type": "users", "format": "csv"}
+TOKEN = "0199a1b2-0000-7000-8000-000000000000"  # an id of nothing
+
+
+@pytest.mark.parametrize(
+    ("filters", "read"),
+    [
+        ({"role": "admin"}, ["role = 'admin'"]),
+        ({"name": 'O\'Hara, "x"'}, ["name = 'O''Hara, \"x\"'"]),
+        ({"name": ""}, ["name = ''"]),
+        ({"name": 7}, ["name = '7'"]),
+        ({"active": True, "role": None}, ["active = true", "role is null"]),
+        ({"role": ["admin", "editor"]}, ["role in ('admin', 'editor')"]),
+        (
+            ["role=admin", "created_at>=2026-01-31"],
+            ["role = 'admin'", "created_at >= 2026-01-31T00:00:00+00:00"],
+        ),
+        ({}, []),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_filters_are_values_by_column_or_texts(filters: object, read: list[str]) -> None:
+    assert list(of_body({**USERS, "filters": filters})[0].filters) == read
+
+
+@pytest.mark.parametrize("fields", ["id,email", ["id", "email"]])
+def test_fields_are_names_of_columns(fields: object) -> None:
+    assert of_body({**USERS, "fields": fields})[0].columns == ("id", "email")
+
+
+def test_an_idempotency_token_is_read_in_any_form() -> None:
+    assert of_body({**USERS, "idempotency_token": TOKEN.upper()})[1] == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"resource_type": None, "format": "x", "idempotency_token": "x"}, "resource_type is required"),
+        (
+            {"resource_type": "cats", "format": "x", "idempotency_token": "x"},
+            "resource_type must be one of: ",
+        ),
+        ({"resource_type": ["users"]}, "resource_type must be one of: "),
+        ({"format": None, "idempotency_token": "x"}, "format is required"),
+        ({"format": "xlsx", "idempotency_token": "x"}, "format must be one of: csv, ndjson, parquet"),
+        ({"idempotency_token": "x", "filters": 3}, "idempotency_token must be a valid UUID"),
+        ({"filter": {"role": "admin"}}, "'filter' is not known: expected some of"),
+        ({"filters": 3}, "filters: expected"),
+        ({"filters": {"age": "3"}}, "users has no column 'age': expected one of id, email"),
+        ({"filters": {"role": "king"}}, "role is never 'king': expected one of admin"),
+        ({"filters": {"active": "perhaps"}}, "'perhaps' is no value for active: expected true or false"),
+        ({"filters": {"id": "1"}}, "'1' is no id for id"),
+        ({"filters": {"name": "a\0b"}}, "name cannot hold a NUL"),
+        ({"filters": {"name": "\ud800"}}, "name: '\\ud800' holds half a character"),
+        ({"filters": ["name=\ud800"]}, "filters: 'name=\\ud800' holds half a character"),
+        ({"filters": {"name": 1.5}}, "name has a value that is no text"),
+        ({"filters": {"role": []}}, "the list for role is empty"),
+        ({"filters": ["role"]}, "filter 'role': not a condition"),
+        ({"filters": ["role=admin"] * 1001}, "1,001 are too many"),
+        ({"fields": ["id", "age"]}, "columns: users has no column 'age'"),
+        ({"fields": [1]}, "fields: expected names of columns"),
+        ({"fields": "id,id"}, "columns: id is named twice"),
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_met_is_told_why(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(SelectionError) as error:
+        of_body(USERS | wrong)
+    assert told in str(error.value)
+    str(error.value).encode()
+
+
+def asked(*items: tuple[str, str], resource: str | None = None) -> ExportRequest:
+    return of_query([("format", "ndjson"), *items], resource)
+
+
+def test_in_a_query_every_other_name_is_a_column() -> None:
+    read = asked(("resource", "users"), ("role", "admin"), ("fields", "id,role"), ("where", "name>M"))
+    assert read.filters == ("role = 'admin'", "name > 'M'")
+    assert read.columns == ("id", "role")
+
+
+def test_a_column_twice_is_either_value() -> None:
+    assert asked(("role", "admin"), ("role", "editor"), resource="users").filters == (
+        "role in ('admin', 'editor')",
+    )
+
+
+@pytest.mark.parametrize("name", ["age", "limit", "a b", ""])
+def test_an_unknown_name_in_a_query_is_refused(name: str) -> None:
+    with pytest.raises(SelectionError, match=f"users has no column '{name}'"):
+        asked((name, "1"), resource="users")
+
+
+@pytest.mark.parametrize("text", ["x", "1-2", f"-1-{TOKEN}", f"{'9' * 18}-{TOKEN}", f"١-{TOKEN}"])
+def test_a_cursor_that_no_page_has_given_is_refused(text: str) -> None:
+    with pytest.raises(SelectionError, match="use next_cursor"):
+        read_cursor(text)
+
+
+def test_a_cursor_is_read_as_it_was_written() -> None:
+    assert read_cursor(None) is None
+    before = read_cursor(f"1767225600123456-{TOKEN}")
+    assert before is not None
+    assert write_cursor(*before) == f"1767225600123456-{TOKEN}"
