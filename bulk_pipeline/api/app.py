@@ -7,7 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import bulk_pipeline
-from bulk_pipeline.api import accounts, customers, exports, health, imports, metrics, problems
+from bulk_pipeline.api import accounts, customers, documented, exports, health, imports, metrics, problems
 from bulk_pipeline.api.access import Access
 from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
@@ -52,6 +52,7 @@ def create_app(stores: Stores) -> FastAPI:
         is_first = prefix == problems.PREFIXES[0]  # the second is for clients that know no better
         app.include_router(imports.router, prefix=prefix, include_in_schema=is_first)
         app.include_router(exports.router, prefix=prefix, include_in_schema=is_first)
+    documented.tidy(app)
     return app
 
 

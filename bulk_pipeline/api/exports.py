@@ -101,7 +101,7 @@ class Export(BaseModel):
 class ExportPage(BaseModel):
     """Newest first. `next_cursor`: what to ask for next; null at the end."""
 
-    items: list[Export]
+    exports: list[Export]
     next_cursor: str | None
 
 
@@ -164,7 +164,7 @@ def list_exports(
     found = stores.exports.newest(limit=limit + 1, before=read_cursor(cursor))
     page = found[:limit]
     more = write_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
-    return ExportPage(items=[_shown(request, stores, job) for job in page], next_cursor=more)
+    return ExportPage(exports=[_shown(request, stores, job) for job in page], next_cursor=more)
 
 
 @router.get(

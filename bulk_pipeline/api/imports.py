@@ -37,9 +37,8 @@ router = APIRouter(prefix="/imports", tags=["imports"])
 _FIRST = 100
 _REPORTS = {"csv": (CSV, "text/csv; charset=utf-8"), "ndjson": (NDJSON, "application/x-ndjson")}
 _COPY_BYTES = 256 << 10
-_ANSWERS = documented.in_second_family(
-    documented.BAD_REQUEST, documented.UNAUTHORIZED, documented.NOT_FOUND, documented.STORE_DOWN
-)
+_USUAL = documented.in_second_family(documented.BAD_REQUEST, documented.UNAUTHORIZED, documented.STORE_DOWN)
+_ANSWERS = _USUAL | documented.in_second_family(documented.NOT_FOUND)
 _FINISHED = documented.in_second_family(documented.CONFLICT)
 _FILES: documented.Answers = {
     200: {
@@ -89,7 +88,7 @@ def post_import(
     "",
     summary="List imports, newest first",
     response_model=import_views.ImportsPage,
-    responses=_ANSWERS,
+    responses=_USUAL,
 )
 def list_imports(
     caller: CallerNeed,

@@ -226,7 +226,8 @@ def test_a_job_is_its_owners(api: TestClient, ann: Person, bob: Person) -> None:
     assert api.get(f"/imports/{job}", headers=bob.headers).status_code == 404
     assert api.get(f"/imports/{job}/errors", headers=bob.headers).status_code == 404
     assert api.get(f"/imports/{NO_JOB}", headers=ann.headers).status_code == 404
-    assert api.get("/imports/march", headers=ann.headers).status_code == 422
+    for path in ("/imports/march", "/imports/march/errors"):
+        assert api.get(path, headers=ann.headers).status_code == 422
 
 
 def test_errors_are_a_link_that_needs_no_token(api: TestClient, ann: Person, pipeline: Pipeline) -> None:

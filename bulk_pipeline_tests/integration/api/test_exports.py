@@ -205,7 +205,7 @@ def test_exports_are_listed_newest_first_page_by_page(api: TestClient) -> None:
     cursor: str | None = None
     while True:
         page = api.get(V1, params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
-        listed += [job["id"] for job in page["items"]]
+        listed += [job["id"] for job in page["exports"]]
         cursor = page["next_cursor"]
         if cursor is None:
             break
