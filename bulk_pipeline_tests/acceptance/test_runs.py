@@ -51,7 +51,7 @@ def test_a_run_shows_its_table_mode_job_steps_and_counts(world: World, done: Imp
     assert shown == {"parse": ("3", "3", "0")} | dict.fromkeys(STEPS[1:], ("3", "2", "1"))
     assert all(entries["seconds"] >= 0 and "rows_per_second" in entries for entries in outputs.values())
     told = [event["message"] for event in events if event["__typename"] == "LogMessageEvent"]
-    assert f"{done.file_name}: 100% loaded: 3 of 3 rows, 1 of them rejected" in told
+    assert f"job {done.id} ({done.file_name}): 100% loaded: 3 of 3 rows, 1 of them rejected" in told
 
 
 def test_a_file_is_a_materialization_of_its_table(world: World, done: ImportJob) -> None:

@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from bulk_pipeline.cli import main
 from bulk_pipeline.settings import Settings
+from bulk_pipeline_tests.command_here import run_here
 from bulk_pipeline_tests.integration.exports import Exporting
-
-Captured = pytest.CaptureFixture[bytes]
 
 
 @pytest.fixture
@@ -43,28 +41,22 @@ def run(environ: dict[str, str], *words: object, status: int = 0) -> subprocess.
 class Here:
     """The command in this process."""
 
-    def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, captured: Captured) -> None:
-        self._monkeypatch = monkeypatch
-        self._captured = captured
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._environ = environ
 
     def run(self, *words: object, status: int = 0) -> tuple[bytes, bytes]:
         """What it writes to stdout and to stderr."""
-        self._monkeypatch.setattr(sys, "argv", ["bulk-pipeline", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = self._captured.readouterr()
-        assert (ended.value.code or 0) == status, err
-        return out, err
+        done = run_here(self._environ, *words)
+        assert done.returncode == status, done.stderr
+        return done.stdout, done.stderr
 
     def document(self, *words: object) -> Any:
         return json.loads(self.run(*words, "--json")[0])
 
 
 @pytest.fixture
-def here(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfdbinary: Captured) -> Here:
-    return Here(environ, monkeypatch, capfdbinary)
+def here(environ: dict[str, str]) -> Here:
+    return Here(environ)
 
 
 def test_a_file_of_what_is_asked_for(exporting: Exporting, here: Here, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_a_tick_does_not_read_past_jobs(pipeline: Pipeline) -> None:
     execute(
         pipeline,
         f"""
+        SET LOCAL session_replication_role = replica;
         INSERT INTO bulk.import_jobs (
             id, table_name, mode, status, bucket, key, etag, size_bytes, arrived_at, archive_key, claimed_at, finished_at
         )

@@ -299,7 +299,7 @@ def test_only_a_finished_job_with_bytes_can_be_retried(world: World) -> None:
     broken_claim(world, world.drop("users/b.csv"), "copy", is_done=False)
     world.objects.remove(world.uploads, "users/b.csv")
     (lost,) = world.claims.finish_abandoned(older_than=timedelta(0))
-    with pytest.raises(NotFoundError, match="replaced or removed"):
+    with pytest.raises(NotFoundError, match="the archive does not have its file"):
         world.claims.retry(lost.id)
 
 

@@ -214,18 +214,21 @@ def test_an_outage_is_said_as_one(world: World) -> None:
     assert world.sql("SELECT 1") == [(1,)]
 
 
-@pytest.mark.parametrize("query", [_OPEN, _OPEN_COUNTS, _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _EXPIRED])
-def test_past_jobs_cost_nothing(world: World, query: str | sql.Composed) -> None:
+def test_past_jobs_cost_nothing(world: World) -> None:
     lease = world.taken(world.claimed())
     world.commit_batch(lease, 1, 2)
     world.sql(PAST_JOBS)
     given = {"bucket": world.uploads, "key": KEY, "limit": 5, "idempotency_key": "k", "lease": timedelta(0)}
     given |= {"table": None, "status": None, "created_at": None, "id": None, "etag": None}
-    with world.postgres.transaction() as connection:
-        text = query if isinstance(query, str) else query.as_string(connection)
-        explain = f"EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) {text}"
-        ((plan,),) = connection.execute(explain.encode(), given).fetchall()
-    assert max(_rows_read(plan[0]["Plan"], "import_jobs")) <= 10
+    queries: list[str | sql.Composed] = [
+        *(_OPEN, _OPEN_COUNTS, _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _EXPIRED)
+    ]
+    for query in queries:
+        with world.postgres.transaction() as connection:
+            text = query if isinstance(query, str) else query.as_string(connection)
+            explain = f"EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) {text}"
+            ((plan,),) = connection.execute(explain.encode(), given).fetchall()
+        assert max(_rows_read(plan[0]["Plan"], "import_jobs")) <= 10, text
 
 
 def _rows_read(node: dict[str, Any], table: str) -> Iterator[int]:
@@ -237,7 +240,9 @@ def _rows_read(node: dict[str, Any], table: str) -> Iterator[int]:
         yield from _rows_read(child, table)
 
 
+# Without triggers, which count each job: these only have to be there.
 PAST_JOBS = """
+    SET LOCAL session_replication_role = replica;
     INSERT INTO bulk.import_jobs (
         id, table_name, mode, status, bucket, key, etag, size_bytes, arrived_at, archive_key, claimed_at,
         finished_at
