@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from xdist.remote import Producer
 
 from bulk_pipeline import stack as embedded
 from bulk_pipeline.settings import Settings
@@ -19,9 +20,14 @@ from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import running
 from bulk_pipeline.stores import migrations, s3, servers
+from bulk_pipeline_tests.shares import Shares
 
 TEMPLATE = "migrated"
 """The database that every test's is a copy of."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:
+    return Shares(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""One stack for all the tests of this folder, which are one group for pytest-xdist. Each leaves it healthy."""
+"""One stack for all the tests of this folder, on one worker (see `shares`). Each leaves it healthy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,6 @@ from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import StackStatus
 from bulk_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from bulk_pipeline_tests.acceptance.world import World, until
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`pytest -n 2 --dist loadgroup` starts the stack once, on one worker."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("acceptance"))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from bulk_pipeline.stack.process import Service, running
 from bulk_pipeline.stores import s3
 from bulk_pipeline_tests import compose
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("compose")]
+pytestmark = pytest.mark.long
 
 BIN = Path(sys.executable).parent
 LOGINS = ("bulk_migrate", "bulk_worker", "bulk_report", "bulk_dagster_app")

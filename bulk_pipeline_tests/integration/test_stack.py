@@ -25,8 +25,6 @@ from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.plan import MARK
 from bulk_pipeline.stores import s3
 
-pytestmark = pytest.mark.xdist_group("stack")  # they share one, which takes a dozen seconds to start
-
 DEFINITIONS = "bulk_pipeline_tests.integration.stack_definitions"
 REPOSITORY = Path(bulk_pipeline.__file__).parent.parent
 SERVICES = {"postgres", "objects", "api", "code_server", "daemon", "webserver"}
