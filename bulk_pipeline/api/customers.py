@@ -66,9 +66,7 @@ def post_import(
         raise RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
     key = _key(idempotency_key)
     content, size_bytes, sha256 = content_of(file)
-    if not size_bytes:
-        raise HTTPException(400, "the file is empty")
-    refuse_what_is_no_table(content)
+    refuse_what_is_no_table(content, size_bytes)
     receipt = stores.receiver.receive(
         Upload(
             table=_TABLE,

@@ -30,13 +30,11 @@ class Sender:
 
 def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_bytes: int, sha256: str) -> str:
     """The id of the job that imports the file: a new one, or that of the same request before."""
-    if not size_bytes:
-        raise HTTPException(400, "the file is empty")
-    refuse_what_is_no_table(content)
+    refuse_what_is_no_table(content, size_bytes)
     upload = Upload(
         table=asked.table,
         mode=asked.mode,
-        name=name.replace("\0", ""),  # Postgres has no such texts
+        name=name,
         content=content,
         size_bytes=size_bytes,
         sha256=sha256,

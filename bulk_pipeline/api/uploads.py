@@ -78,8 +78,10 @@ def content_of(file: UploadFile) -> tuple[BinaryIO, int, str]:
     return content, size_bytes, digest.hexdigest()
 
 
-def refuse_what_is_no_table(content: BinaryIO) -> None:
-    """`FileError` for a file that its first bytes give away: an image, a document, a program."""
+def refuse_what_is_no_table(content: BinaryIO, size_bytes: int) -> None:
+    """400 for an empty file; `FileError` for one that its first bytes give away: an image, a document, a program."""
+    if not size_bytes:
+        raise HTTPException(400, "the file is empty")
     head = content.read(HEAD_BYTES)
     content.seek(0)
     if formats.by_magic(head) is None:
