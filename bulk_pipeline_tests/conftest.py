@@ -161,7 +161,9 @@ def _forget_the_disk(cluster: Cluster) -> None:
 @contextmanager
 def _database(cluster: Cluster, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
-    servers.create_database(cluster.url("postgres"), name, template)
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        # Half the work of the usual strategy, and dropping it is a third.
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
     try:
         yield cluster.url(name)
     finally:

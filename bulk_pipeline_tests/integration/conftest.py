@@ -1,5 +1,6 @@
 """A pipeline without Dagster's processes: drop files, take them in, run the import job here and now."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.jobs import Counts, ImportJob
 from bulk_pipeline_tests.integration.exports import Exporting
+
+LOOK_AGAIN_SECONDS = 0.1
+"""The store's clock, which says when a file may start, has whole seconds only."""
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Pipeline:
                 self.run(*(job.id for job in request.jobs))
             if taken.is_complete and not (taken.claimed or self.stores.ledger.open_jobs()):
                 return
+            if not taken.requests:
+                time.sleep(LOOK_AGAIN_SECONDS)
 
     def run(self, *job_ids: str) -> dg.ExecuteInProcessResult:
         """One run of the import job, which fails visibly only in its result."""
@@ -76,11 +82,24 @@ class Pipeline:
             return connection.execute(query.encode()).fetchall()
 
 
-@pytest.fixture
-def pipeline(settings: Settings) -> Iterator[Pipeline]:
-    stores = Stores(settings)
+@pytest.fixture(scope="session")
+def whole_instance() -> Iterator[dg.DagsterInstance]:
+    """To make one takes as long as to run a job in it."""
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Pipeline(stores, instance)
+        yield instance
+
+
+@pytest.fixture
+def instance(whole_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """Dagster's memory, without a run."""
+    yield whole_instance
+    whole_instance.wipe()
+
+
+@pytest.fixture
+def pipeline(settings: Settings, instance: dg.DagsterInstance) -> Iterator[Pipeline]:
+    stores = Stores(settings)
+    yield Pipeline(stores, instance)
     stores.close()
 
 

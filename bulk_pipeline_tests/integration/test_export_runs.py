@@ -1,6 +1,5 @@
 """Exports as Dagster sees them: asked for, run, shown, reaped, every night, cleaned up."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,12 +18,6 @@ from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 from bulk_pipeline_tests.integration.exports import Exporting
 
 NDJSON = {"table": "customers", "format": "ndjson"}
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def run(exporting: Exporting, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:

@@ -16,10 +16,11 @@ from bulk_pipeline_tests.integration.examples import Cells, csv, have_parents, r
 
 
 @pytest.fixture
-def each_pipeline(settings: Settings, each_database_url: str) -> Iterator[Pipeline]:
+def each_pipeline(
+    settings: Settings, each_database_url: str, instance: dg.DagsterInstance
+) -> Iterator[Pipeline]:
     stores = Stores(settings.model_copy(update={"database_url": SecretStr(each_database_url)}))
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Pipeline(stores, instance)
+    yield Pipeline(stores, instance)
     stores.close()
 
 

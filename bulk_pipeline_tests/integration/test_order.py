@@ -12,7 +12,7 @@ import pytest
 from bulk_pipeline.orchestration.intake import HURRIED, take_in
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
 
 SETTLE_SECONDS, GAP_SECONDS = 0.9, 0.4
 """A fifth of the real times."""
@@ -36,6 +36,7 @@ def test_children_know_their_parents_in_whatever_order_they_are_dropped(
     person.start()
     while person.is_alive():
         tick(pipeline)
+        time.sleep(LOOK_AGAIN_SECONDS)
     person.join()
     pipeline.work_off()
     jobs = [pipeline.job(key) for key in FILES]
@@ -68,6 +69,7 @@ def test_a_child_stops_waiting_for_parents_after_a_while_and_says_so(
     deadline = time.monotonic() + 30
     while not is_final(pipeline, "articles/a.csv"):
         tick(pipeline)
+        time.sleep(LOOK_AGAIN_SECONDS)
         assert time.monotonic() < deadline
     job = pipeline.job("articles/a.csv")
     waited = (job.finished_at or job.created_at) - job.created_at

@@ -1,5 +1,6 @@
 """What becomes of a job whose run dies or is cancelled, wherever that happens: it ends as if nothing had been."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,7 @@ from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 from bulk_pipeline.stores.leases import Leases
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
 
 KEY = "customers/a.csv"
 BATCH_ROWS = 10
@@ -216,6 +217,7 @@ def requested(pipeline: Pipeline, content: bytes = b"email\na@example.com\n") ->
     pipeline.drop(KEY, content)
     while not (taken := take_in(pipeline.stores, pipeline.cursor)).requests:
         pipeline.cursor = taken.cursor
+        time.sleep(LOOK_AGAIN_SECONDS)
     pipeline.cursor = taken.cursor
     (request,) = taken.requests
     pipeline.stores.ledger.requested(request.key)

@@ -20,7 +20,7 @@ from bulk_pipeline.stores.claims import Claims
 from bulk_pipeline.stores.jobs import ImportJob, Status
 from bulk_pipeline.stores.objects import FoundObject, ObjectStore
 from bulk_pipeline.stores.receiver import Upload
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
 
 FILES = 60
 WAITING_JOBS = """
@@ -180,6 +180,7 @@ def ticks_until_a_run(pipeline: Pipeline) -> Sequence[dg.RunRequest]:
     while time.monotonic() < until:
         if requests := tick(pipeline).run_requests:
             return requests
+        time.sleep(LOOK_AGAIN_SECONDS)
     raise AssertionError("no run is asked for")
 
 
