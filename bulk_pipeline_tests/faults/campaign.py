@@ -1,10 +1,12 @@
 """Epochs of faults: work, faults in the midst of it, quiet, proof. Everything is drawn from the epoch's seed."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ from bulk_pipeline_tests.faults.checker import violations
 from bulk_pipeline_tests.faults.kinds import KINDS, MissedError, Strike
 from bulk_pipeline_tests.faults.rig import Rig
 from bulk_pipeline_tests.faults.workload import Workload
+from bulk_pipeline_tests.faults.wreckage import keep
 
 FAULTS_PER_EPOCH = 10
 _BUSY_JOBS = 8
@@ -24,27 +27,41 @@ _DRAIN_SECONDS = 300
 Record = dict[str, Any]
 
 
+class UnstruckError(Exception):
+    """A kind of fault has found nothing to strike for a long time."""
+
+
 @dataclass(frozen=True)
 class Campaign:
-    """`rows`: the largest file. `pause_seconds`: how long a stopped process sleeps."""
+    """`rows`: the largest file. `pause_seconds`: how long a stopped process sleeps. `wreckage`: where all that a
+    broken epoch leaves is kept."""
 
     rig: Rig
     rows: int = 3000
     pause_seconds: float = 30
+    wreckage: Path | None = None
 
     def epoch(self, seed: int, kinds: list[str], tell: Callable[[str], None]) -> Iterator[Record]:
-        """Strike with each of the kinds in turn; one record per fault, then one with what was found wrong."""
+        """Strike with each of the kinds in turn; one record per fault, then one with what was found wrong.
+
+        `unjudged`: why an epoch does not count although nothing was found wrong.
+        """
         self.rig.forget()
-        started = time.monotonic()
+        started, unjudged = time.monotonic(), None
         chance = random.Random(seed)
         work = Workload(self.rig, seed, self.rows)
         struck: list[Record] = []
-        for kind in kinds:
-            struck.append(self._strike(seed, kind, chance, work))
-            tell(f"{seed}: {kind}: {struck[-1]['detail']}, beside {len(struck[-1]['jobs'])} jobs")
+        try:
+            for kind in kinds:
+                struck.append(self._strike(seed, kind, chance, work))
+                tell(f"{seed}: {kind}: {struck[-1]['detail']}, beside {len(struck[-1]['jobs'])} jobs")
+        except UnstruckError as error:
+            unjudged = str(error)
         problems = self._drained(work)
         if not problems:
             problems = violations(evidence.read(self.rig.places()), work.drops)
+        if problems and self.wreckage:
+            keep(self.rig, work.drops, self.wreckage / str(seed))
         ends = self._ends() if not problems else {}
         for record in struck:
             yield record | {"recovery_seconds": _recovery(record, ends)}
@@ -55,7 +72,9 @@ class Campaign:
             "uploads": len(work.drops),
             "rows": sum(drop.rows for drop in work.drops),
             "seconds": round(time.monotonic() - started, 1),
+            "load": round(os.getloadavg()[1], 1),
             "violations": problems,
+            "unjudged": unjudged,
         }
 
     def _strike(self, seed: int, kind: str, chance: random.Random, work: Workload) -> Record:
@@ -85,7 +104,7 @@ class Campaign:
                 "ended_at": _iso(time.time()),
                 "jobs": [{**job, "status": "processing"} for job in jobs],
             }
-        raise TimeoutError(f"nothing to strike with {kind!r} in {_STRIKE_SECONDS} s: {self.rig.processing()}")
+        raise UnstruckError(f"nothing to strike with {kind!r} in {_STRIKE_SECONDS} s")
 
     def _drained(self, work: Workload) -> list[str]:
         """Wait for the end of everything; what is still open after a long time."""
@@ -106,7 +125,7 @@ class Campaign:
 
     def _open(self, work: Workload) -> list[str]:
         try:
-            lying = self.rig.client().list_objects_v2(Bucket="uploads").get("Contents", ())
+            lying = self.rig.client.list_objects_v2(Bucket="uploads").get("Contents", ())
             jobs = self.rig.query("""
                 SELECT 'import ' || key || ' is ' || status || ', attempt ' || attempt || ': ' || coalesce(error, '')
                 FROM bulk.import_jobs WHERE status IN ('pending', 'processing')

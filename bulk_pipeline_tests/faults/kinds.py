@@ -62,7 +62,7 @@ def kill_everything(strike: Strike) -> str:
     processes = strike.rig.everything()
     told = _kill(processes, f"{len(processes)} processes")
     _until(strike.rig, lambda: strike.rig.query("SELECT 1"))
-    _until(strike.rig, lambda: strike.rig.client().list_buckets())
+    _until(strike.rig, lambda: strike.rig.client.list_buckets())
     strike.rig.up()
     return told
 
@@ -109,6 +109,8 @@ def cut(of: str) -> Fault:
         proxy: Proxy = getattr(strike.rig, of)
         before = proxy.hits
         proxy.cut()
+        if proxy.hits == before:
+            raise MissedError("there was no connection")
         return f"{proxy.hits - before} ends of connections"
 
     return strike_now
@@ -185,7 +187,9 @@ def _run(strike: Strike) -> psutil.Process:
     for (event,) in strike.rig.query(query, run_id, "%Started process for run (pid:%"):
         if found := _PID.search(event):
             with _missing(psutil.NoSuchProcess):
-                return psutil.Process(int(found[1]))
+                process = psutil.Process(int(found[1]))
+                if process.environ().get("BULK_WORK_DIR") == str(strike.rig.work):
+                    return process
     raise MissedError(f"run {run_id} has no process")
 
 
@@ -211,9 +215,13 @@ def _found(process: psutil.Process | None, name: str) -> psutil.Process:
 
 
 def _kill(processes: Sequence[psutil.Process], told: str) -> str:
+    hits = 0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+            hits += 1
+    if not hits:
+        raise MissedError(f"{told} had ended")
     wait_gone(processes, 10)
     return told
 

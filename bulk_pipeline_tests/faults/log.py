@@ -26,10 +26,17 @@ def seeds(records: Iterable[Record]) -> set[int]:
     return {record["seed"] for record in records if record["record"] == "epoch"}
 
 
+def unjudged(seed: int, reason: str) -> Record:
+    """An epoch that came to no end for a reason of its own: none of its faults counts."""
+    nothing = {"faults": 0, "uploads": 0, "rows": 0, "seconds": 0.0, "violations": []}
+    return {"record": "epoch", "seed": seed, **nothing, "unjudged": reason}
+
+
 def table(records: list[Record]) -> str:
     """Faults by kind with the seconds until all jobs that were struck had finished; then the sums. Markdown."""
-    faults = [record for record in records if record["record"] == "fault"]
     epochs = [record for record in records if record["record"] == "epoch"]
+    judged = {epoch["seed"]: epoch for epoch in epochs if not epoch.get("unjudged")}
+    faults = [record for record in records if record["record"] == "fault" and record["seed"] in judged]
     counts = Counter(fault["kind"] for fault in faults)
     took: dict[str, list[float]] = defaultdict(list)
     for fault in faults:
@@ -39,12 +46,27 @@ def table(records: list[Record]) -> str:
     for kind in sorted(counts):
         seconds = took[kind] or [float("nan")]
         lines.append(f"| {kind} | {counts[kind]} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |")
-    broken = sum(len(epoch["violations"]) for epoch in epochs)
+    good = judged.values()
+    unjudged = len(epochs) - len(judged)
     return "\n".join(
         [
             *lines,
             "",
-            f"{len(faults)} faults in {len(epochs)} epochs, {sum(e['uploads'] for e in epochs)} uploads of "
-            f"{sum(e['rows'] for e in epochs):,} rows; violations: {broken}",
+            f"{len(faults)} faults in {len(judged)} epochs (seeds {_ranges(sorted(judged))}), "
+            f"{sum(e['uploads'] for e in good)} uploads of {sum(e['rows'] for e in good):,} rows, "
+            f"{sum(e['seconds'] for e in good) / 60:.0f} minutes; "
+            f"each fault beside at least {min((len(f['jobs']) for f in faults), default=0)} job that was `processing`; "
+            f"violations: {sum(len(epoch['violations']) for epoch in epochs)}; epochs not judged: {unjudged}.",
         ]
     )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Of numbers in order: 1–3, 5."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] == number - 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(f"{of[0]}–{of[-1]}" if len(of) > 1 else str(of[0]) for of in found)

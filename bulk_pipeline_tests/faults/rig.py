@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +96,28 @@ class Rig:
             "BULK_SCRATCH_DIR": str(self.work),
         }
 
+    @cached_property
     def client(self) -> Any:
-        """A plain boto3 client, of somebody who drops files."""
+        """A plain boto3 client, past the network."""
+        return self._client(attempts=5)
+
+    @cached_property
+    def dropper(self) -> Any:
+        """The same of somebody who drops files, and must know of each try whether it was one too many."""
+        return self._client(attempts=1)
+
+    def _client(self, attempts: int) -> Any:
         return boto3.client(
             "s3",
             endpoint_url=self.gateway.url,
             aws_access_key_id=self.gateway.access_key,
             aws_secret_access_key=self.gateway.secret_key,
             region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": attempts}),
         )
 
     def places(self) -> Places:
-        return Places(self.database_url, self.client(), self.work)
+        return Places(self.database_url, self.client, self.work)
 
     def connect(self) -> psycopg.Connection:
         """As the superuser, past the network."""
@@ -179,11 +189,10 @@ class Rig:
             connection.execute(
                 f"TRUNCATE {ours}, bulk.import_jobs, bulk.export_jobs, bulk.deleted_rows CASCADE".encode()
             )
-        client = self.client()
         for bucket in _BUCKETS:
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 for found in page.get("Contents", ()):
-                    client.delete_object(Bucket=bucket, Key=found["Key"])
+                    self.client.delete_object(Bucket=bucket, Key=found["Key"])
 
     def _watch(self) -> None:
         while not self._closing.wait(0.25):
@@ -219,6 +228,8 @@ class Rig:
         self.children.stop(["objects", "postgres"])
         self.postgres.close()
         self.s3.close()
+        self.client.close()
+        self.dropper.close()
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Workload:
         format_ = random_.choice(list(Format))
         sizes = {table.name: [self._size(random_) for _ in range(3)] for table in tables.in_load_order()}
         parents = {name: min(of) - min(of) // BAD_EVERY for name, of in sizes.items()}
-        client = self.rig.client()
+        client = self.rig.dropper
         for table in tables.in_load_order():
             kinds = [(Mode.INSERT_ONLY, 0), (Mode.UPSERT, 1), (random_.choice(list(Mode)), 2)]
             random_.shuffle(kinds)
