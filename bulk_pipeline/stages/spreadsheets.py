@@ -1,7 +1,8 @@
 """Formulas that a spreadsheet would run, made harmless by an apostrophe, and made whole again by the import.
 
-A file that this was done to says so: its header ends with a column of its own, which has no values. Only there is an
-apostrophe taken off again, so no other file, whatever its texts begin with, is ever changed by an import.
+An export that this was done to says so: its header ends with a column of its own, which has no values. Only there is an
+apostrophe taken off again, so no other file, whatever its texts begin with, is ever changed by an import. errors.csv,
+which people open and nobody imports, has it always.
 """
 
 import pyarrow as pa
@@ -14,12 +15,13 @@ _DANGEROUS = "\\A['=+\\-@\t\r\n＝＋－＠]"
 """What spreadsheets take for the beginning of a formula (OWASP, CSV injection), and the apostrophe itself."""
 
 
-def defused(cells: pa.StringArray) -> pa.StringArray:
-    """Texts that begin like a formula, or with an apostrophe, get an apostrophe before them."""
+def defused(cells: pa.Array) -> pa.Array:
+    """Texts (string, large_string) that begin like a formula or with an apostrophe get an apostrophe before them."""
     dangerous = pc.match_substring_regex(cells, _DANGEROUS)
     if not pc.any(dangerous).as_py():
         return cells
-    return pc.if_else(dangerous, pc.binary_join_element_wise("'", cells, ""), cells)
+    mark, nothing = pa.scalar("'", cells.type), pa.scalar("", cells.type)
+    return pc.if_else(dangerous, pc.binary_join_element_wise(mark, cells, nothing), cells)
 
 
 def restored(cells: pa.StringArray) -> pa.StringArray:

@@ -123,7 +123,9 @@ class Work:
         if rows != sorted(set(rows)):
             yield "errors.csv names a row twice, or not in order"
         for row, _, raw in self.reported:
-            if raw != self.lines[int(row) - 1].decode("utf-8", "replace").replace("\0", "\ufffd"):
+            if raw.removeprefix("'") != self.lines[int(row) - 1].decode("utf-8", "replace").replace(
+                "\0", "\ufffd"
+            ):
                 yield f"errors.csv does not show row {row} as it stands in the file"
         if sorted({told["row"] for told in self.failures}) != rows:
             yield "errors.ndjson tells of other rows than errors.csv"

@@ -2,7 +2,8 @@
 
 Everything streams, one batch of source rows at a time; the three are written side by side, while the next batch
 is made ready. errors.csv ends its lines with LF and carries no byte
-order mark: its first line is exactly `row,error,raw`. The same input gives the same bytes, always.
+order mark: its first line is exactly `row,error,raw`. As people open it in spreadsheets, what begins like a formula is
+defused there, and only there. The same input gives the same bytes, always.
 """
 
 from collections import Counter
@@ -21,6 +22,7 @@ from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
+from bulk_pipeline.stages.spreadsheets import defused
 from bulk_pipeline.stages.texts import held
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
@@ -129,8 +131,8 @@ def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: BinaryIO) -> None:
-    row, raw = rows["_row"].cast(pa.string()), lines.csv_quoted(lines.text(rows["raw"]))
-    lines.write(file, [row, b",", lines.csv_quoted(errors), b",", raw, b"\n"])
+    row, raw = rows["_row"].cast(pa.string()), lines.csv_quoted(defused(lines.text(rows["raw"])))
+    lines.write(file, [row, b",", lines.csv_quoted(defused(errors)), b",", raw, b"\n"])
 
 
 def _write_errors_ndjson(told: pa.RecordBatch, file: BinaryIO) -> None:

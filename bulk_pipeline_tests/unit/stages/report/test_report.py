@@ -15,6 +15,7 @@ from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
+from bulk_pipeline.stages.spreadsheets import restored
 
 USERS = tables.get("users")
 CSV = Dialect("csv", encoding="utf-8", delimiter=",", quote='"', header=("role", "email"), record_end="LF")
@@ -146,6 +147,21 @@ def test_a_sentence_stays_on_one_line_and_a_raw_row_may_have_many() -> None:
     written = Written([b'"a\nb",c'], [(1, None, "constraint", "one\r\ntwo")])
 
     assert written.errors_csv == 'row,error,raw\n1,"one two","""a\nb"",c"\n'
+
+
+FORMULAS = [b"=1+1,x", b"+1", b"-1", b"@SUM(1)", b"\t=1", b"\r=1", "＝1".encode(), b"'=1", b"''"]
+
+
+def test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost() -> None:
+    messages = [raw.decode().lstrip("\r") for raw in FORMULAS]
+    written = Written(
+        FORMULAS, [(row, None, "constraint", told) for row, told in enumerate(messages, start=1)]
+    )
+
+    found = list(csv.DictReader(io.StringIO(written.errors_csv, newline="")))
+    assert {row["raw"][0] for row in found} == {row["error"][0] for row in found} == {"'"}
+    assert [row["raw"][1:].encode() for row in found] == FORMULAS
+    assert [row["error"][1:] for row in found] == messages
 
 
 @pytest.mark.parametrize(
@@ -303,5 +319,6 @@ def test_any_text_survives_the_quoting(messages: list[str]) -> None:
 
     lines = [json.loads(line) for line in written.errors_ndjson.split("\n")[:-1]]
     assert [line["message"] for line in lines] == messages
-    raws = [row["raw"] for row in csv.DictReader(io.StringIO(written.errors_csv, newline=""))]
+    shown = pa.array([row["raw"] for row in csv.DictReader(io.StringIO(written.errors_csv, newline=""))])
+    raws = restored(shown.cast(pa.string())).to_pylist()
     assert raws == [message.replace("\0", "\ufffd") for message in messages]
