@@ -4,8 +4,10 @@ import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from bulk_pipeline.stages.export.packing import Bytes
+if TYPE_CHECKING:
+    from bulk_pipeline.stages.export.packing import Bytes
 
 MOST_BYTES = 1 << 20
 """What waits to be sent, at most."""
@@ -31,7 +33,7 @@ class Channel:
         self._is_written = False
         self._error: BaseException | None = None
 
-    def write(self, data: Bytes, /) -> None:
+    def write(self, data: "Bytes", /) -> None:
         """Copy the data in, waiting for room. `ReaderGoneError` if nobody reads any more."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _PIECE_BYTES):

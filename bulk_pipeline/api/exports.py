@@ -18,7 +18,6 @@ from bulk_pipeline.api.streams import ExportStream, StreamsNeed, attachment
 from bulk_pipeline.api.tokens import CallerNeed
 from bulk_pipeline.errors import IdempotencyConflictError, JobNotFinishedError, NotFoundError
 from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.stages.export import write_file
 from bulk_pipeline.stages.export.formats import CONTENT_TYPES, Format
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 
@@ -200,6 +199,8 @@ def download_export(caller: CallerNeed, export_id: UUID, stores: StoresNeed) -> 
     job = stores.exports.get(str(export_id))
     parts = _parts(job)
     if not parts:
+        from bulk_pipeline.stages.export.parts import write_file  # see `streams`
+
         file = BytesIO()
         write_file([], job.request.layout, file)
         return Response(file.getvalue(), headers=attachment(job.request))

@@ -16,7 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from bulk_pipeline import tables
 from bulk_pipeline.api.uploads import file_body, file_of, text_of
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.parse import formats
+from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stores.remote_files import parse_url
 
 MODES = {"insert": Mode.INSERT_ONLY, "upsert": Mode.UPSERT, "insert_only": Mode.INSERT_ONLY}
@@ -99,7 +99,7 @@ def asked_in_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[As
 
 def named(name: str, format_: str | None) -> str:
     """The file's name with that format in it, which decides where the content leaves it open."""
-    packings, said = formats.by_name(name)
+    packings, said = file_formats.by_name(name)
     if not format_ or said == format_:
         return name
     suffixes = PurePosixPath(name).suffixes

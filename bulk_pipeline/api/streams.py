@@ -18,7 +18,6 @@ from bulk_pipeline.api.channel import Channel, ReaderGoneError
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.errors import BulkPipelineError
 from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.orchestration.streaming import stream_export
 from bulk_pipeline.stages.export.formats import CONTENT_TYPES
 from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline.stores.jobs import new_id
@@ -117,6 +116,9 @@ class ExportStream(Response):
         """In a thread of its own, so that slow clients do not take those of other requests."""
         request, database_url = self._request, self._streams.stores.database_url
         try:
+            # Arrow, which nothing else here needs: 60 MB, and a second of the first stream.
+            from bulk_pipeline.orchestration.streaming import stream_export
+
             with self._streams.metrics.streaming(request.table, request.format) as counted:
                 sent = 0
 

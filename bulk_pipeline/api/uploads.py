@@ -13,8 +13,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from bulk_pipeline.api.body_limit import lift
 from bulk_pipeline.api.needs import SettingsNeed
-from bulk_pipeline.stages.parse import formats
-from bulk_pipeline.stages.parse.limits import HEAD_BYTES
+from bulk_pipeline.stages import file_formats
 
 _FORM_BYTES = 64_000
 """What the fields and boundaries around a file may take."""
@@ -82,10 +81,10 @@ def refuse_what_is_no_table(content: BinaryIO, size_bytes: int) -> None:
     """400 for an empty file; `FileError` for one that its first bytes give away: an image, a document, a program."""
     if not size_bytes:
         raise HTTPException(400, "the file is empty")
-    head = content.read(HEAD_BYTES)
+    head = content.read(file_formats.HEAD_BYTES)
     content.seek(0)
-    if formats.by_magic(head) is None:
-        formats.refuse_binary(head)
+    if file_formats.by_magic(head) is None:
+        file_formats.refuse_binary(head)
 
 
 async def _at_most(request: Request, most: int, told: int) -> AsyncGenerator[bytes, None]:

@@ -6,10 +6,13 @@ from bulk_pipeline import tables
 from bulk_pipeline.orchestration.export_metadata import export_key
 from bulk_pipeline.orchestration.metadata import inbox_key, table_key
 from bulk_pipeline.orchestration.nightly import NIGHTS
+from bulk_pipeline.schema import patterns
 
 
 def specs() -> list[dg.AssetSpec]:
     """Per table an inbox, the table, its exports; `import_files` materializes tables, `export_table` exports."""
+    for table in tables.in_load_order():
+        patterns.check(table)  # so that the code location does not even load with a bad one
     inboxes = [
         dg.AssetSpec(
             inbox_key(table.name), group_name="uploads", kinds={"s3"}, description=f"Files for {table.name}."

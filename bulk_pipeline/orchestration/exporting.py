@@ -25,8 +25,11 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.stages.export import Layout, Manifest, Part, manifest, write_file, write_parts
+from bulk_pipeline.stages.export import manifest
 from bulk_pipeline.stages.export.formats import CONTENT_TYPES
+from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.export.manifest import Manifest
+from bulk_pipeline.stages.export.parts import Part, write_file, write_parts
 from bulk_pipeline.stages.export.request import Kind
 from bulk_pipeline.stores.export_heartbeat import ExportHeartbeat
 from bulk_pipeline.stores.export_jobs import ExportJob, export_session

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.accounts import Accounts
 from bulk_pipeline.stores.attempts import Attempts
@@ -21,6 +21,9 @@ from bulk_pipeline.stores.receiver import Receiver
 from bulk_pipeline.stores.retention import Retention
 from bulk_pipeline.stores.visible_imports import VisibleImports
 from bulk_pipeline.stores.work_mirror import WorkMirror
+
+if TYPE_CHECKING:
+    from bulk_pipeline.orchestration.work import WorkLocation
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class Stores:
         return ObjectStore(self.settings)
 
     @cached_property
-    def work(self) -> WorkLocation:
+    def work(self) -> "WorkLocation":
+        from bulk_pipeline.orchestration.work import (
+            WorkLocation,  # Arrow: what only reads the ledger needs none
+        )
+
         place = self.settings.bulk_work_dir
         if isinstance(place, Path):
             return WorkLocation(place.resolve())

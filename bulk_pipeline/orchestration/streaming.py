@@ -1,8 +1,7 @@
 """A table straight to whoever asks: no run, no job, nothing in the bucket. One snapshot, one file."""
 
 from bulk_pipeline.errors import SelectionError
-from bulk_pipeline.stages.export import Part, write_file
-from bulk_pipeline.stages.export.parts import Progress
+from bulk_pipeline.stages.export.parts import Part, Progress, write_file
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
 from bulk_pipeline.stages.export.writers import Sink
 from bulk_pipeline.stores.snapshots import snapshot

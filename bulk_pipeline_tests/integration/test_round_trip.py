@@ -17,7 +17,9 @@ from bulk_pipeline import tables
 from bulk_pipeline.orchestration import steps
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import Column, ColumnType, Mode, Table, select
-from bulk_pipeline.stages.export import Compression, Format, Layout, write_file
+from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stores.postgres import Postgres

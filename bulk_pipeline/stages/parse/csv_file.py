@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse import csv_header, header
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
@@ -12,7 +13,7 @@ from bulk_pipeline.stages.parse.csv_header import Header, Line
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_second_table import only_first_table
 from bulk_pipeline.stages.parse.header import Columns
-from bulk_pipeline.stages.parse.limits import HEAD_BYTES, Limits
+from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.json_array import elements
 from bulk_pipeline.stages.parse.json_objects import ObjectRows
-from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, HEAD_BYTES, Limits
+from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in_batches
 
 _ARRAY_PER_LINE = re.compile(rb"\s*\[[^\n{]*\][ \t\r]*\n\s*\[")

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 BLOCK_BYTES = 4 << 20
 """Bytes of text that are looked at together; the unit of streaming in this stage."""
 
-HEAD_BYTES = 1 << 20
-"""Bytes from which the format and the dialect are told."""
-
 BATCH_ROWS = 131_072
 """The most rows in one record batch."""
 

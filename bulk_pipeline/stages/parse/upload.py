@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages import spreadsheets
-from bulk_pipeline.stages.parse import formats
+from bulk_pipeline.stages import file_formats, spreadsheets
+from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
 from bulk_pipeline.stages.parse.csv_file import open_csv
 from bulk_pipeline.stages.parse.encoding import to_utf8
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
-from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, HEAD_BYTES, Limits
+from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.stages.parse.parquet import open_parquet
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, Opened, Parsed, empty
 from bulk_pipeline.stages.parse.spool import Spool
@@ -134,8 +134,8 @@ def _unpacked(
     one."""
     packings: list[str] = []
     while True:
-        kind = formats.by_magic(chunks.peek(64))
-        if kind not in formats.PACKED:
+        kind = file_formats.by_magic(chunks.peek(64))
+        if kind not in file_formats.PACKED:
             return packings, kind, spool.write(chunks) if kind == "parquet" else chunks
         if len(packings) == _MOST_PACKINGS:
             raise FileError("unsupported_format", f"the file is packed more than {_MOST_PACKINGS} times over")
@@ -164,7 +164,7 @@ def _open_text(
     head = text.peek(HEAD_BYTES)
     if not head:
         raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
-    format_ = formats.of_text(head, name, notes)
+    format_ = file_formats.of_text(head, name, notes)
     if format_ == "csv":
         return open_csv(text, used, notes, table=table, mode=mode, limits=limits)
     open_file = open_ndjson if format_ == "ndjson" else open_json_array
@@ -172,7 +172,7 @@ def _open_text(
 
 
 def _compare_names(name: str, packings: list[str], kind: str | None, notes: Notes) -> None:
-    said, format_ = formats.by_name(name)
+    said, format_ = file_formats.by_name(name)
     if said != packings[: len(said)] or (packings and not said):
         notes.warn(
             f"the file's name is {name!r}, its content is packed with {' and '.join(packings) or 'nothing'}"

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.types import ARROW_TYPES
-from bulk_pipeline.stages.export import Compression, Format, Layout
+from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.layout import Layout
 
 NEW_YEAR = datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 COLUMNS = (

@@ -16,7 +16,9 @@ from bulk_pipeline.errors import SelectionError, UnwritableValueError
 from bulk_pipeline.schema import ColumnType
 from bulk_pipeline.schema.types import ARROW_TYPES, FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.stages import spreadsheets
-from bulk_pipeline.stages.export import Compression, Format, Layout, write_file
+from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline_tests.unit.stages.export.rows import COLUMNS, NEW_YEAR, batch, layout
 
 FULL = {

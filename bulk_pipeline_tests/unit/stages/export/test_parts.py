@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pytest
 
-from bulk_pipeline.stages.export import Format, Part, write_parts
+from bulk_pipeline.stages.export.formats import Format
+from bulk_pipeline.stages.export.parts import Part, write_parts
 from bulk_pipeline_tests.unit.stages.export.rows import batch, layout
 
 ASKED = layout(Format.CSV, "name")

@@ -1,10 +1,16 @@
-"""Tells what a file is: by its content first, by its name only where the content leaves it open."""
+"""Tells what a file is: by its content first, by its name only where the content leaves it open.
+
+Not in `parse`, and without Arrow: whoever takes a file in asks too, before anybody parses it.
+"""
 
 import re
 from pathlib import PurePosixPath
+from typing import Protocol
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.stages.parse.parsed import Notes
+
+HEAD_BYTES = 1 << 20
+"""Bytes from which the format and the dialect are told."""
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -61,6 +67,12 @@ _OBJECT = re.compile(rb'\s*\{\s*["}]')
 _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*[{\]]")
 
 
+class Warned(Protocol):
+    """Who is told what is odd about a file."""
+
+    def warn(self, message: str) -> None: ...
+
+
 def by_magic(head: bytes) -> str | None:
     """gzip, zstd, bzip2, zip or parquet; None for anything that may be text. Other known files are
     refused."""
@@ -87,7 +99,7 @@ def by_name(name: str) -> tuple[list[str], str | None]:
     return packed, format_
 
 
-def of_text(head: bytes, name: str, notes: Notes) -> str:
+def of_text(head: bytes, name: str, notes: Warned) -> str:
     """csv, ndjson or json, from the beginning of a UTF-8 text."""
     refuse_binary(head)
     said = by_name(name)[1]
