@@ -3,6 +3,7 @@
 import sys
 
 from bulk_pipeline.errors import BulkPipelineError
+from bulk_pipeline.printable import printable
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
         with closing_stores():
             app()
     except BulkPipelineError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(1)
 
 

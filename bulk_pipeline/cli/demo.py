@@ -145,7 +145,8 @@ def _show(at: Stores, documents: list[dict[str, Any]]) -> None:
         titles, [[*(document[name] for name in names), document["status"]] for document in documents]
     )
     reported = next(document for document in documents if document["reports"])
-    output.say(f"\nfirst lines of the errors.csv of {reported['key']}:")
+    output.say("")
+    output.say(f"first lines of the errors.csv of {reported['key']}:")
     key = reported["reports"]["errors.csv"].removeprefix(f"s3://{at.settings.s3_bucket_reports}/")
     width = shutil.get_terminal_size((120, 24)).columns
     with at.objects.open(at.settings.s3_bucket_reports, key) as stream:

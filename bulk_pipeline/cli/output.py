@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
+
+from bulk_pipeline.printable import printable
 
 _STATUS_STYLES = {
     "completed": "green",
@@ -25,7 +28,7 @@ err = Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """One line for a person on stdout."""
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(highlight=False, soft_wrap=True).print(printable(text), markup=False)
 
 
 def print_json(document: object) -> None:
@@ -84,10 +87,10 @@ def print_facts(facts: Mapping[str, object]) -> None:
         say(f"{name:<{width}}  {text(value)}")
 
 
-def _cell(value: object) -> str:
-    shown = text(value).replace("[", r"\[")
-    style = _STATUS_STYLES.get(shown)
-    return f"[{style}]{shown}[/]" if style else shown
+def _cell(value: object) -> Text:
+    """Never as markup: a file's name may look like it."""
+    shown = text(value)
+    return Text(shown, style=_STATUS_STYLES.get(shown, ""))
 
 
 def text(value: object) -> str:
@@ -104,4 +107,4 @@ def text(value: object) -> str:
         return ", ".join(f"{key} {text(item)}" for key, item in value.items() if item not in (None, [], {}))
     if isinstance(value, (list, tuple)):
         return ", ".join(text(item) for item in value)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    return printable(str(value))

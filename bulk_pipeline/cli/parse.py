@@ -83,6 +83,6 @@ def _destination(out: Path | None, as_json: bool) -> Iterator[BinaryIO]:
 def _show(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         if name == "error":
-            output.err.print(f"error: {value}", style="red", markup=False)
+            output.err.print(f"error: {output.text(value)}", style="red", markup=False)
         elif value not in (None, [], {}, ()):
             output.err.print(f"{name + ':':<15} {output.text(value)}", markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreRefusedError
 from bulk_pipeline.orchestration.planning import Limits, plan
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.export_jobs import ExportJob
 from bulk_pipeline.stores.inbox import Inbox
@@ -101,7 +102,7 @@ def _claim_one(stores: Stores, found: FoundObject) -> ImportJob | str | None:
     try:
         return stores.claims.claim(found)
     except StoreRefusedError as error:
-        return str(error)
+        return printable(str(error))
 
 
 def _assign(stores: Stores, inbox: Inbox) -> int:

@@ -15,6 +15,7 @@ from bulk_pipeline.orchestration.export_reaping import EXPORT_TAG
 from bulk_pipeline.orchestration.intake import Request, take_in
 from bulk_pipeline.orchestration.jobs import export_table, import_files
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.printable import printable
 from bulk_pipeline.stores.export_jobs import ExportJob
 
 GROUP_TAG = "bulk/group_id"
@@ -64,7 +65,7 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
     reaped += export_reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS))
     reaped += export_reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS))
     for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):
-        reaped.append(f"finished the claim of {job.key}")
+        reaped.append(f"finished the claim of {printable(job.key)}")
     for told in reaped:
         context.log.warning(told)
     return dg.SkipReason("; ".join(reaped) or "every run that has a job is alive")

@@ -18,6 +18,7 @@ from bulk_pipeline.errors import (
     StoreUnavailableError,
 )
 from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.printable import printable
 from bulk_pipeline.stores.heartbeat import Heartbeat
 from bulk_pipeline.stores.jobs import ImportJob, Status, new_id
 from bulk_pipeline.stores.leases import Lease
@@ -119,7 +120,7 @@ class Worker:
         """The job is final: the run is done with it."""
         del self._held[job.id]
         if job.status is Status.FAILED:
-            self.trouble[job.id] = job.error or "failed"
+            self.trouble[job.id] = printable(job.error or "failed")
 
     def _to_repeat(self, job_id: str) -> str | None:
         """The job or, if it failed, a new one for its file; None if that one is left to the sensor."""
@@ -145,8 +146,8 @@ class Worker:
 
     def _drop(self, job: ImportJob, why: str) -> None:
         self._held.pop(job.id, None)
-        self.trouble[job.id] = why
-        self._log.warning(f"{job.label}: {why}")
+        self.trouble[job.id] = printable(why)
+        self._log.warning(f"{job.label}: {printable(why)}")
 
     def _give_back(self, lease: Lease, why: str) -> None:
         """Let the job be tried again, or end it if a person has cancelled the run. Whatever cannot be said now,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Mode
 
 
@@ -83,9 +84,9 @@ class ImportJob:
 
     @property
     def label(self) -> str:
-        """What log lines call it."""
+        """What log lines call it, on one line."""
         request = f", request {self.request_id}" if self.request_id else ""
-        return f"job {self.id} ({self.file_name}{request})"
+        return f"job {self.id} ({printable(self.file_name)}{request})"
 
     @property
     def is_received(self) -> bool:
