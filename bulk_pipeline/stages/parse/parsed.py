@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.stages import spreadsheets
@@ -50,7 +51,7 @@ class Parsed:
     """One chunk of the file, in file order; all three parts speak about the same range of rows.
 
     `records`: `_row` int64, `_line` int64, then text columns (string; NULL and "" are different).
-    `raw`: `RAW`. `failures`: `FAILURES`. A malformed row is in `raw` and `failures` only.
+    `raw`: `RAW`. `failures`: `FAILURES`, in row order. A malformed row is in `raw` and `failures` only.
     """
 
     records: pa.RecordBatch
@@ -97,8 +98,11 @@ class FailureRows:
         messages.append(message)
 
     def batch(self) -> pa.RecordBatch:
+        """In row order; those of one row as they were added."""
         arrays = [pa.array(v, f.type) for v, f in zip(self._columns, FAILURES, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=FAILURES)
+        return pa.RecordBatch.from_arrays(arrays, schema=FAILURES).take(
+            pa.array(np.argsort(arrays[0].to_numpy(), kind="stable"))
+        )
 
 
 def records_schema(columns: Iterable[str]) -> pa.Schema:

@@ -139,6 +139,19 @@ def test_a_bad_cell_is_null_and_named(
     assert (result.column("email"), result.column("city")) == (["a@b.co", "c@d.ef"], [None, None])
 
 
+@pytest.mark.parametrize("write", [as_ndjson, as_array])
+def test_failures_come_in_the_order_of_the_rows(write: Callable[..., bytes]) -> None:
+    items = ['{"email": "a\\u0000b", "city": ["x"]}', "[1]", '{"email": {}}', "[2]"]
+    result = read(write(*items), "upload.json")
+    assert [(row, column) for row, _, column, *_ in result.failures] == [
+        (1, "email"),
+        (1, "city"),
+        (2, None),
+        (3, "email"),
+        (4, None),
+    ]
+
+
 def test_an_array_in_a_column_of_arrays_is_json_text() -> None:
     result = read(b'{"slug":"s","tags":["a","b"]}\n{"tags":[]}\n{"tags":{"a":1}}\n', "x.ndjson", "articles")
     assert result.column("tags") == ['["a","b"]', "[]", None]

@@ -76,6 +76,12 @@ def test_bytes_that_are_no_text_are_a_failure_of_their_cell() -> None:
     assert result.places == [(1, None, "city", "bad_encoding"), (2, None, "city", "bad_encoding")]
 
 
+def test_failures_come_in_the_order_of_the_rows() -> None:
+    table = {"email": pa.array([b"a", b"\xff"]), "city": pa.array([b"\xff", b"\xff"])}
+    result = read(written(table), "upload.parquet")
+    assert [failure[::2][:2] for failure in result.failures] == [(1, "city"), (2, "email"), (2, "city")]
+
+
 def test_raw_is_the_whole_record_as_an_object() -> None:
     columns = {"Email": pa.array(["a@b.co"]), "other": pa.array([1.5]), "when": pa.array([MOMENT])}
     result = read(written(columns), "upload.parquet")

@@ -193,7 +193,9 @@ def test_a_damaged_container_is_rows_and_failures_or_a_file_error(at: int, damag
 def assert_reads_or_refuses(data: bytes, name: str, table: str | None, encoding: str | None = None) -> None:
     with contextlib.suppress(FileError):
         result = read(data, name, table, encoding=encoding)
-        assert set(result.rows) | {f[0] for f in result.failures} == set(result.raw)
+        failed = [failure[0] for failure in result.failures]
+        assert set(result.rows) | set(failed) == set(result.raw)
+        assert failed == sorted(failed)
         if table is None and encoding is None:
             cleaned(data, name)
 
