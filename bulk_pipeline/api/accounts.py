@@ -46,12 +46,12 @@ class Registration(BaseModel):
     """A password of more than a kilobyte is refused: hashing it would cost more than it protects."""
 
     email: Address
-    password: Annotated[str, Field(min_length=8, max_length=1024, examples=_EXAMPLE)]
+    password: Annotated[str, Field(min_length=8, max_length=1024, examples=_EXAMPLE, repr=False)]
 
 
 class Login(BaseModel):
     email: Annotated[str, Field(max_length=_ADDRESS.max_length, examples=["ann@example.com"])]
-    password: Annotated[str, Field(max_length=1024, examples=_EXAMPLE)]
+    password: Annotated[str, Field(max_length=1024, examples=_EXAMPLE, repr=False)]
 
 
 class Registered(BaseModel):

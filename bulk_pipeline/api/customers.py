@@ -29,7 +29,9 @@ _LONGEST_KEY = 128
 class Link(BaseModel):
     """Good for a while, without a token."""
 
-    url: Annotated[str, Field(examples=["https://files.example.com/reports/…/errors.csv?X-Amz-Algorithm=…"])]
+    url: Annotated[
+        str, Field(examples=["https://files.example.com/reports/…/errors.csv?X-Amz-Algorithm=…"], repr=False)
+    ]
 
 
 @router.post(

@@ -3,7 +3,7 @@
 What is wrong with it is looked for in a fixed order, which clients rely on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from uuid import UUID
@@ -45,7 +45,7 @@ class Asked:
 class RemoteAddress:
     """Where a file is to be fetched, and the format it is said to have."""
 
-    url: httpx2.URL
+    url: httpx2.URL = field(repr=False)
     format: str | None
 
 

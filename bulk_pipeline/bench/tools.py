@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ class Errand:
     schema: str
     table: str
     columns: Sequence[str]
-    url: str
+    url: str = field(repr=False)
     folder: Path
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import postgres
@@ -50,9 +50,9 @@ class Started(Frozen):
 class Record(Frozen):
     """What a home remembers: secrets and ports from one `up` to the next, processes while it is up."""
 
-    secrets: dict[str, str] = {}
+    secrets: dict[str, str] = Field(default={}, repr=False)
     ports: dict[str, int] = {}
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default={}, repr=False)
     """Connection facts, as environment variables."""
     supervisor: Started | None = None
     services: dict[str, Started] = {}

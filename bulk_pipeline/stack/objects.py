@@ -4,7 +4,7 @@ import secrets
 import subprocess
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk_pipeline.errors import StackError
@@ -25,7 +25,7 @@ class Gateway:
 
     folder: Path
     port: int
-    secret_key: str
+    secret_key: str = field(repr=False)
     access_key: str = ACCESS_KEY
 
     @property

@@ -1,7 +1,7 @@
 """What a stack consists of: which servers are ours, on which ports, with which secrets and environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk_pipeline.settings import Settings, read_settings
@@ -31,7 +31,7 @@ class Plan:
     dagster: Dagster
     api: Api
     settings: Settings
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """Connection facts, for Dagster's processes and for clients."""
     record: Record
 

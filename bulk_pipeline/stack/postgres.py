@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -51,7 +51,7 @@ class Cluster:
 
     folder: Path
     port: int
-    password: str
+    password: str = field(repr=False)
     version: int = 18
 
     @property

@@ -31,7 +31,7 @@ class Service:
 
     name: str
     command: Sequence[str | Path]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     folder: Path
     log: Path
     answers: Callable[[], bool]

@@ -1,6 +1,6 @@
 """What a stack is and how it does: asked of the servers themselves, not only of what the home remembers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bulk_pipeline.errors import StackError
@@ -17,7 +17,7 @@ class S3Status:
 
     endpoint_url: str | None
     access_key: str | None
-    secret_key: str | None
+    secret_key: str | None = field(repr=False)
     buckets: dict[str, str]
 
 
@@ -42,7 +42,7 @@ class StackStatus:
     """Whether a supervisor owns the home."""
     dagster_url: str | None
     api_url: str | None
-    database_url: str | None
+    database_url: str | None = field(repr=False)
     s3: S3Status
     services: tuple[ServiceStatus, ...]
 

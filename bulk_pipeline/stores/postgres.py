@@ -98,13 +98,26 @@ def end_sessions(connection: psycopg.Connection, name: str) -> None:
     )
 
 
+_UNREADABLE = (
+    "DATABASE_URL cannot be read as postgresql://user:password@host:port/database; "
+    "characters like @ : / ? # % in the password have to be percent-encoded"
+)
+
+
 def host(database_url: str) -> str:
-    """`host:port` of a connection string, for messages."""
+    """`host:port` of a connection string, for messages.
+
+    Raises `SettingsError` if it cannot be read. A character of the password that should have been escaped is what makes
+    a string unreadable, or read wrongly: so no part of it is told, not even by the exception before.
+    """
     try:
         parts = conninfo.conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"DATABASE_URL: {first_line(error)}") from error
-    return f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
+    except psycopg.ProgrammingError:
+        raise SettingsError(_UNREADABLE) from None
+    name, port = str(parts.get("host") or "localhost"), str(parts.get("port") or 5432)
+    if "@" in f"{name}{parts.get('dbname')}" or not port.replace(",", "").isdigit():
+        raise SettingsError(_UNREADABLE)
+    return f"{name}:{port}"
 
 
 @dataclass(frozen=True)
