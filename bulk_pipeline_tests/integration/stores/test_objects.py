@@ -3,6 +3,8 @@
 import hashlib
 import io
 import os
+import time
+import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -284,6 +286,52 @@ def test_anybody_can_read_a_presigned_url(store: ObjectStore, bucket: str) -> No
     with urllib.request.urlopen(url) as response:
         assert response.read() == b"content"
         assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''errors%20%C3%A9.csv"
+
+
+@pytest.mark.parametrize(
+    ("signed", "asked"),
+    [
+        ("mine.csv?", "other.csv?"),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=36000"),
+        ("response-content-disposition=", "response-content-disposition=inline"),
+        ("X-Amz-Signature=", "X-Amz-Signature=0"),
+    ],
+)
+def test_a_presigned_url_is_good_for_what_it_was_made_for(
+    store: ObjectStore, bucket: str, signed: str, asked: str
+) -> None:
+    for key in ("mine.csv", "other.csv"):
+        put(store, bucket, key)
+    url = store.presigned_url(bucket, "mine.csv", seconds=3600, file_name="mine.csv")
+    assert signed in url
+    assert refusal(url.replace(signed, asked)) == 403
+
+
+def test_a_presigned_url_is_for_reading(store: ObjectStore, bucket: str) -> None:
+    put(store, bucket, "mine.csv")
+    url = store.presigned_url(bucket, "mine.csv")
+    assert [refusal(url, method) for method in ("PUT", "DELETE")] == [403, 403]
+    assert [found.key for found in store.page(bucket).found] == ["mine.csv"]
+
+
+def test_a_presigned_url_ends(store: ObjectStore, bucket: str) -> None:
+    put(store, bucket, "mine.csv")
+    url = store.presigned_url(bucket, "mine.csv", seconds=1)
+    until = time.monotonic() + 30
+    while (status := refusal(url)) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    assert status == 403
+
+
+def refusal(url: str, method: str = "GET") -> int | None:
+    """The status of the refusal, or None."""
+    body = b"changed" if method == "PUT" else None
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, body, method=method)).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return None
 
 
 def test_buckets_are_made_once(store: ObjectStore, bucket: str) -> None:
