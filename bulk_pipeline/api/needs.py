@@ -1,4 +1,4 @@
-"""What handlers ask for: FastAPI's dependencies."""
+"""What handlers ask for: FastAPI's dependencies. Those that are not async cost a thread each."""
 
 from typing import Annotated
 
@@ -8,15 +8,15 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
 
 
-def _stores(request: Request) -> Stores:
+async def _stores(request: Request) -> Stores:
     return request.app.state.stores
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return request.app.state.stores.settings
 
 
-def _request_id(request: Request) -> str:
+async def _request_id(request: Request) -> str:
     return request.state.request_id
 
 

@@ -73,7 +73,7 @@ class Accounts:
     def find(self, account_id: str) -> Account | None:
         """None without it, or for a text that is no id."""
         try:
-            with self._postgres.transaction() as connection:
+            with self._postgres.reading() as connection:
                 row = connection.execute(_BY_ID, (account_id,)).fetchone()
         except errors.DataError:
             return None

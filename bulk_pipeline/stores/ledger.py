@@ -34,7 +34,7 @@ class Ledger:
 
     def get(self, job_id: str) -> ImportJob:
         """`NotFoundError` without it."""
-        with self._postgres.transaction() as connection:
+        with self._postgres.reading() as connection:
             return job_by_id(connection, job_id)
 
     def newest(
@@ -64,7 +64,7 @@ class Ledger:
 
     def counts(self, job_ids: Iterable[str]) -> dict[str, Counts]:
         """What became of the rows of each job so far."""
-        with self._postgres.transaction() as connection:
+        with self._postgres.reading() as connection:
             return counts_of(connection, list(job_ids))
 
     def open_jobs(self) -> list[OpenJob]:

@@ -33,7 +33,7 @@ class VisibleImports:
 
     def get(self, job_id: str, account_id: str | None) -> VisibleImport:
         """`NotFoundError` without it, and for somebody else's."""
-        with self._postgres.transaction() as connection:
+        with self._postgres.reading() as connection:
             job = job_by_id(connection, job_id)
             if job.owner_id not in (None, account_id):
                 raise NotFoundError(f"no job {job_id}")
