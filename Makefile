@@ -8,7 +8,7 @@ TRIALS ?= 10
 SEED ?= 1
 SECONDS ?= 600
 
-.PHONY: setup demo test test-long faults fuzz check format lock clean
+.PHONY: setup demo test test-long faults fuzz defences audit check format lock clean
 
 setup: $(INSTALLED)
 
@@ -35,6 +35,12 @@ faults: setup      ## faults in a running stack: TRIALS of them, with the seeds 
 
 fuzz: setup        ## mutated files of every format, for SECONDS; what breaks something is kept in fuzz-found/
 	$(BIN)/python -m bulk_pipeline_tests.unit.messy.fuzz --seconds $(SECONDS)
+
+defences: setup    ## takes each defence of SECURITY.md away and shows that its test notices
+	$(BIN)/python -m bulk_pipeline_tests.defences
+
+audit: setup       ## known holes in what is installed; fails if the service that knows them does not answer
+	$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 check: setup       ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

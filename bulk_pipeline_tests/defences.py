@@ -1,0 +1,207 @@
+"""`make defences`: takes each defence of SECURITY.md away, in a copy of the project, and shows that its test notices.
+
+A test has noticed if it passes with the defence and fails without it.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_COPIED = ("bulk_pipeline", "bulk_pipeline_tests", "sql", "ops", "pyproject.toml")
+_TESTS_FAILED = 1
+"""pytest's exit code for that; others mean that it could not run them."""
+
+
+@dataclass(frozen=True)
+class Defence:
+    """`text` occurs once in `file`; with `instead` in its place the defence is off. `test`: in the tests' folder."""
+
+    name: str
+    test: str
+    file: str
+    text: str
+    instead: str
+
+
+DEFENCES = (
+    Defence(
+        "values are literals of SQL",
+        "integration/stores/test_snapshots.py::test_every_filter_finds_what_it_says",
+        "bulk_pipeline/stores/selections.py",
+        "sql.Literal(str(value))",
+        """sql.SQL("'" + str(value) + "'")""",
+    ),
+    Defence(
+        "names are shown on one line",
+        "unit/test_printable.py",
+        "bulk_pipeline/printable.py",
+        "character if character.isprintable() else repr(character)[1:-1]",
+        "character",
+    ),
+    Defence(
+        "names are no markup of a terminal",
+        "unit/cli/test_output.py",
+        "bulk_pipeline/cli/output.py",
+        "return Text(shown, style=",
+        "return Text.from_markup(shown, style=",
+    ),
+    Defence(
+        "archived names are of harmless characters",
+        "unit/stores/test_addresses.py::test_archived_names_are_harmless_and_keep_their_ending",
+        "bulk_pipeline/stores/addresses.py",
+        '_UNSAFE.sub("_", key.rpartition("/")[2])',
+        "key",
+    ),
+    Defence(
+        "formulas in errors.csv are defused",
+        "unit/stages/report/test_report.py::test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost",
+        "bulk_pipeline/stages/report/reports.py",
+        "lines.csv_quoted(defused(lines.text(rows",
+        "lines.csv_quoted((lines.text(rows",
+    ),
+    Defence(
+        "unpacking stops at a ratio",
+        "unit/stages/parse/test_packed.py::test_a_bomb_stops_at_its_cap",
+        "bulk_pipeline/stages/parse/compression.py",
+        "if bomb or total > limits.unpacked_bytes:",
+        "if total < 0:",
+    ),
+    Defence(
+        "a body ends at a megabyte",
+        "integration/api/test_accounts.py::test_a_large_body_is_not_taken_in",
+        "bulk_pipeline/api/body_limit.py",
+        'if taken > MOST_BYTES and not state.get("counts_its_body"):',
+        "if taken < 0:",
+    ),
+    Defence(
+        "URLs lead to public addresses only",
+        "unit/stores/test_public_addresses.py",
+        "bulk_pipeline/stores/public_addresses.py",
+        "if not private_too and not all(map(is_public, addresses)):",
+        "if False:",
+    ),
+    Defence(
+        "redirects are checked too",
+        "integration/stores/test_remote_files.py::test_a_redirect_to_a_private_address_is_refused_before_it_is_asked",
+        "bulk_pipeline/stores/public_addresses.py",
+        "if not private_too and not all(map(is_public, addresses)):",
+        "if False:",
+    ),
+    Defence(
+        "tokens are signed, and end",
+        "integration/api/test_accounts.py::TestTokensThatAreNotGood",
+        "bulk_pipeline/api/tokens.py",
+        'options={"require": ["sub", "iat", "exp"]},',
+        'options={"verify_signature": False},',
+    ),
+    Defence(
+        "a password may be guessed so often",
+        "integration/api/test_accounts.py::test_after_too_many_failures_nobody_may_guess_for_a_while",
+        "bulk_pipeline/stores/accounts.py",
+        "if failures < FAILURES:",
+        "if failures >= 0:",
+    ),
+    Defence(
+        "a job is its owner's",
+        "integration/api/test_customers.py::test_a_job_is_its_owners",
+        "bulk_pipeline/api/customers.py",
+        "if job.owner_id != account.id or job.table != _TABLE:",
+        "if job.table != _TABLE:",
+    ),
+    Defence(
+        "links end, and are for one file",
+        "integration/stores/test_objects.py::test_a_presigned_url_ends",
+        "bulk_pipeline/stores/objects.py",
+        "ExpiresIn=seconds)",
+        "ExpiresIn=3600)",
+    ),
+    Defence(
+        "the S3 server's certificate is checked",
+        "integration/test_tls.py::TestS3",
+        "bulk_pipeline/stores/s3.py",
+        "verify=str(settings.s3_ca_bundle) if settings.s3_ca_bundle else None,",
+        "verify=False,",
+    ),
+    Defence(
+        "an unreadable URL of the database is not told",
+        "unit/test_secrets.py::test_a_password_with_characters_that_should_have_been_escaped_is_not_told",
+        "bulk_pipeline/stores/postgres.py",
+        "    except psycopg.ProgrammingError:\n        raise SettingsError(_UNREADABLE) from None",
+        "    except psycopg.ProgrammingError as error:\n        raise SettingsError(str(error)) from error",
+    ),
+    Defence(
+        "secrets are in no repr",
+        "unit/test_secrets.py::test_no_repr_shows_a_secret",
+        "bulk_pipeline/stack/objects.py",
+        "secret_key: str = field(repr=False)",
+        "secret_key: str = field()",
+    ),
+    Defence(
+        "logs tell only of harmless messages",
+        "unit/test_traces.py",
+        "bulk_pipeline/traces.py",
+        "_HARMLESS = (BulkPipelineError,",
+        "_HARMLESS = (Exception, BulkPipelineError,",
+    ),
+    Defence(
+        "the reader's role cannot write",
+        "integration/stores/test_roles.py::test_what_a_role_must_not_do_it_cannot",
+        "sql/grants.sql",
+        "EXECUTE format('GRANT SELECT ON public.%I TO bulk_reader', name);",
+        "EXECUTE format('GRANT SELECT, DELETE ON public.%I TO bulk_reader', name);",
+    ),
+    Defence(
+        "an uploader can only put",
+        "integration/test_policies.py::test_a_user_may_do_what_its_policy_says_and_nothing_else",
+        "ops/policies/uploader.json",
+        '"s3:PutObject", ',
+        '"s3:PutObject", "s3:GetObject", "s3:DeleteObject", ',
+    ),
+)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="bulk-pipeline-defences-") as folder:
+        copy = Path(folder)
+        copy.chmod(0o711)
+        for name in _COPIED:
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+        wanted = [defence for defence in DEFENCES if not sys.argv[1:] or defence.name in sys.argv[1:]]
+        if _run(copy, {defence.test for defence in wanted}) != 0:
+            _tell("the tests fail with all defences on")
+            return 2
+        missed = [defence for defence in wanted if not _is_noticed(copy, defence)]
+    _tell(f"{len(wanted) - len(missed)} of {len(wanted)} tests notice that their defence is off")
+    return int(bool(missed))
+
+
+def _is_noticed(copy: Path, defence: Defence) -> bool:
+    file = copy / defence.file
+    text = file.read_text()
+    file.write_text(text.replace(defence.text, defence.instead))
+    is_noticed = _run(copy, [defence.test]) == _TESTS_FAILED
+    file.write_text(text)
+    _tell(f"{'noticed' if is_noticed else 'NOT NOTICED':<12} {defence.name}: {defence.test}")
+    return is_noticed
+
+
+def _run(copy: Path, tests: Iterable[str]) -> int:
+    """pytest's exit code. As a module, so that the copy is what is imported."""
+    names = [str(copy / "bulk_pipeline_tests" / test) for test in sorted(tests)]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *names]
+    return subprocess.run(command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
