@@ -25,7 +25,7 @@ demo: setup        ## the whole way of a row, on sample files, with servers of i
 	$(BIN)/bulk-pipeline demo
 
 test: setup        ## every test but the long campaigns
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not long"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
 
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 2 --dist loadgroup -m long --timeout 1800

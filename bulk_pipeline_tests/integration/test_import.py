@@ -149,6 +149,7 @@ def test_many_small_files_share_a_run_and_keep_jobs_of_their_own(pipeline: Pipel
     for number in range(1, 6):
         pipeline.drop(f"users/{number}.csv", csv(HEADER, user(number)))
     pipeline.drop("users/broken.csv", b"")
+    pipeline.claim_as_of_one_moment()
     pipeline.work_off()
     jobs = [pipeline.job(f"users/{number}.csv") for number in range(1, 6)]
     broken = pipeline.job("users/broken.csv")

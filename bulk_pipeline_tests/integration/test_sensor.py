@@ -52,7 +52,7 @@ def test_a_file_becomes_a_run_that_says_what_it_is_for(pipeline: Pipeline) -> No
 def test_a_run_for_several_files_says_how_many(pipeline: Pipeline) -> None:
     for name in ("a", "b", "c"):
         pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
-    claim_as_of_one_moment(pipeline)
+    pipeline.claim_as_of_one_moment()
     (request,) = ticks_until_a_run(pipeline)
     assert (request.tags["bulk/jobs"], "bulk/job_id" in request.tags) == ("3", False)
 
@@ -61,7 +61,7 @@ def test_a_run_names_the_requests_that_it_does_the_work_of(pipeline: Pipeline) -
     for number in range(2):
         send(pipeline, f"{number}.csv", f"request-{number}")
     send(pipeline, "again.csv", "request-0")
-    claim_as_of_one_moment(pipeline)
+    pipeline.claim_as_of_one_moment()
     (request,) = ticks_until_a_run(pipeline)
     assert request.tags["bulk/request_id"] == "request-0, request-1"
 
@@ -182,16 +182,6 @@ def ticks_until_a_run(pipeline: Pipeline) -> Sequence[dg.RunRequest]:
             return requests
         time.sleep(LOOK_AGAIN_SECONDS)
     raise AssertionError("no run is asked for")
-
-
-def claim_as_of_one_moment(pipeline: Pipeline) -> None:
-    """Have all files share a run, also if a second began between two of them."""
-    for found in pipeline.stores.objects.page(pipeline.stores.settings.s3_bucket_uploads).found:
-        pipeline.stores.claims.claim(found)
-    with psycopg.connect(pipeline.stores.database_url) as connection:
-        connection.execute(
-            "UPDATE bulk.import_jobs SET arrived_at = (SELECT min(arrived_at) FROM bulk.import_jobs)"
-        )
 
 
 def outage(*_: object) -> bool:
