@@ -116,7 +116,7 @@ class ExportStream(Response):
         """In a thread of its own, so that slow clients do not take those of other requests."""
         request, database_url = self._request, self._streams.stores.database_url
         try:
-            # Arrow, which nothing else here needs: 60 MB, and a second of the first stream.
+            # Here, as it brings Arrow, which nothing else in the API needs.
             from bulk_pipeline.orchestration.streaming import stream_export
 
             with self._streams.metrics.streaming(request.table, request.format) as counted:
