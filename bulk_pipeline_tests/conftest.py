@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ from bulk_pipeline_tests.shares import Shares
 
 TEMPLATE = "migrated"
 """The database that every test's is a copy of."""
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As shells start what is to run in the background. Dagster copies it to SIGTERM, and children inherit both.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:

@@ -13,7 +13,7 @@ from bulk_pipeline.bench.results import Measured, Ours
 from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.workload import LoadMode, Workload
 from bulk_pipeline.errors import WrongResultError
-from bulk_pipeline.samples import Expected
+from bulk_pipeline.samples.sample import Expected
 
 _WARM_UP_ROWS = 1000
 _INTO_EMPTY = (LoadMode.INSERT_ONLY, LoadMode.UPSERT)

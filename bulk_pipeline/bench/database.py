@@ -6,7 +6,7 @@ None of it is measured. Names are those of declared tables and columns, so they 
 from collections.abc import Sequence
 from typing import Any
 
-from bulk_pipeline.samples import checksum_sql
+from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stores.postgres import connect
 

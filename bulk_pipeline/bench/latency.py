@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 from bulk_pipeline import tables
+from bulk_pipeline.bench.choices import By
 from bulk_pipeline.bench.imports import Imported, between, follow
 from bulk_pipeline.bench.outcome import check, outcome
 from bulk_pipeline.bench.pairs import percentile
 from bulk_pipeline.bench.rig import Rig, without_servers
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import StackError
-from bulk_pipeline.samples import Sample
+from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.stores.jobs import ImportJob
 
 Tell = Callable[[str], None]
@@ -31,13 +31,6 @@ _SENSOR_SECONDS = 5.0
 _WARM_UP_SEED = 0
 _GOLDEN = 0.618_034
 """Multiples of it, without their whole parts, fill an interval evenly."""
-
-
-class By(StrEnum):
-    """How a file comes in."""
-
-    BUCKET = "bucket"
-    CLI = "cli"
 
 
 @dataclass(frozen=True)

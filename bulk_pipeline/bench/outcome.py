@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from bulk_pipeline.bench.workload import LoadMode, Workload
 from bulk_pipeline.errors import WrongResultError
-from bulk_pipeline.samples import Expected
+from bulk_pipeline.samples.sample import Expected
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stores.jobs import Counts, ImportJob, final_status
 

@@ -16,7 +16,7 @@ from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.tools import TOOLS, Errand, Tool
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
-from bulk_pipeline.samples import Sample
+from bulk_pipeline.samples.sample import Sample
 
 Tell = Callable[[str], None]
 

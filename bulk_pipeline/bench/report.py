@@ -1,11 +1,12 @@
 """Results as people read them: grids of short texts. Pure; what prints them is in `cli`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
 from bulk_pipeline.bench.exports import Exported
+from bulk_pipeline.bench.http import Http
 from bulk_pipeline.bench.idle import Idle
 from bulk_pipeline.bench.latency import By, Latency, Percentiles
 from bulk_pipeline.bench.pairs import Spread
@@ -107,6 +108,30 @@ def latency(found: Latency) -> Grid:
     rows = [(whole, *_percentiles(found.seconds))]
     rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in found.parts.items()]
     return Grid((f"seconds, {found.files} files by {found.by}", "p50", "p95", "greatest"), rows)
+
+
+def http(found: Http) -> Iterator[Grid]:
+    """Times, then memory."""
+    polled, uploaded = found.polled, found.uploaded
+    polls = f"a poll, {polled.clients:,} clients, {polled.rows:,} rows coming in"
+    yield Grid(
+        ("seconds", "p50", "p95", "greatest"),
+        [
+            ("POST → finished", *_percentiles(found.posts)),
+            (polls, *(f"{value:.3f}" for value in asdict(polled.seconds).values())),
+        ],
+    )
+    rows: list[Sequence[object]] = [
+        ("polls, and those after which processed had grown", f"{polled.polls:,}, {polled.growing}"),
+        ("API's CPU per poll, ms", f"{polled.api_cpu_seconds_per_poll * 1000:.2f}"),
+        ("the import meanwhile, s", seconds(polled.import_seconds)),
+        ("API's memory at rest, MB", megabytes(found.rss_bytes_at_rest)),
+        ("API's memory at the end, MB", megabytes(found.rss_bytes_at_end)),
+    ]
+    if uploaded:
+        rows.append((f"upload of {megabytes(uploaded.bytes)} MB, s", seconds(uploaded.seconds)))
+        rows.append(("API's memory meanwhile, MB", megabytes(uploaded.peak_rss_bytes)))
+    yield Grid(("figure", "value"), rows)
 
 
 def idle(found: Idle) -> Grid:

@@ -41,6 +41,10 @@ class Rig:
         return str(self.stores.settings.dagster_url)
 
     @property
+    def api_url(self) -> str:
+        return str(self.stores.settings.api_url)
+
+    @property
     def psql(self) -> Psql:
         return Psql(self.cluster)
 

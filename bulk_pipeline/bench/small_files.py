@@ -16,7 +16,7 @@ from bulk_pipeline.bench.outcome import Outcome, check, outcome
 from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import StackError, WrongResultError
-from bulk_pipeline.samples import Sample
+from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.stores.jobs import ImportJob
 
 _PUTTERS = 4

@@ -2,42 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples import Sample
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.bench.choices import FileFormat, LoadMode
+from bulk_pipeline.samples.sample import Sample
+from bulk_pipeline.schema import Table
 
 _ROWS_PER_PARENT = 10
-
-
-class LoadMode(StrEnum):
-    """How the rows of the file meet the table."""
-
-    INSERT_ONLY = "insert_only"
-    UPSERT = "upsert"
-    """Into an empty table, like `insert_only`."""
-    UPSERT_EXISTING = "upsert-existing"
-    """Every good row is there, and differs in one column."""
-    REIMPORT = "reimport"
-    """`insert_only` of a file that was imported."""
-    REIMPORT_UPSERT = "reimport-upsert"
-    """`upsert` of a file that was imported."""
-
-    @property
-    def mode(self) -> Mode:
-        return Mode.INSERT_ONLY if self in (LoadMode.INSERT_ONLY, LoadMode.REIMPORT) else Mode.UPSERT
-
-    @property
-    def is_reimport(self) -> bool:
-        return self in (LoadMode.REIMPORT, LoadMode.REIMPORT_UPSERT)
-
-
-class FileFormat(StrEnum):
-    CSV = "csv"
-    NDJSON = "ndjson"
-    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ import typer
 
 from bulk_pipeline.cli import bench, stack
 from bulk_pipeline.cli.check import check_file
-from bulk_pipeline.cli.demo import demo
 from bulk_pipeline.cli.doctor import doctor
 from bulk_pipeline.cli.export import export_table
 from bulk_pipeline.cli.export_jobs import export_status, exports
@@ -32,7 +31,7 @@ app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("status", rich_help_panel=_STACK)(stack.status)
 app.command("migrate", rich_help_panel=_STACK)(stack.migrate)
 app.command("doctor", rich_help_panel=_STACK)(doctor)
-app.command("demo", rich_help_panel=_STACK)(demo)
+app.command("demo", rich_help_panel=_STACK)(stack.demo)
 app.command("version", rich_help_panel=_STACK)(stack.version)
 app.add_typer(bench.app, name="bench", rich_help_panel=_STACK)
 app.command("import", rich_help_panel=_IMPORTS)(import_files)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.latency import By
-from bulk_pipeline.bench.workload import FileFormat, LoadMode, Workload
+from bulk_pipeline.bench.choices import By, FileFormat, LoadMode
 from bulk_pipeline.cli import numbers, output
 from bulk_pipeline.cli.connection import JsonOption
 
 if TYPE_CHECKING:
     from bulk_pipeline.bench.report import Grid
     from bulk_pipeline.bench.rig import Rig
+    from bulk_pipeline.bench.workload import Workload
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -152,6 +152,30 @@ def latency(
 
 
 @app.command()
+def http(
+    posts: Annotated[int, typer.Option(min=1, help="How many files of 10 rows, one after the other.")] = 12,
+    clients: Annotated[int, typer.Option(min=1, help="How many poll once a second.")] = 200,
+    rows: Annotated[str, typer.Option(help="Records of the file that is imported meanwhile.")] = "500000",
+    upload: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Send a file of this size too, e.g. 1e9.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import over HTTP: small files until they are finished, then a larger one while many clients poll.
+
+    Example: bulk-pipeline bench http --clients 200 --rows 500000 --upload 1e9
+    """
+    from bulk_pipeline.bench import http, report
+
+    number, size = numbers.count(rows), numbers.count(upload) if upload else 0
+    with _rig() as (rig, about):
+        found = http.run(rig, posts=posts, clients=clients, rows=number, upload_bytes=size, tell=_tell)
+    _show(
+        "http", about, found, {"workload": f"customers, CSV, at {rig.api_url}"}, report.http(found), as_json
+    )
+
+
+@app.command()
 def idle(
     seconds: Annotated[float, typer.Option(min=1, help="How long to watch.")] = 60,
     as_json: JsonOption = False,
@@ -202,7 +226,9 @@ def _orphan(table: str) -> str:
 
 def _workload(
     table: str, rows: str, mode: LoadMode, bad: str, file_format: FileFormat, seed: int
-) -> Workload:
+) -> "Workload":
+    from bulk_pipeline.bench.workload import Workload
+
     tables.get(table)
     try:
         return Workload(

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import typer
 
-from bulk_pipeline import stack
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of
 from bulk_pipeline.errors import BulkPipelineError
@@ -60,6 +58,8 @@ def _machine(home: Path) -> Iterator[Finding]:
     )
     writable = os.access(place, os.W_OK)
     yield _limit("home", not writable, f"{place} cannot be written to", "choose another folder with --home")
+    import psutil
+
     memory = psutil.virtual_memory().available
     yield _limit(
         "memory", memory < _FREE_MEMORY_BYTES, f"{memory >> 20} MB available", "close what else runs"
@@ -79,6 +79,8 @@ def _machine(home: Path) -> Iterator[Finding]:
 def _stack(home: Path) -> Iterator[Finding]:
     if "DATABASE_URL" in os.environ:
         return
+    from bulk_pipeline import stack
+
     found = stack.status(home)
     if not found.up:
         yield Finding("stack", f"not up in {found.home}", f"bulk-pipeline up --home {home} --detach")

@@ -4,7 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -13,9 +13,11 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.jobs import describe, show_grid
-from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+
+if TYPE_CHECKING:
+    from bulk_pipeline.orchestration.stores import Stores
 
 _POLL_SECONDS = 0.3
 
@@ -61,7 +63,7 @@ def import_files(
     raise typer.Exit(_exit_status(finished))
 
 
-def _say_dropped(at: Stores, dropped: list[_Dropped], as_json: bool) -> None:
+def _say_dropped(at: "Stores", dropped: list[_Dropped], as_json: bool) -> None:
     places = [f"s3://{at.settings.s3_bucket_uploads}/{drop.key}" for drop in dropped]
     if as_json:
         output.print_json(
@@ -72,7 +74,7 @@ def _say_dropped(at: Stores, dropped: list[_Dropped], as_json: bool) -> None:
         output.say(f"dropped {place}; its job will show in: bulk-pipeline jobs")
 
 
-def _drop(at: Stores, file: Path, table: str, metadata: dict[str, str]) -> _Dropped:
+def _drop(at: "Stores", file: Path, table: str, metadata: dict[str, str]) -> _Dropped:
     """Upload a file under a key that holds a digest of its bytes: the same file again is the same object."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -83,7 +85,7 @@ def _drop(at: Stores, file: Path, table: str, metadata: dict[str, str]) -> _Drop
     return _Dropped(file, key, earlier.id if earlier else None)
 
 
-def _follow(at: Stores, dropped: list[_Dropped], show: "_Lines | _Bars") -> list[ImportJob]:
+def _follow(at: "Stores", dropped: list[_Dropped], show: "_Lines | _Bars") -> list[ImportJob]:
     """Wait until every file's job is final; a skipped one stands for the job that did its work."""
     finished: dict[_Dropped, ImportJob] = {}
     while len(finished) < len(dropped):
@@ -99,7 +101,7 @@ def _follow(at: Stores, dropped: list[_Dropped], show: "_Lines | _Bars") -> list
     return [finished[drop] for drop in dropped]
 
 
-def _job_of(at: Stores, drop: _Dropped) -> ImportJob | None:
+def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
     job = at.ledger.newest_of_object(at.settings.s3_bucket_uploads, drop.key)
     if job is None or job.id == drop.before:
         return None

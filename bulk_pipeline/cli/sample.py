@@ -11,7 +11,6 @@ from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
 from bulk_pipeline.cli.numbers import share
 from bulk_pipeline.samples.defects import Format
-from bulk_pipeline.samples.sample import Sample
 
 
 def write_sample(
@@ -34,6 +33,8 @@ def write_sample(
 
     Example: bulk-pipeline sample users --rows 1000 --seed 7 --bad 1% -o users.csv
     """
+    from bulk_pipeline.samples.sample import Sample
+
     if as_json and out is None:
         raise typer.BadParameter("--json takes stdout: name a file with -o")
     declared = tables.get(table)

@@ -1,5 +1,6 @@
-"""`up`, `down`, `status`, `migrate`: the servers and processes the pipeline runs on."""
+"""`up`, `down`, `status`, `migrate`, `demo`: the servers and processes the pipeline runs on."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,24 @@ def migrate(
         output.say(f"applied {name}")
     if not applied:
         output.say("nothing to apply: the database is up to date")
+
+
+def demo(
+    home: Annotated[
+        Path, typer.Option(help="The folder of the demo's own stack; emptied afterwards.")
+    ] = Path(".bulk-demo"),
+    rows: Annotated[int, typer.Option(min=100, help="Records in the largest files.")] = 20_000,
+) -> None:
+    """Drop sample files for every table into a bucket, and check what the pipeline makes of them.
+
+    Exit 0 only if every count and a checksum of each table's content are what the samples know they must be.
+
+    Example: bulk-pipeline demo --rows 100000
+    """
+    from bulk_pipeline.cli import demo
+
+    if not demo.run(home, rows):
+        raise typer.Exit(1)
 
 
 def version() -> None:

@@ -76,3 +76,12 @@ def test_small_files_are_one_document_too() -> None:
     document = bench("small-files", "--files", "5", "--rows", "20")
     assert (document["files"], document["statuses"]) == (5, {"completed": 5})
     assert 0 < document["put_seconds"] < document["seconds"]
+
+
+@pytest.mark.long
+def test_http_is_one_document_too() -> None:
+    document = bench("http", "--posts", "2", "--clients", "5", "--rows", "20000", "--upload", "1e6")
+    assert document["posts"]["p50"] > 0
+    assert document["polled"]["polls"] >= document["polled"]["clients"] == 5
+    assert document["uploaded"]["bytes"] == 1_000_000
+    assert document["uploaded"]["peak_rss_bytes"] > document["rss_bytes_at_rest"] / 2 > 0

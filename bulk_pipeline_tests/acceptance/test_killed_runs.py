@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples import checksum_sql
+from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.stack.leftovers import wait_gone
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 from bulk_pipeline_tests.acceptance.world import World, csv, unique, until

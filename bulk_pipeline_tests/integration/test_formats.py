@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples import checksum, checksum_sql
+from bulk_pipeline.samples.checksum import checksum, checksum_sql
 from bulk_pipeline.schema.types import ARROW_TYPES
 from bulk_pipeline.stores.jobs import Counts
 from bulk_pipeline_tests.integration.conftest import Pipeline

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples import checksum, checksum_sql
+from bulk_pipeline.samples.checksum import checksum, checksum_sql
 from bulk_pipeline.schema.types import ARROW_TYPES
 
 ARTICLES = tables.get("articles")

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples import Expected, Format, Sample, checksum
-from bulk_pipeline.samples.defects import defects
+from bulk_pipeline.samples.checksum import checksum
+from bulk_pipeline.samples.defects import Format, defects
+from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.split import split

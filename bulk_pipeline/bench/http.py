@@ -1,0 +1,195 @@
+"""`http`: what clients of the API wait for, and how much memory it takes meanwhile."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from bulk_pipeline.bench.latency import Percentiles, percentiles
+from bulk_pipeline.bench.pairs import percentile
+from bulk_pipeline.bench.polling import poll
+from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.errors import WrongResultError
+from bulk_pipeline.samples.sample import Sample
+from bulk_pipeline.tables import customers
+
+Tell = Callable[[str], None]
+
+_FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled"})
+_POST_ROWS = 10
+_POLL_SECONDS = 0.1
+_SAMPLE_SECONDS = 0.05
+_WAIT_SECONDS = 600.0
+_NOTHING = b"a line of a file that is no table, as long as lines of files usually are\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polled:
+    """Polls during one import. `growing`: how often the number of processed rows had changed, seen by one client."""
+
+    clients: int
+    rows: int
+    import_seconds: float
+    polls: int
+    seconds: Percentiles
+    p99_seconds: float
+    api_cpu_seconds_per_poll: float
+    growing: int
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A large file that comes in by POST. `peak_rss_bytes`: the API's process meanwhile."""
+
+    bytes: int
+    seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Http:
+    """`posts`: from the POST of a small file to its finished state, seen by polling. `rss_bytes`: of the API's process
+    when it has just been started, and at the end."""
+
+    posts: Percentiles
+    polled: Polled
+    uploaded: Uploaded | None
+    rss_bytes_at_rest: int
+    rss_bytes_at_end: int
+
+
+def run(rig: Rig, *, posts: int, clients: int, rows: int, upload_bytes: int, tell: Tell) -> Http:
+    """First the small files, then the clients that poll, then the large file, if it has any bytes.
+
+    `WrongResultError` for any answer or count that is not as it must be.
+    """
+    process = rig.service("api")
+    at_rest = process.memory_info().rss
+    with httpx2.Client(base_url=rig.api_url, timeout=_WAIT_SECONDS, trust_env=False) as client:
+        took = []
+        for number in range(posts + 1):  # the first one warms up
+            took.append(_posted(client, rig.folder, number))
+            tell(f"small file {number} of {posts}: {took[-1]:.2f} s")
+        polled = _polled(client, rig, process, clients, rows)
+        tell(f"{polled.polls:,} polls: p95 {polled.seconds.p95 * 1000:.0f} ms")
+        uploaded = _uploaded(client, rig.folder, process, upload_bytes) if upload_bytes else None
+    return Http(
+        posts=percentiles(took[1:]),
+        polled=polled,
+        uploaded=uploaded,
+        rss_bytes_at_rest=at_rest,
+        rss_bytes_at_end=process.memory_info().rss,
+    )
+
+
+def _posted(client: httpx2.Client, folder: Path, number: int) -> float:
+    """Seconds from the POST of some rows of its own until they are loaded."""
+    file = _sample(folder, _POST_ROWS, seed=number)
+    started = time.monotonic()
+    job_id = _post(client, file)
+    state = _follow(client, job_id)
+    _check(state, _POST_ROWS)
+    return round(time.monotonic() - started, 4)
+
+
+def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: int, rows: int) -> Polled:
+    job_id = _post(client, _sample(rig.folder, rows, seed=1_000_000))
+    before = _cpu_seconds(process)
+    polls = poll(f"{rig.api_url}/api/v1/imports/{job_id}", clients, _FINISHED, _WAIT_SECONDS)
+    cpu_seconds = _cpu_seconds(process) - before
+    state = _follow(client, job_id)
+    _check(state, rows)
+    return Polled(
+        clients=clients,
+        rows=rows,
+        import_seconds=round(rows / state["rows_per_second"], 2),
+        polls=len(polls.seconds),
+        seconds=percentiles(polls.seconds),
+        p99_seconds=round(percentile(polls.seconds, 0.99), 4),
+        api_cpu_seconds_per_poll=round(cpu_seconds / len(polls.seconds), 6),
+        growing=len({state["processed_records"] for state in polls.states}) - 1,
+    )
+
+
+def _uploaded(client: httpx2.Client, folder: Path, process: psutil.Process, size: int) -> Uploaded:
+    """The file is no table's: its import ends at its first line, and costs nothing beside the upload."""
+    file = folder / "large.csv"
+    block = _NOTHING * (1 << 14)
+    with file.open("wb") as out:
+        while out.tell() < size:
+            out.write(block[: size - out.tell()])
+    with _watching(process) as peak:
+        started = time.monotonic()
+        job_id = _post(client, file)
+        seconds = time.monotonic() - started
+    file.unlink()
+    if (state := _follow(client, job_id))["status"] != "failed":
+        raise WrongResultError(f"a file that is no table's: {state}")
+    return Uploaded(size, round(seconds, 2), max(peak))
+
+
+def _sample(folder: Path, rows: int, seed: int) -> Path:
+    file = folder / f"http-{seed}.csv"
+    with file.open("wb") as out:
+        Sample(customers.TABLE, rows, seed).write(out)
+    return file
+
+
+def _post(client: httpx2.Client, file: Path) -> str:
+    with file.open("rb") as content:
+        answer = client.post(
+            "/api/v1/imports",
+            data={"resource_type": "customers", "mode": "insert"},
+            files={"file": (file.name, content)},
+        )
+    return _json(answer, 202)["id"]
+
+
+def _follow(client: httpx2.Client, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while (state := _json(client.get(f"/api/v1/imports/{job_id}"), 200))["status"] not in _FINISHED:
+        if time.monotonic() > deadline:
+            raise WrongResultError(f"not finished after {_WAIT_SECONDS:g} s: {state}")
+        time.sleep(_POLL_SECONDS)
+    return state
+
+
+def _json(answer: httpx2.Response, status: int) -> dict[str, Any]:
+    if answer.status_code != status:
+        raise WrongResultError(f"{answer.request.url}: {answer.status_code} {answer.text[:300]}")
+    return answer.json()
+
+
+def _check(state: dict[str, Any], rows: int) -> None:
+    found = (state["status"], state["total_records"], state["success_count"], state["failure_count"])
+    if found != ("completed", rows, rows, 0):
+        raise WrongResultError(f"an import of {rows:,} good rows: {state}")
+
+
+@contextlib.contextmanager
+def _watching(process: psutil.Process) -> Iterator[list[int]]:
+    """Resident memory, twenty times a second."""
+    samples, over = [process.memory_info().rss], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SAMPLE_SECONDS):
+            samples.append(process.memory_info().rss)
+
+    thread = threading.Thread(target=watch, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
