@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import dagster as dg
 import psycopg
@@ -35,11 +35,18 @@ class Pipeline:
 
     def claim_as_of_one_moment(self) -> None:
         """Have all files that lie there share a run, also if a second began between two of them."""
+        self._claim("(SELECT min(arrived_at) FROM bulk.import_jobs)")
+
+    def claim_as_of_a_while_ago(self) -> None:
+        """Have all files that lie there arrived so long ago that none has to wait for the store's next second."""
+        self._claim("arrived_at - interval '3 s'")
+
+    def _claim(self, arrived_at: LiteralString) -> None:
         for found in self.stores.objects.page(self.stores.settings.s3_bucket_uploads).found:
             self.stores.claims.claim(found)
         with psycopg.connect(self.stores.database_url) as connection:
             connection.execute(
-                "UPDATE bulk.import_jobs SET arrived_at = (SELECT min(arrived_at) FROM bulk.import_jobs)"
+                f"UPDATE bulk.import_jobs SET arrived_at = {arrived_at} WHERE status = 'pending'"
             )
 
     def work_off(self) -> None:
@@ -67,6 +74,7 @@ class Pipeline:
     def load(self, key: str, content: bytes, **metadata: str) -> ImportJob:
         """Drop a file, work everything off, and give the file's job."""
         self.drop(key, content, **metadata)
+        self.claim_as_of_a_while_ago()
         self.work_off()
         return self.job(key)
 
