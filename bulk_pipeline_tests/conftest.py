@@ -20,12 +20,9 @@ from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import running
-from bulk_pipeline.stores import migrations, s3, servers
+from bulk_pipeline.stores import s3
+from bulk_pipeline_tests.databases import Databases
 from bulk_pipeline_tests.shares import Shares
-
-TEMPLATE = "migrated"
-"""The database that every test's is a copy of."""
-
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As shells start what is to run in the background. Dagster copies it to SIGTERM, and children inherit both.
@@ -76,17 +73,27 @@ def s3_client(object_server: Gateway) -> Iterator[s3.Client]:
     client.close()
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: Cluster) -> Databases:
+    return _databases(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def databases16(postgres16_server: Cluster) -> Databases:
+    return _databases(postgres16_server)
+
+
 @pytest.fixture
-def database_url(postgres_server: Cluster) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A migrated database without rows, on Postgres 18."""
-    with _database(postgres_server, TEMPLATE) as url:
+    with databases.migrated() as url:
         yield url
 
 
 @pytest.fixture
-def database16_url(postgres16_server: Cluster) -> Iterator[str]:
+def database16_url(databases16: Databases) -> Iterator[str]:
     """A migrated database without rows, on Postgres 16."""
-    with _database(postgres16_server, TEMPLATE) as url:
+    with databases16.migrated() as url:
         yield url
 
 
@@ -97,9 +104,9 @@ def each_database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_database_url(postgres_server: Cluster) -> Iterator[str]:
+def empty_database_url(databases: Databases) -> Iterator[str]:
     """A database that has had no migration, on Postgres 18."""
-    with _database(postgres_server, "template0") as url:
+    with databases.blank() as url:
         yield url
 
 
@@ -150,11 +157,15 @@ def _postgres(version: int) -> Iterator[Cluster]:
             postgres.create(cluster)
             with running(postgres.service(cluster, folder / "postgres.log")):
                 _forget_the_disk(cluster)
-                servers.create_database(cluster.url("postgres"), TEMPLATE)
-                migrations.migrate(cluster.url(TEMPLATE))
                 yield cluster
         finally:
             postgres.remove_folder(wanted)
+
+
+def _databases(cluster: Cluster) -> Databases:
+    found = Databases(cluster)
+    found.prepare()
+    return found
 
 
 def _forget_the_disk(cluster: Cluster) -> None:
@@ -162,18 +173,6 @@ def _forget_the_disk(cluster: Cluster) -> None:
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
-
-
-@contextmanager
-def _database(cluster: Cluster, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
-        # Half the work of the usual strategy, and dropping it is a third.
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
-    try:
-        yield cluster.url(name)
-    finally:
-        servers.drop_database(cluster.url("postgres"), name)
 
 
 def _settings(gateway: Gateway, buckets: dict[str, str] | None = None, **given: object) -> Settings:

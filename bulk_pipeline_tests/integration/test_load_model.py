@@ -17,6 +17,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.row_store import LoadCounts
 from bulk_pipeline.stages.split import split
+from bulk_pipeline_tests.databases import Databases
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
 
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,11 +76,9 @@ class Died(Exception):
 
 
 @pytest.fixture(scope="module")
-def lasting(request: pytest.FixtureRequest) -> Iterator[str]:
+def lasting(databases: Databases) -> Iterator[str]:
     """One database for all the examples."""
-    from bulk_pipeline_tests import conftest
-
-    with conftest._database(request.getfixturevalue("postgres_server"), conftest.TEMPLATE) as url:
+    with databases.migrated() as url:
         yield url
 
 
