@@ -8,6 +8,8 @@ TRIALS ?= 10
 SEED ?= 1
 SECONDS ?= 600
 
+unexport PYTHONDONTWRITEBYTECODE  # every process would compile the project anew
+
 .PHONY: setup demo test test-long faults fuzz defences audit check format lock clean
 
 setup: $(INSTALLED)
@@ -24,8 +26,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup        ## the whole way of a row, on sample files, with servers of its own
 	$(BIN)/bulk-pipeline demo
 
+# Three processes on two cores: one of them mostly waits for a stack.
 test: setup        ## every test but the long campaigns
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not long"
 
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 2 --dist loadgroup -m long --timeout 1800

@@ -5,7 +5,7 @@ By their files, not by the mark `xdist_group`, which xdist 3.8 writes where pyte
 
 from xdist.scheduler import LoadScopeScheduling
 
-_TOGETHER = ("/acceptance/", "/integration/test_stack.py::")
+_TOGETHER = ("/acceptance/", "/integration/test_stack.py::", "/faults/test_faults.py::")
 
 
 class Shares(LoadScopeScheduling):

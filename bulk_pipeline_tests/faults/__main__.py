@@ -43,7 +43,7 @@ def _run(todo: list[int], given: argparse.Namespace) -> None:
     folder.chmod(0o711)
     wreckage = given.log.with_suffix("")
     with rig(folder) as running:
-        campaign = Campaign(running, given.rows, given.pause, wreckage)
+        campaign = Campaign(running, given.rows, given.pause, wreckage=wreckage)
         while todo:
             seed = todo.pop(0)
             try:

@@ -3,8 +3,8 @@
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bulk_pipeline.schema import Table
+from bulk_pipeline.tables import in_load_order
 from bulk_pipeline_tests.faults import evidence
 from bulk_pipeline_tests.faults.checker import violations
 from bulk_pipeline_tests.faults.kinds import KINDS, MissedError, Strike
@@ -33,12 +35,13 @@ class UnstruckError(Exception):
 
 @dataclass(frozen=True)
 class Campaign:
-    """`rows`: the largest file. `pause_seconds`: how long a stopped process sleeps. `wreckage`: where all that a
-    broken epoch leaves is kept."""
+    """`rows`: the largest file. `pause_seconds`: how long a stopped process sleeps. `into`: the tables,
+    parents before their children. `wreckage`: where all that a broken epoch leaves is kept."""
 
     rig: Rig
     rows: int = 3000
     pause_seconds: float = 30
+    into: Sequence[Table] = field(default_factory=in_load_order)
     wreckage: Path | None = None
 
     def epoch(self, seed: int, kinds: list[str], tell: Callable[[str], None]) -> Iterator[Record]:
@@ -49,7 +52,7 @@ class Campaign:
         self.rig.forget()
         started, unjudged = time.monotonic(), None
         chance = random.Random(seed)
-        work = Workload(self.rig, seed, self.rows)
+        work = Workload(self.rig, seed, self.rows, self.into)
         struck: list[Record] = []
         try:
             for kind in kinds:

@@ -3,6 +3,7 @@
 import io
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -13,7 +14,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.samples.defects import Format
 from bulk_pipeline.samples.sample import Sample
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.export.formats import Compression
 from bulk_pipeline.stages.export.formats import Format as ExportFormat
 from bulk_pipeline.stages.export.request import ExportRequest
@@ -29,11 +30,15 @@ _WAIT_SECONDS = 90
 
 @dataclass
 class Workload:
-    """Files of one seed; each round has rows of its own, which three files of a table share in part."""
+    """Files of one seed; each round has rows of its own, which three files of a table share in part.
+
+    `into`: the tables, parents before their children.
+    """
 
     rig: Rig
     seed: int
     rows: int
+    into: Sequence[Table] = field(default_factory=tables.in_load_order)
     drops: list[Drop] = field(default_factory=list)
     rounds: int = 0
 
@@ -42,10 +47,10 @@ class Workload:
         self.rounds += 1
         random_ = random.Random(f"{self.seed}/{self.rounds}")
         format_ = random_.choice(list(Format))
-        sizes = {table.name: [self._size(random_) for _ in range(3)] for table in tables.in_load_order()}
+        sizes = {table.name: [self._size(random_) for _ in range(3)] for table in self.into}
         parents = {name: min(of) - min(of) // BAD_EVERY for name, of in sizes.items()}
         client = self.rig.dropper
-        for table in tables.in_load_order():
+        for table in self.into:
             kinds = [(Mode.INSERT_ONLY, 0), (Mode.UPSERT, 1), (random_.choice(list(Mode)), 2)]
             random_.shuffle(kinds)
             for (mode, revision), rows in zip(kinds, sizes[table.name], strict=True):

@@ -26,13 +26,7 @@ class Number(str):
 def read_object(raw: bytes) -> dict[str, Any]:
     """The object, its numbers as `Number`. A byte that is no UTF-8 is kept as a lone surrogate."""
     try:
-        value = json.loads(
-            raw.decode("utf-8", "surrogateescape"),
-            object_pairs_hook=_without_repeats,
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=_refuse_constant,
-        )
+        value = _DECODER.decode(raw.decode("utf-8", "surrogateescape"))
     except json.JSONDecodeError as error:
         raise JsonError(f"is not valid JSON: {_cause(error)} at character {error.pos + 1}") from error
     except RecursionError as error:
@@ -89,3 +83,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _cause(error: json.JSONDecodeError) -> str:
     return error.msg[:1].lower() + error.msg[1:]
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_without_repeats,
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=_refuse_constant,
+)

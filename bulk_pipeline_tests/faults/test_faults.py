@@ -1,0 +1,40 @@
+"""Faults of different sorts in one short epoch of a running stack; `make faults` has all, for as long as you like."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulk_pipeline.tables import articles, users
+from bulk_pipeline_tests.faults.campaign import Campaign, Record, kinds_of
+from bulk_pipeline_tests.faults.rig import Rig, rig
+
+KINDS = ["lose COMMIT", "kill run", "S3 503"]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Rig]:
+    folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-test-"))
+    folder.chmod(0o711)
+    with rig(folder) as made:
+        yield made
+
+
+def test_no_row_is_lost_doubled_or_told_wrongly_whatever_dies(running: Rig) -> None:
+    campaign = Campaign(running, rows=150, into=[users.TABLE, articles.TABLE])
+    *faults, end = campaign.epoch(1, KINDS, print)
+    assert_nothing_wrong(faults, end, KINDS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ten_faults_among_all_tables(running: Rig, seed: int) -> None:
+    *faults, end = Campaign(running, rows=800, pause_seconds=10).epoch(seed, kinds_of(seed), print)
+    assert_nothing_wrong(faults, end, kinds_of(seed))
+
+
+def assert_nothing_wrong(faults: list[Record], end: Record, kinds: list[str]) -> None:
+    assert [fault["kind"] for fault in faults] == kinds
+    assert all(fault["jobs"] for fault in faults), "a fault struck while nothing was worked on"
+    assert (end["violations"], end["unjudged"]) == ([], None)
