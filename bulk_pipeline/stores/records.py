@@ -29,25 +29,24 @@ class Records(Generic[R]):
             for field in fields(kind)
         )
 
-    def query(self, text: LiteralString) -> sql.Composed:
-        """A query in which `{columns}` stands for what the dataclass needs of the table that is called `job` in it."""
-        return sql.SQL(text).format(columns=self._columns)
+    def query(self, text: LiteralString) -> bytes:
+        """A query in which `{columns}` stands for what the dataclass needs of the table that is called `job` in it.
 
-    def one(
-        self, connection: psycopg.Connection, query: sql.Composed, given: Mapping[str, object]
-    ) -> R | None:
+        As bytes: psycopg would put a composed one together, and look for its placeholders, each time anew.
+        """
+        return sql.SQL(text).format(columns=self._columns).as_bytes()
+
+    def one(self, connection: psycopg.Connection, query: bytes, given: Mapping[str, object]) -> R | None:
         """The first job of a query."""
         with connection.cursor(row_factory=self._rows) as cursor:
             return cursor.execute(query, given).fetchone()
 
-    def all(
-        self, connection: psycopg.Connection, query: sql.Composed, given: Mapping[str, object]
-    ) -> list[R]:
+    def all(self, connection: psycopg.Connection, query: bytes, given: Mapping[str, object]) -> list[R]:
         """The jobs of a query, in its order."""
         with connection.cursor(row_factory=self._rows) as cursor:
             return cursor.execute(query, given).fetchall()
 
-    def changed(self, connection: psycopg.Connection, job_id: str, query: sql.Composed, **given: object) -> R:
+    def changed(self, connection: psycopg.Connection, job_id: str, query: bytes, **given: object) -> R:
         """The job after an UPDATE that gives it; the caller has it locked."""
         job = self.one(connection, query, {"id": job_id} | given)
         assert job is not None, "the job is locked"
