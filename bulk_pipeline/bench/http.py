@@ -1,9 +1,7 @@
 """`http`: what clients of the API wait for, and how much memory it takes meanwhile."""
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import httpx2
 import psutil
 
 from bulk_pipeline.bench.latency import Percentiles, percentiles
+from bulk_pipeline.bench.memory import watching_service
 from bulk_pipeline.bench.pairs import percentile
 from bulk_pipeline.bench.polling import poll
 from bulk_pipeline.bench.rig import Rig
@@ -24,7 +23,6 @@ Tell = Callable[[str], None]
 _FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled"})
 _POST_ROWS = 10
 _POLL_SECONDS = 0.1
-_SAMPLE_SECONDS = 0.05
 _WAIT_SECONDS = 600.0
 _NOTHING = b"a line of a file that is no table, as long as lines of files usually are\n"
 
@@ -124,14 +122,14 @@ def _uploaded(client: httpx2.Client, folder: Path, process: psutil.Process, size
     with file.open("wb") as out:
         while out.tell() < size:
             out.write(block[: size - out.tell()])
-    with _watching(process) as peak:
+    with watching_service(process) as watch:
         started = time.monotonic()
         job_id = _post(client, file)
         seconds = time.monotonic() - started
     file.unlink()
     if (state := _follow(client, job_id))["status"] != "failed":
         raise WrongResultError(f"a file that is no table's: {state}")
-    return Uploaded(size, round(seconds, 2), max(peak))
+    return Uploaded(size, round(seconds, 2), watch.peak.rss_bytes)
 
 
 def _sample(folder: Path, rows: int, seed: int) -> Path:
@@ -170,24 +168,6 @@ def _check(state: dict[str, Any], rows: int) -> None:
     found = (state["status"], state["total_records"], state["success_count"], state["failure_count"])
     if found != ("completed", rows, rows, 0):
         raise WrongResultError(f"an import of {rows:,} good rows: {state}")
-
-
-@contextlib.contextmanager
-def _watching(process: psutil.Process) -> Iterator[list[int]]:
-    """Resident memory, twenty times a second."""
-    samples, over = [process.memory_info().rss], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_SAMPLE_SECONDS):
-            samples.append(process.memory_info().rss)
-
-    thread = threading.Thread(target=watch, name="memory", daemon=True)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        over.set()
-        thread.join()
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

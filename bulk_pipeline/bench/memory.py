@@ -1,9 +1,10 @@
-"""The memory of a run: samples the processes below the code server while something is imported."""
+"""The memory of runs, or of a service: samples its processes while something is going on."""
 
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import psutil
@@ -17,7 +18,7 @@ _WARM = "multiprocessing.forkserver"
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that the processes of a run held together. `private`: without pages of files and shared ones."""
+    """The most that the processes held together. `private`: without pages of files and shared ones."""
 
     rss_bytes: int = 0
     private_bytes: int = 0
@@ -33,11 +34,21 @@ class Watch:
         self.peak = Peak()
 
 
+def watching(code_server: psutil.Process) -> AbstractContextManager[Watch]:
+    """Watch the runs that start meanwhile, with whatever they start."""
+    return _watching(lambda: run_processes(code_server))
+
+
+def watching_service(process: psutil.Process) -> AbstractContextManager[Watch]:
+    """Watch one process."""
+    return _watching(lambda: [process])
+
+
 @contextlib.contextmanager
-def watching(code_server: psutil.Process) -> Iterator[Watch]:
-    """Watch the runs that start meanwhile, with whatever they start, twenty times a second, in a thread."""
+def _watching(find: Callable[[], list[psutil.Process]]) -> Iterator[Watch]:
+    """Twenty times a second, in a thread."""
     watch, over = Watch(), threading.Event()
-    thread = threading.Thread(target=_watch, args=(code_server, watch, over), name="memory", daemon=True)
+    thread = threading.Thread(target=_watch, args=(find, watch, over), name="memory", daemon=True)
     thread.start()
     try:
         yield watch
@@ -46,12 +57,14 @@ def watching(code_server: psutil.Process) -> Iterator[Watch]:
         thread.join()
 
 
-def _watch(code_server: psutil.Process, watch: Watch, over: threading.Event) -> None:
+def _watch(find: Callable[[], list[psutil.Process]], watch: Watch, over: threading.Event) -> None:
     searched_at, processes = 0.0, list[psutil.Process]()
-    while not over.wait(_SAMPLE_SECONDS):
+    while True:
         if time.monotonic() - searched_at > _SEARCH_SECONDS:
-            searched_at, processes = time.monotonic(), run_processes(code_server)
+            searched_at, processes = time.monotonic(), find()
         watch.peak = watch.peak.joined(_held(processes))
+        if over.wait(_SAMPLE_SECONDS):
+            return
 
 
 def run_processes(code_server: psutil.Process) -> list[psutil.Process]:
