@@ -6,6 +6,7 @@ Every step but the first takes the `Staged` that the step before it left, and gi
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import BinaryIO
 
@@ -79,7 +80,8 @@ def split_rows(staged: Staged, references: References, work: WorkLocation) -> St
     """Good rows apart from rejected ones, once references and the keys within the file are known."""
     area = work.area(staged.job_id, staged.attempt)
     rejected = staged.rejected(work, "parse_failures", "validate_failures")
-    parts = split(lambda: staged.batches(work, "rows"), rejected, staged.table, staged.mode, references)
+    rows = partial(staged.batches, work, "rows")
+    parts = split(rows, rejected, staged.table, staged.mode, references, area.folder)
     with area.writer("good") as good, area.writer("split_failures") as failures:
         for part in parts:
             good.write(part.good)

@@ -1,12 +1,14 @@
-"""Fingerprints of key cells, small enough to keep a whole file's in memory. No rule about keys is here.
+"""Fingerprints of key cells, 8 bytes each. No rule about keys is here.
 
 A key that occurs once in a file needs nothing further. So one pass finds the fingerprints that occur more
-often (8 bytes per row, dropped afterwards), and only the rows that bear them are looked at again, with a
-second, independent fingerprint to confirm that equal means equal: 128 bits together. This is also where keys
-would spill to disk: `repeated` needs its fingerprints sorted, not in memory.
+often, on disk above a bound, and only the rows that bear them are looked at again, with a second, independent
+fingerprint to confirm that equal means equal: 128 bits together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Table
+
+_IN_MEMORY = 4 << 20
+_READ_AT_ONCE = 1 << 20
+_SIGN = np.uint64(1 << 63)
 
 
 def key_columns(table: Table) -> tuple[str, ...]:
@@ -35,16 +41,41 @@ def confirmations(cells: pa.Array) -> np.ndarray:
     return _without_nulls(pd.util.hash_array(texts, categorize=False).view(np.int64), cells)
 
 
-def repeated(columns: Iterable[pa.Array]) -> np.ndarray:
-    """The fingerprints that occur more than once in all the columns together: sorted, unique, without 0."""
-    parts = [fingerprints(cells) for cells in columns]
-    if not parts:
-        return np.empty(0, np.int64)
-    everything = np.concatenate(parts)
-    del parts
+def repeated(
+    columns: Iterable[pa.Array], *, folder: Path | None = None, in_memory: int = _IN_MEMORY
+) -> np.ndarray:
+    """The fingerprints that occur more than once in all the columns together: sorted, unique, without 0.
+
+    `in_memory`: of how many fingerprints at a time; more of them lie in a nameless file in `folder`, and are looked
+    at one range of values after the other.
+    """
+    with SpooledTemporaryFile(max_size=8 * in_memory, dir=folder and str(folder)) as kept:
+        count = 0
+        for cells in columns:
+            kept.write(fingerprints(cells).tobytes())
+            count += len(cells)
+        ranges = -(-count // in_memory) or 1
+        return np.concatenate([_repeated_within(kept, number, ranges) for number in range(ranges)])
+
+
+def _repeated_within(kept: IO[bytes], number: int, ranges: int) -> np.ndarray:
+    everything = np.concatenate([np.empty(0, np.int64), *_within(kept, number, ranges)])
     everything.sort()
     again = np.unique(everything[1:][everything[1:] == everything[:-1]])
     return again[again != 0]
+
+
+def _within(kept: IO[bytes], number: int, ranges: int) -> Iterator[np.ndarray]:
+    """The values of one of so many equal ranges of int64."""
+    kept.seek(0)
+    while data := kept.read(8 * _READ_AT_ONCE):
+        values = np.frombuffer(data, np.int64)
+        yield values if ranges == 1 else values[_ranges_of(values, ranges) == number]
+
+
+def _ranges_of(values: np.ndarray, ranges: int) -> np.ndarray:
+    width = -(-(1 << 64) // ranges)
+    return (values.view(np.uint64) ^ _SIGN) // np.uint64(width)
 
 
 def positions(values: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

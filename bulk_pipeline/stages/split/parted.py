@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -34,15 +35,20 @@ class Parted:
 
 
 def split(
-    batches: Batches, rejected: np.ndarray, table: Table, mode: Mode, references: References
+    batches: Batches,
+    rejected: np.ndarray,
+    table: Table,
+    mode: Mode,
+    references: References,
+    folder: Path | None = None,
 ) -> Iterator[Parted]:
     """Part typed batches (`_row`, `_line`, columns of `table`) of all rows that could be read.
 
     `rejected`: the numbers of rows that have failures already (int64, sorted, unique). In `upsert` a key may
-    be repeated in a file, so only references are looked at.
+    be repeated in a file, so only references are looked at. `folder`: for keys of a file with very many.
     """
     known = _KnownReferences(references)
-    claims = _claims(batches, table) if mode is Mode.INSERT_ONLY else None
+    claims = _claims(batches, table, folder) if mode is Mode.INSERT_ONLY else None
     for rows in batches():
         failed, _ = positions(rows["_row"].to_numpy(), rejected)
         found = []
@@ -58,10 +64,10 @@ def split(
         yield Parted(good, refusals.in_row_order(found))
 
 
-def _claims(batches: Batches, table: Table) -> Claims:
+def _claims(batches: Batches, table: Table, folder: Path | None) -> Claims:
     return Claims(
         {
-            name: repeated(rows[name] for rows in batches() if name in rows.schema.names)
+            name: repeated((rows[name] for rows in batches() if name in rows.schema.names), folder=folder)
             for name in key_columns(table)
         }
     )
