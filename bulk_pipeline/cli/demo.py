@@ -19,7 +19,7 @@ from bulk_pipeline.cli.jobs import describe
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.samples.checksum import MODULUS, checksum_sql
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stack.graphql import ask

@@ -10,7 +10,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
 from bulk_pipeline.cli.numbers import share
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 
 
 def write_sample(

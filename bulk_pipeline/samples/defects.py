@@ -8,16 +8,12 @@ from enum import StrEnum
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.schema import Column, ColumnType, Mode, Table
 from bulk_pipeline.stages.failures import Code, rule_code
 
 Record = dict[str, str | None]
 """The texts of one row."""
-
-
-class Format(StrEnum):
-    CSV = "csv"
-    NDJSON = "ndjson"
 
 
 class Fate(StrEnum):

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.samples import cells
-from bulk_pipeline.samples.defects import Defect, Format
+from bulk_pipeline.samples.defects import Defect
 from bulk_pipeline.samples.draw import Rows
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.writing import encoded
 from bulk_pipeline.schema import Column, Table
 

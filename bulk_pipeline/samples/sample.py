@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.samples.checksum import MODULUS, checksum
-from bulk_pipeline.samples.defects import Fate, Format, defects
+from bulk_pipeline.samples.defects import Fate, defects
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.parts import Part, Recipe, part, written
 from bulk_pipeline.samples.writing import header
 from bulk_pipeline.schema import Column, Mode, Table

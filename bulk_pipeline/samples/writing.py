@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.masks import mask
 from bulk_pipeline.stages.report.lines import csv_quoted, json_quoted

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.export.formats import Compression

@@ -10,7 +10,7 @@ import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.samples.checksum import checksum_sql
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load import load

@@ -14,7 +14,8 @@ import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.samples.checksum import checksum
-from bulk_pipeline.samples.defects import Format, defects
+from bulk_pipeline.samples.defects import defects
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.parse.upload import open_upload

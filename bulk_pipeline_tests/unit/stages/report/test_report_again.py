@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.samples.defects import Format
+from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.parse.upload import Upload, open_upload
