@@ -8,9 +8,20 @@ makes no connections, and each run is a fork of it. Everything Dagster does with
 """
 
 import multiprocessing
+import os
 import runpy
 import sys
 from multiprocessing import context, forkserver
+
+_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",
+}
+"""What the processes of runs tell Arrow and glibc: one allocator for both, which gives large blocks back at once.
+
+Two would keep what was freed, each for itself: 715 MB instead of 376 with a million rejected rows.
+"""
 
 DEFINITIONS, WARM = "bulk_pipeline.definitions", "bulk_pipeline.orchestration.warm"
 
@@ -23,6 +34,7 @@ def main() -> None:
 
 
 def _fork_runs() -> None:
+    os.environ.update(_MEMORY | os.environ)  # read when the process that runs are forked from starts
     warm = multiprocessing.get_context("forkserver")
     warm.set_forkserver_preload([WARM])
     forkserver.ensure_running()
