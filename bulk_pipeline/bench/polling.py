@@ -74,7 +74,7 @@ async def _together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
                 group.create_task(coroutine)
-    except* WrongResultError as errors:
+    except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
 
 
