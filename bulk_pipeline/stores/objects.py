@@ -27,6 +27,7 @@ MULTIPART_COPY_BYTES = 1 << 30
 """Larger objects are copied part by part: S3 copies at most 5 GB at once, and slow servers need time."""
 
 _UPLOAD = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20, max_concurrency=4)
+_UPLOAD.max_in_memory_upload_chunks = 4  # s3transfer reads ten ahead, and boto3 has no parameter for it
 
 
 @dataclass(frozen=True)
