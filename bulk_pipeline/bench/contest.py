@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bulk_pipeline.bench import database, floor
+from bulk_pipeline.bench.choices import LoadMode
 from bulk_pipeline.bench.files import write_good, write_upload
 from bulk_pipeline.bench.imports import Imported, between, import_file
 from bulk_pipeline.bench.memory import Watch, watching
 from bulk_pipeline.bench.outcome import check, check_content, outcome
 from bulk_pipeline.bench.results import Measured, Ours
 from bulk_pipeline.bench.rig import Rig
-from bulk_pipeline.bench.workload import LoadMode, Workload
+from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.samples.sample import Expected
 

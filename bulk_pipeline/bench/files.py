@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from bulk_pipeline.bench.workload import FileFormat, Workload
+from bulk_pipeline.bench.choices import FileFormat
+from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.samples.writing import encoded, header

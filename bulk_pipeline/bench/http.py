@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import psutil
 
+from bulk_pipeline.bench.idle import cpu_seconds_of
 from bulk_pipeline.bench.latency import Percentiles, percentiles
 from bulk_pipeline.bench.memory import watching_service
 from bulk_pipeline.bench.pairs import percentile
@@ -16,11 +17,12 @@ from bulk_pipeline.bench.polling import poll
 from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.samples.sample import Sample
+from bulk_pipeline.stores.jobs import Status
 from bulk_pipeline.tables import customers
 
 Tell = Callable[[str], None]
 
-_FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled"})
+_FINISHED = frozenset(str(status) for status in Status if status.is_final)
 _POST_ROWS = 10
 _POLL_SECONDS = 0.1
 _WAIT_SECONDS = 600.0
@@ -98,10 +100,10 @@ def _posted(client: httpx2.Client, folder: Path, number: int) -> float:
 
 def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: int, rows: int) -> Polled:
     job_id = _post(client, _sample(rig.folder, rows, seed=1_000_000))
-    before = _cpu_seconds(process)
+    before = cpu_seconds_of(process)
     polls = poll(f"{rig.api_url}/api/v1/imports/{job_id}", clients, _FINISHED, _WAIT_SECONDS)
-    cpu_seconds = _cpu_seconds(process) - before
-    state = _follow(client, job_id)
+    cpu_seconds = cpu_seconds_of(process) - before
+    state = polls.states[-1]
     _check(state, rows)
     return Polled(
         clients=clients,
@@ -168,8 +170,3 @@ def _check(state: dict[str, Any], rows: int) -> None:
     found = (state["status"], state["total_records"], state["success_count"], state["failure_count"])
     if found != ("completed", rows, rows, 0):
         raise WrongResultError(f"an import of {rows:,} good rows: {state}")
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system

@@ -41,7 +41,7 @@ def run(rig: Rig, seconds: float, settle_seconds: float = _SETTLE_SECONDS) -> Id
 def _cpu_seconds(rig: Rig) -> dict[str, float]:
     """By service. A process that ends hands its time to its parent, so that nothing is lost in between."""
     record = rig.record
-    found = {name: _tree_seconds(rig.service(name)) for name in record.services}
+    found = {name: cpu_seconds_of(rig.service(name)) for name in record.services}
     supervisor = record.supervisor.find() if record.supervisor else None
     if supervisor is None:
         raise StackError("the stack's supervisor does not run any more")
@@ -49,7 +49,8 @@ def _cpu_seconds(rig: Rig) -> dict[str, float]:
     return found | {"supervisor": times.user + times.system}
 
 
-def _tree_seconds(process: psutil.Process) -> float:
+def cpu_seconds_of(process: psutil.Process) -> float:
+    """Of a process, with whatever it has started."""
     total = 0.0
     for each in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):

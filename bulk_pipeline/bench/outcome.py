@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from bulk_pipeline.bench.workload import LoadMode, Workload
+from bulk_pipeline.bench.choices import LoadMode
+from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.samples.sample import Expected
 from bulk_pipeline.stages.failures import Code

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import tempfile
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -39,10 +38,8 @@ def main() -> int:
 
 def _run(todo: list[int], given: argparse.Namespace) -> None:
     """Epochs in one stack, until one of them has left it in doubt."""
-    folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-faults-"))
-    folder.chmod(0o711)
     wreckage = given.log.with_suffix("")
-    with rig(folder) as running:
+    with rig() as running:
         campaign = Campaign(running, given.rows, given.pause, wreckage=wreckage)
         while todo:
             seed = todo.pop(0)

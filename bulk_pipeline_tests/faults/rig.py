@@ -7,6 +7,7 @@ owns its database, so that rights can be taken from it.
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -233,8 +234,10 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path) -> Iterator[Rig]:
-    """A running rig in an empty folder that `nobody` may enter."""
+def rig() -> Iterator[Rig]:
+    """A running rig in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-faults-"))
+    folder.chmod(0o711)  # for `nobody`, who runs Postgres for root
     cluster = Cluster(
         postgres.reserve_folder(folder / "postgres"), free_port(), objects.new_secret(), version=18
     )

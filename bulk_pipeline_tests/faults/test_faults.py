@@ -1,8 +1,6 @@
 """Faults of different sorts in one short epoch of a running stack; `make faults` has all, for as long as you like."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +13,7 @@ KINDS = ["lose COMMIT", "kill run", "S3 503"]
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Rig]:
-    folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-test-"))
-    folder.chmod(0o711)
-    with rig(folder) as made:
+    with rig() as made:
         yield made
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.bench import floor
+from bulk_pipeline.bench.choices import FileFormat, LoadMode
 from bulk_pipeline.bench.files import write_good, write_upload
-from bulk_pipeline.bench.workload import FileFormat, LoadMode, Workload
+from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.validate import validate

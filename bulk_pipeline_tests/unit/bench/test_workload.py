@@ -8,8 +8,9 @@ from io import BytesIO
 import pytest
 
 from bulk_pipeline import tables
+from bulk_pipeline.bench.choices import FileFormat, LoadMode
 from bulk_pipeline.bench.outcome import Outcome, check, check_content, outcome
-from bulk_pipeline.bench.workload import FileFormat, LoadMode, Workload
+from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
