@@ -31,7 +31,7 @@ test: setup        ## every test but the long campaigns
 	$(BIN)/pytest -n 3 --dist loadgroup -m "not long"
 
 test-long: setup   ## the long campaigns
-	$(BIN)/pytest -n 2 --dist loadgroup -m long --timeout 1800
+	$(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
 
 faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl
 	$(BIN)/python -m bulk_pipeline_tests.faults --trials $(TRIALS) --seed $(SEED)

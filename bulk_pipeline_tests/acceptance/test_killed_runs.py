@@ -80,8 +80,7 @@ Victims = Callable[[World, ImportJob], Sequence[psutil.Process]]
 
 @pytest.mark.long
 @pytest.mark.parametrize("victims", [the_run, run_daemon_and_code_server])
-@pytest.mark.parametrize("mode", ["insert_only", "upsert"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("seed", "mode"), [(1, "insert_only"), (2, "upsert"), (3, "insert_only")])
 def test_whenever_and_whatever_is_killed(
     world: World, unkilled: Callable[[str, int], Outcome], seed: int, mode: str, victims: Victims
 ) -> None:

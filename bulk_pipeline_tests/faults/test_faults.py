@@ -24,10 +24,10 @@ def test_no_row_is_lost_doubled_or_told_wrongly_whatever_dies(running: Rig) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_ten_faults_among_all_tables(running: Rig, seed: int) -> None:
-    *faults, end = Campaign(running, rows=800, pause_seconds=10).epoch(seed, kinds_of(seed), print)
-    assert_nothing_wrong(faults, end, kinds_of(seed))
+def test_ten_faults_among_all_tables(running: Rig) -> None:
+    kinds = kinds_of(1)
+    *faults, end = Campaign(running, rows=800, pause_seconds=10).epoch(1, kinds, print)
+    assert_nothing_wrong(faults, end, kinds)
 
 
 def assert_nothing_wrong(faults: list[Record], end: Record, kinds: list[str]) -> None:

@@ -161,7 +161,7 @@ def test_what_is_exported_imports_to_the_same_table(world: World, table: str, ki
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("table", tables.names())
 def test_it_does_whatever_the_table_holds(world: World, table: str, kind: dict[str, Any]) -> None:
-    comes_back(world, tables.get(table), kind, examples=40)
+    comes_back(world, tables.get(table), kind, examples=20)
 
 
 def kept(row: tuple[Any, ...], there: Sequence[tuple[Any, ...]], table: Table) -> tuple[Any, ...]:
