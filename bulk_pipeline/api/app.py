@@ -11,6 +11,7 @@ from bulk_pipeline.api import accounts, customers, documented, exports, health, 
 from bulk_pipeline.api.access import Access
 from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
+from bulk_pipeline.api.gathered import Gathered
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
 from bulk_pipeline.api.streams import Streams
@@ -38,6 +39,7 @@ def create_app(stores: Stores) -> FastAPI:
     app.state.stores = stores
     app.state.checkup = Checkup(stores.probes)
     app.state.metrics = Metrics(stores.postgres, app.state.checkup)
+    app.state.gathered_imports = Gathered(stores.visible_imports.all_of)
     app.state.hashing = CapacityLimiter(accounts.HASHED_AT_A_TIME)
     app.state.streams = Streams(stores, app.state.metrics)
     problems.install(app)

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -30,7 +31,7 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stores.accounts import Account
 from bulk_pipeline.stores.failure_reports import CSV, NDJSON, FailurePage
 from bulk_pipeline.stores.jobs import ImportJob
-from bulk_pipeline.stores.visible_imports import VisibleImport
+from bulk_pipeline.stores.visible_imports import VisibleImport, visible
 
 router = APIRouter(prefix="/imports", tags=["imports"])
 
@@ -113,8 +114,13 @@ def list_imports(
 
 
 @router.get("/{job_id}", summary="Look at an import", response_model=import_views.Import, responses=_ANSWERS)
-def get_import(caller: CallerNeed, job_id: UUID, stores: StoresNeed) -> Response:
-    return _json(_detailed(stores, stores.visible_imports.get(str(job_id), _id(caller))))
+async def get_import(caller: CallerNeed, job_id: UUID, stores: StoresNeed, request: Request) -> Response:
+    """Clients poll this: what they ask while Postgres is being asked is asked together."""
+    found = await request.app.state.gathered_imports.answer(str(job_id))
+    seen = visible(found, str(job_id), _id(caller))
+    if _has_report(seen.job):
+        return _json(await run_in_threadpool(_detailed, stores, seen))
+    return _json(_detailed(stores, seen))
 
 
 @router.get(
@@ -160,9 +166,13 @@ def _answer(sender: Sender, job_id: str) -> Response:
 
 def _detailed(stores: Stores, seen: VisibleImport) -> import_views.Import:
     """Failures are read from the object store only when there is a report of them, which comes at the end."""
-    has_report = seen.job.status.is_final and seen.job.reports
-    first = stores.failures.page(seen.job, limit=_FIRST) if has_report else FailurePage([], None)
+    is_told = _has_report(seen.job)
+    first = stores.failures.page(seen.job, limit=_FIRST) if is_told else FailurePage([], None)
     return import_views.detailed(seen, first)
+
+
+def _has_report(job: ImportJob) -> bool:
+    return job.status.is_final and bool(job.reports)
 
 
 def _file(stores: Stores, job: ImportJob, name: str, media_type: str) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import jwt
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bulk_pipeline.api.needs import StoresNeed
@@ -35,14 +36,14 @@ def _account(
     return account
 
 
-def _caller(
+async def _caller(
     request: Request,
     stores: StoresNeed,
     sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Account | None:
     if sent is None and not stores.settings.api_token_required:
         return None
-    return _account(request, stores, sent)
+    return await run_in_threadpool(_account, request, stores, sent)
 
 
 AccountNeed = Annotated[Account, Depends(_account)]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulk_pipeline.errors import NotFoundError, SelectionError
-from bulk_pipeline.stores.job_queries import all_jobs, counts_of, job_by_id, job_query
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.job_queries import all_jobs, counts_of, job_query
+from bulk_pipeline.stores.jobs import Counts, ImportJob, Status, as_uuid
 from bulk_pipeline.stores.postgres import Postgres
 
 
@@ -33,11 +33,15 @@ class VisibleImports:
 
     def get(self, job_id: str, account_id: str | None) -> VisibleImport:
         """`NotFoundError` without it, and for somebody else's."""
+        job_id = str(as_uuid(job_id))
+        return visible(self.all_of([job_id]).get(job_id), job_id, account_id)
+
+    def all_of(self, job_ids: Sequence[str]) -> dict[str, VisibleImport]:
+        """Those of the jobs that there are, whosever they are."""
         with self._postgres.reading() as connection:
-            job = job_by_id(connection, job_id)
-            if job.owner_id not in (None, account_id):
-                raise NotFoundError(f"no job {job_id}")
-            return VisibleImport(job, counts_of(connection, [job.id])[job.id])
+            jobs = all_jobs(connection, _BY_IDS, {"ids": list(job_ids)})
+            counts = counts_of(connection, [job.id for job in jobs])
+        return {job.id: VisibleImport(job, counts[job.id]) for job in jobs}
 
     def newest(
         self,
@@ -76,6 +80,15 @@ class VisibleImports:
         except NotFoundError as error:
             raise SelectionError(f"cursor {cursor!r}: use next_cursor of the page before") from error
 
+
+def visible(found: VisibleImport | None, job_id: str, account_id: str | None) -> VisibleImport:
+    """What was found of a job, as the account may see it: `NotFoundError` for nothing, and for somebody else's."""
+    if found is None or found.job.owner_id not in (None, account_id):
+        raise NotFoundError(f"no job {job_id}")
+    return found
+
+
+_BY_IDS = job_query("SELECT {columns} FROM bulk.import_jobs AS job WHERE id = ANY (%(ids)s::uuid[])")
 
 _NEWEST = job_query("""
     SELECT {columns}

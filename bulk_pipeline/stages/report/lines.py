@@ -12,12 +12,16 @@ from bulk_pipeline.stages.texts import doubled, json_escaped
 
 def write(file: BinaryIO, parts: Sequence[pa.Array | bytes]) -> None:
     """One line per row: its value of each part, one after the other. Constants are bytes; NULL is nothing."""
+    file.write(text_bytes(joined(parts)).data)
+
+
+def joined(parts: Sequence[pa.Array | bytes]) -> pa.Array:
+    """The parts of each row as one (large binary)."""
     wide = pa.large_binary()  # a batch of long rows, quoted, may pass the 2 GB of plain arrays
     columns = [pa.scalar(part, wide) if isinstance(part, bytes) else part.cast(wide) for part in parts]
-    joined = pc.binary_join_element_wise(
+    return pc.binary_join_element_wise(
         *columns, pa.scalar(b"", wide), null_handling="replace", null_replacement=b""
     )
-    file.write(text_bytes(joined).data)
 
 
 def text(raw: pa.Array) -> pa.Array:
@@ -29,16 +33,16 @@ def text(raw: pa.Array) -> pa.Array:
     return pc.replace_substring(decoded, "\0", "\ufffd")
 
 
-def csv_quoted(cells: pa.Array, quote: str = '"', escape: str | None = None) -> pa.Array:
-    """Every cell in quotes; a quote inside is doubled, or escaped if the dialect has an escape."""
-    return _around(quote, doubled(cells.cast(pa.large_string()), quote, escape))
+def csv_quoted(cells: pa.Array) -> pa.Array:
+    """Every cell in quotes; a quote inside is doubled."""
+    return _around(doubled(cells.cast(pa.large_string())))
 
 
 def json_quoted(cells: pa.Array) -> pa.Array:
     """Every cell as a JSON string; NULL as null."""
-    return pc.fill_null(_around('"', json_escaped(cells.cast(pa.large_string()))), "null")
+    return pc.fill_null(_around(json_escaped(cells.cast(pa.large_string()))), "null")
 
 
-def _around(quote: str, cells: pa.Array) -> pa.Array:
-    mark, nothing = pa.scalar(quote, pa.large_string()), pa.scalar("", pa.large_string())
+def _around(cells: pa.Array) -> pa.Array:
+    mark, nothing = pa.scalar('"', pa.large_string()), pa.scalar("", pa.large_string())
     return pc.binary_join_element_wise(mark, cells, mark, nothing)

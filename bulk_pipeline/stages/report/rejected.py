@@ -21,6 +21,7 @@ from bulk_pipeline.schema.masks import mask
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
+from bulk_pipeline.stages.texts import doubled, json_escaped
 
 COLUMNS = ("_row", "_line", "_errors")
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
@@ -74,7 +75,7 @@ def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: BinaryI
         raw = _without_old_cells(raw, dialect)
     then = _delimiter(dialect).encode()
     end = _record_end(dialect).encode()
-    lines.write(file, [row, then, line, then, _quoted(errors, dialect), then, raw, end])
+    lines.write(file, [row, then, line, then, *_quoted(errors, dialect), then, raw, end])
 
 
 def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
@@ -84,17 +85,19 @@ def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
     return pc.replace_substring_regex(raw, rf"\A(?:{cell}){{3}}", "", max_replacements=1)
 
 
-def _quoted(cells: pa.Array, dialect: Dialect) -> pa.Array:
+def _quoted(cells: pa.Array, dialect: Dialect) -> list[pa.Array | bytes]:
+    """The parts of a cell. Where there are no quotes, a delimiter becomes a space."""
     if dialect.quote is None:
-        return pc.replace_substring(cells, _delimiter(dialect), " ")
-    return lines.csv_quoted(cells, dialect.quote, dialect.escape)
+        return [pc.replace_substring(cells, _delimiter(dialect), " ")]
+    mark = dialect.quote.encode()
+    return [mark, doubled(cells, dialect.quote, dialect.escape), mark]
 
 
 def _cell(name: str, dialect: Dialect) -> str:
     special = {_delimiter(dialect), dialect.quote, dialect.escape, "\n", "\r"} - {None}
     if name == name.strip() and not any(character in name for character in special if character):
         return name
-    return _quoted(pa.array([name]), dialect)[0].as_py()
+    return lines.joined(_quoted(pa.array([name], pa.large_string()), dialect))[0].as_py().decode()
 
 
 def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
@@ -121,8 +124,8 @@ def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file:
     JSON (save for bytes that are not UTF-8, which stay as they are)."""
     rest = _after_brace(rows["raw"], malformed)
     line = pc.fill_null(rows["_line"].cast(pa.string()), "null")
-    parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":']
-    lines.write(file, [*parts, lines.json_quoted(errors), rest, b"\n"])
+    parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":"']
+    lines.write(file, [*parts, json_escaped(errors), b'"', rest, b"\n"])
 
 
 def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:

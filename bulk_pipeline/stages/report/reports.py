@@ -23,7 +23,7 @@ from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
 from bulk_pipeline.stages.spreadsheets import defused
-from bulk_pipeline.stages.texts import held
+from bulk_pipeline.stages.texts import doubled, held, json_escaped
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
 
@@ -131,8 +131,8 @@ def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: BinaryIO) -> None:
-    row, raw = rows["_row"].cast(pa.string()), lines.csv_quoted(defused(lines.text(rows["raw"])))
-    lines.write(file, [row, b",", lines.csv_quoted(defused(errors)), b",", raw, b"\n"])
+    row, raw = rows["_row"].cast(pa.string()), doubled(defused(lines.text(rows["raw"])))
+    lines.write(file, [row, b',"', doubled(defused(errors)), b'","', raw, b'"\n'])
 
 
 def _write_errors_ndjson(told: pa.RecordBatch, file: BinaryIO) -> None:
@@ -146,7 +146,7 @@ def _errors(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.Array:
     if held(sentences, "\0\r\n"):
         sentences = pc.replace_substring_regex(sentences, r"[\x00\r\n]+", " ")
     per_row = pa.ListArray.from_arrays(pa.array([*starts, len(told)], pa.int32()), sentences)
-    return pc.binary_join(per_row, "; ")
+    return pc.binary_join(per_row, "; ").cast(pa.large_string())
 
 
 def _objects(told: pa.RecordBatch) -> Iterator[pa.Array | bytes]:
@@ -155,8 +155,10 @@ def _objects(told: pa.RecordBatch) -> Iterator[pa.Array | bytes]:
     for field in FAILURES:
         yield f'{before}"{field.name}":'.encode()
         cells = told[field.name]
-        if field.type == pa.string():
+        if field.type == pa.string() and cells.null_count:
             yield lines.json_quoted(cells)
+        elif field.type == pa.string():
+            yield from (b'"', json_escaped(cells.cast(pa.large_string())), b'"')
         else:
             yield pc.fill_null(cells.cast(pa.string()), "null")
         before = ","
