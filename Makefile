@@ -10,7 +10,7 @@ SECONDS ?= 600
 
 unexport PYTHONDONTWRITEBYTECODE  # every process would compile the project anew
 
-.PHONY: setup demo test test-long faults fuzz defences audit check format lock clean
+.PHONY: setup demo test test-long test-ops faults fuzz defences audit check format lock clean
 
 setup: $(INSTALLED)
 
@@ -28,10 +28,13 @@ demo: setup        ## the whole way of a row, on sample files, with servers of i
 
 # Three processes on two cores: one of them mostly waits for a stack.
 test: setup        ## every test but the long campaigns
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not long"
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not long and not debian"
 
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
+
+test-ops: setup    ## what we ship for Prometheus, by the real one: on the PATH, or fetched from Debian
+	$(BIN)/pytest -m debian
 
 faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl
 	$(BIN)/python -m bulk_pipeline_tests.faults --trials $(TRIALS) --seed $(SEED)

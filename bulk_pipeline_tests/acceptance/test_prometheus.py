@@ -19,7 +19,7 @@ from bulk_pipeline_tests.acceptance.prometheus import (
 )
 from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
 
-pytestmark = pytest.mark.long  # Prometheus comes from no package index: what `make test` needs must
+pytestmark = pytest.mark.debian
 
 ON_AN_IDLE_STACK = {
     "bulk_stream_export_rows_total",
