@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     bulk_heartbeat_seconds: float = Field(default=3, gt=0)
     bulk_max_attempts: int = Field(default=5, ge=1, description="attempts before an outage fails a job")
     bulk_retry_seconds: float = Field(default=5, ge=0, description="wait before the next attempt")
-    bulk_group_files: int = Field(default=200, ge=1, description="files of one table that share a run")
+    bulk_group_files: int = Field(default=500, ge=1, description="files of one table that share a run")
     bulk_group_bytes: int = Field(default=32_000_000, ge=1, description="bytes of files that share a run")
     # Three files dropped with a pause of 2 s after each: the last is 4 s behind the first.
     bulk_settle_seconds: float = Field(default=4.5, ge=0, description="how much later a parent may arrive")

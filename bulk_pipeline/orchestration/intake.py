@@ -26,7 +26,9 @@ _CLAIM_SECONDS = 1.25
 _PAGE_OBJECTS = 25
 """Claimed together, so that claiming ends at most half a second late: a claim takes 20 ms on a busy machine."""
 _BACKLOG_JOBS = 100
-"""With more open jobs than that, nobody waits for the next one to be noticed: a tick claims once, and ends."""
+_BACKLOG_SECONDS = 1.5
+"""With more open jobs than that, nobody waits for the next one to be noticed: a tick ends sooner, but looks for this
+long, because the next group of a table can start when the run before it ends, and the next tick is seconds away."""
 _LOOK_AGAIN_SECONDS = 0.75
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
@@ -66,7 +68,7 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
     arrived was seen, has only whole seconds.
     """
     settings = stores.settings
-    watch_until = time.monotonic() + settings.bulk_watch_seconds
+    started = time.monotonic()
     claimed, refused = 0, dict[str, None]()
     inbox = Inbox.resume(
         stores.objects, settings.s3_bucket_uploads, tables.names(), cursor, page_size=_PAGE_OBJECTS
@@ -80,7 +82,8 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         open_jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(stores))
         exports = tuple(stores.exports.unstarted())
-        is_over = open_jobs > _BACKLOG_JOBS or time.monotonic() + _LOOK_AGAIN_SECONDS > watch_until
+        most = _BACKLOG_SECONDS if open_jobs > _BACKLOG_JOBS else settings.bulk_watch_seconds
+        is_over = time.monotonic() + _LOOK_AGAIN_SECONDS > started + most
         if requests or exports or is_over:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
         if inbox.is_walked:

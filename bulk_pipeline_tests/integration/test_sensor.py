@@ -132,20 +132,20 @@ def test_a_tick_does_a_bounded_part_of_a_backlog_and_the_next_ones_the_rest(
     assert sum(claimed) == FILES
 
 
-@pytest.mark.parametrize(("waiting", "watches"), [(0, True), (100, True), (101, False)])
-def test_a_tick_watches_for_more_unless_there_is_a_backlog(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, waiting: int, watches: bool
+@pytest.mark.parametrize(("waiting", "seconds"), [(0, 4), (100, 4), (101, 1)])
+def test_a_tick_watches_for_more_and_less_long_with_a_backlog(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, waiting: int, seconds: int
 ) -> None:
     naps: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: float(len(naps)), sleep=naps.append)
     monkeypatch.setattr("bulk_pipeline.orchestration.intake.time", clock)
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute(WAITING_JOBS, [waiting])
-    settings = pipeline.stores.settings.model_copy(update={"bulk_watch_seconds": 2})
+    settings = pipeline.stores.settings.model_copy(update={"bulk_watch_seconds": 4.6})
     stores = Stores(settings)
     tick(Pipeline(stores, pipeline.instance))
     stores.close()
-    assert (naps != []) == watches
+    assert len(naps) == seconds
 
 
 def tick(pipeline: Pipeline) -> dg.SensorResult:
