@@ -10,7 +10,7 @@ SECONDS ?= 600
 
 unexport PYTHONDONTWRITEBYTECODE  # every process would compile the project anew
 
-.PHONY: setup demo test test-long test-ops faults fuzz defences audit check format lock clean
+.PHONY: setup demo test test-long test-ops faults load fuzz defences audit check format lock clean
 
 setup: $(INSTALLED)
 
@@ -38,6 +38,9 @@ test-ops: setup    ## what we ship for Prometheus, by the real one: on the PATH,
 
 faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl
 	$(BIN)/python -m bulk_pipeline_tests.faults --trials $(TRIALS) --seed $(SEED)
+
+load: setup        ## 50 uploads a second for five minutes, beside large ones and exports; prints what it saw
+	$(BIN)/python -m bulk_pipeline_tests.load
 
 fuzz: setup        ## mutated files of every format, for SECONDS; what breaks something is kept in fuzz-found/
 	$(BIN)/python -m bulk_pipeline_tests.unit.messy.fuzz --seconds $(SECONDS)

@@ -54,6 +54,10 @@ class Work:
         return lines if self.is_json else lines[1:]
 
     @property
+    def batches(self) -> list[dict[str, Any]]:
+        return self.found.batches_by_job[self.job["id"]]
+
+    @property
     def is_json(self) -> bool:
         return self.drop.key.endswith(".ndjson")
 
@@ -101,7 +105,7 @@ class Work:
             yield "the ledger has another checksum than the file"
 
     def _batch_problems(self) -> Iterator[str]:
-        batches = [batch for batch in self.found.batches if batch["job_id"] == self.job["id"]]
+        batches = self.batches
         next_row = 1
         for batch in batches:
             if batch["first_row"] != next_row:
@@ -133,7 +137,7 @@ class Work:
         if Counter(told["code"] for told in self.failures) != self.job["failure_counts"]:
             yield "the ledger counts other failures than errors.ndjson tells"
         yield from self._rejected_problems(rows)
-        listed = {key for key in self.found.objects["reports"] if key.startswith(f"{self.job['id']}/")}
+        listed = self.found.reports_by_job[str(self.job["id"])]
         if listed != set(self.job["reports"].values()) or len(listed) != (3 if rows else 0):
             yield f"the bucket of reports has {sorted(listed)}, the ledger {self.job['reports']}"
 
@@ -189,9 +193,7 @@ def _left_over(found: Evidence) -> Iterator[str]:
 
 def _table_problems(found: Evidence, table: str, works: list[Work]) -> Iterator[str]:
     rows = found.tables[table]
-    inserted = sum(
-        batch["inserted"] for batch in found.batches if any(batch["job_id"] == w.job["id"] for w in works)
-    )
+    inserted = sum(batch["inserted"] for work in works for batch in work.batches)
     if inserted != len(rows):
         yield f"{table} has {len(rows)} rows, and the jobs have inserted {inserted}"
     natural = _NATURAL[table]

@@ -3,7 +3,9 @@
 This and `checker` share no code with the package: an error of its own must not hide itself.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,21 @@ class Evidence:
     objects: dict[str, dict[str, bytes]]
     leases: int
     left_over: list[str]
+
+    @cached_property
+    def batches_by_job(self) -> dict[Any, list[dict[str, Any]]]:
+        found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        for batch in self.batches:
+            found[batch["job_id"]].append(batch)
+        return found
+
+    @cached_property
+    def reports_by_job(self) -> dict[str, set[str]]:
+        """The keys of the reports, by the folder that they are in."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for key in self.objects["reports"]:
+            found[key.split("/")[0]].add(key)
+        return found
 
     def jobs_of(self, table: str) -> list[dict[str, Any]]:
         return [job for job in self.jobs if job["table_name"] == table]

@@ -57,7 +57,7 @@ class Workload:
                 known = {name: parents[name] for name in table.parents}
                 seed = self.seed * 1000 + self.rounds
                 sample = Sample(table, rows, seed, _BAD, known, revision)
-                self._drop(client, _drop(sample, mode, format_, f"{self.seed}-{self.rounds}-{revision}"))
+                self._drop(client, drop_of(sample, mode, format_, f"{self.seed}-{self.rounds}-{revision}"))
             self._ask(table.name, random_)
 
     def _size(self, random_: random.Random) -> int:
@@ -104,7 +104,7 @@ class Workload:
                 postgres.close()
 
 
-def _drop(sample: Sample, mode: Mode, format_: Format, name: str) -> Drop:
+def drop_of(sample: Sample, mode: Mode, format_: Format, name: str) -> Drop:
     out = io.BytesIO()
     expected = sample.write(out, format_)[mode]
     return Drop(
