@@ -1,12 +1,13 @@
-"""Many files for one table at the same moment: the table ends as if they had come one after the other."""
+"""Many files at the same moment: a table ends as if they had come one after the other, and none waits for another table's."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
-from bulk_pipeline.stores.jobs import ImportJob
-from bulk_pipeline_tests.acceptance.world import World, csv, unique
+from bulk_pipeline.stores.jobs import ImportJob, Status
+from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
 
 ROWS = 200
 
@@ -53,3 +54,20 @@ def one_after_the_other(jobs: list[ImportJob], emails: dict[str, list[str]], mod
     """Email → the file that has it in the end: the first one, or in upsert the last."""
     order = jobs[::-1] if mode == "insert_only" else jobs
     return {email: job.key for job in order for email in emails[job.key]}
+
+
+def test_a_table_that_is_held_up_holds_up_no_other(world: World) -> None:
+    """One file of customers cannot go on, others wait behind it; a file of users is finished meanwhile."""
+    name = unique("held")
+    stuck = f"{name}@example.com"
+    with world.holding(stuck):
+        first = world.drop(f"customers/{name}-first.csv", csv("email", stuck))
+        until(world.waits_for_a_lock, "the first file waits")
+        behind = [
+            world.drop(f"customers/{name}-{number}.csv", csv("email", f"{number}-{stuck}"))
+            for number in range(20)
+        ]
+        done = world.load(f"users/{name}.csv", csv("id,email,name,role", f"{uuid4()},{stuck},Ada,admin"))
+        assert world.counts(done).processed == 1
+        assert not any(job.status.is_final for key in (first, *behind) for job in world.jobs(key))
+    assert [world.finished(key).status for key in (first, *behind)] == [Status.COMPLETED] * 21

@@ -66,8 +66,12 @@ class Work:
         line = self.lines[row - 1].decode()
         if self.is_json:
             return json.loads(line)
-        header, cells = csv.reader([self.drop.content.split(b"\n", 1)[0].decode(), line])
-        return dict(zip(header, cells, strict=True))
+        (cells,) = csv.reader([line])
+        return dict(zip(self.header, cells, strict=True))
+
+    @cached_property
+    def header(self) -> list[str]:
+        return next(csv.reader([self.drop.content[: self.drop.content.index(b"\n")].decode()]))
 
     @cached_property
     def reported(self) -> list[list[str]]:
