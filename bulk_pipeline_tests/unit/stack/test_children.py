@@ -36,7 +36,7 @@ def test_a_child_that_goes_on_dying_is_given_longer_and_longer_pauses(
         while not children.revive(now):
             now += 0.5
         pauses.append(now - died)
-    assert pauses == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert pauses == pytest.approx([0, 1, 2, 4, 8, 16, 30, 30])
     assert children.started()["failing"].restarts == 8
 
 
