@@ -26,9 +26,7 @@ class Gathered(Generic[K, V]):
         waiting = self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all())
-        return await asyncio.shield(
-            waiting
-        )  # others may wait for it too: one who leaves takes nothing with him
+        return await asyncio.shield(waiting)  # others may wait for it too, when this one leaves
 
     async def _ask_all(self) -> None:
         try:

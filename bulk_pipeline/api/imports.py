@@ -115,7 +115,7 @@ def list_imports(
 
 @router.get("/{job_id}", summary="Look at an import", response_model=import_views.Import, responses=_ANSWERS)
 async def get_import(caller: CallerNeed, job_id: UUID, stores: StoresNeed, request: Request) -> Response:
-    """Clients poll this: what they ask while Postgres is being asked is asked together."""
+    # Clients poll this: what they ask while Postgres is being asked is asked together.
     found = await request.app.state.gathered_imports.answer(str(job_id))
     seen = visible(found, str(job_id), _id(caller))
     if _has_report(seen.job):
