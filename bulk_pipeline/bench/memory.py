@@ -62,7 +62,7 @@ def _watch(find: Callable[[], list[psutil.Process]], watch: Watch, over: threadi
     while True:
         if time.monotonic() - searched_at > _SEARCH_SECONDS:
             searched_at, processes = time.monotonic(), find()
-        watch.peak = watch.peak.joined(_held(processes))
+        watch.peak = watch.peak.joined(held(processes))
         if over.wait(_SAMPLE_SECONDS):
             return
 
@@ -78,7 +78,8 @@ def run_processes(code_server: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-def _held(processes: list[psutil.Process]) -> Peak:
+def held(processes: list[psutil.Process]) -> Peak:
+    """What they hold together now; one that has ended holds nothing."""
     rss, private = 0, 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

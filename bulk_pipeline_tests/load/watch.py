@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from urllib.request import Request, urlopen
 
 import orjson
-import psutil
 
-from bulk_pipeline.bench.memory import run_processes
+from bulk_pipeline.bench.memory import held, run_processes
 from bulk_pipeline.bench.rig import Rig
 
 SERVICES = ("daemon", "code_server", "webserver", "api", "objects")
@@ -36,8 +35,7 @@ class Watch:
         self._ask("api", Request(f"{rig.api_url}/ready"))
         for name in SERVICES:
             self.memory[name].append(rig.service(name).memory_info().rss)
-        runs = run_processes(rig.service("code_server"))
-        self.memory["runs"].append(sum(_rss(process) for process in runs))
+        self.memory["runs"].append(held(run_processes(rig.service("code_server"))).rss_bytes)
 
     def _ask(self, what: str, request: Request) -> None:
         started = time.monotonic()
@@ -72,9 +70,3 @@ def watching(rig: Rig) -> Iterator[Watch]:
         thread.join()
     if errors:
         raise errors[0]
-
-
-def _rss(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss
-    return 0

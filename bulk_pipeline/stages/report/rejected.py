@@ -21,7 +21,7 @@ from bulk_pipeline.schema.masks import mask
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
-from bulk_pipeline.stages.texts import doubled, json_escaped
+from bulk_pipeline.stages.texts import doubled
 
 COLUMNS = ("_row", "_line", "_errors")
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
@@ -124,8 +124,8 @@ def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file:
     JSON (save for bytes that are not UTF-8, which stay as they are)."""
     rest = _after_brace(rows["raw"], malformed)
     line = pc.fill_null(rows["_line"].cast(pa.string()), "null")
-    parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":"']
-    lines.write(file, [*parts, json_escaped(errors), b'"', rest, b"\n"])
+    parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":']
+    lines.write(file, [*parts, *lines.json_parts(errors), rest, b"\n"])
 
 
 def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:

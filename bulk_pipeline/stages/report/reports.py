@@ -23,7 +23,7 @@ from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
 from bulk_pipeline.stages.spreadsheets import defused
-from bulk_pipeline.stages.texts import doubled, held, json_escaped
+from bulk_pipeline.stages.texts import doubled, held
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
 
@@ -155,10 +155,8 @@ def _objects(told: pa.RecordBatch) -> Iterator[pa.Array | bytes]:
     for field in FAILURES:
         yield f'{before}"{field.name}":'.encode()
         cells = told[field.name]
-        if field.type == pa.string() and cells.null_count:
-            yield lines.json_quoted(cells)
-        elif field.type == pa.string():
-            yield from (b'"', json_escaped(cells.cast(pa.large_string())), b'"')
+        if field.type == pa.string():
+            yield from lines.json_parts(cells)
         else:
             yield pc.fill_null(cells.cast(pa.string()), "null")
         before = ","
