@@ -14,6 +14,8 @@ from botocore.config import Config
 
 from bulk_pipeline import tables
 from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.orchestration.cleaning import remove_work_files
+from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stages.export.formats import Format as ExportFormat
 from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline_tests.faults import evidence
@@ -63,6 +65,7 @@ def run(rig: Rig, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
         started = time.monotonic()
         left = _drained(rig, client, started + load.drain_seconds, tell)
         drained = time.monotonic() - started
+    _clean(rig)
     broken = left or violations(
         evidence.read(Places(rig.url, client, rig.stores.work.folder)), [*small, *large]
     )
@@ -129,6 +132,13 @@ def _drained(rig: Rig, client: Any, deadline: float, tell: Callable[[str], None]
                 tell(told)
                 told_at = time.monotonic()
             time.sleep(1)
+
+
+def _clean(rig: Rig) -> None:
+    """The night comes: a run with a failed job leaves what its ops handed over, for whoever repeats it."""
+    stores = Stores(rig.stores.settings.model_copy(update={"bulk_work_retention_hours": 0}))
+    remove_work_files(stores)
+    stores.close()
 
 
 def _answers(watch: Watch) -> dict[str, dict[str, float]]:
