@@ -36,7 +36,12 @@ def test_a_request_is_found_in_every_log_and_its_rows_in_none(world: World) -> N
         world.query("INSERT INTO customers (email) VALUES (%s) RETURNING id", f"{marked}-0@x.co")
     url = f"{embedded.status(world.home).api_url}/imports/{job.id}?token={token}"
     httpx2.get(url, headers={"Authorization": f"Bearer {token}", "X-Request-ID": request_id})
-    logs = {log.name: log.read_text() for log in homes.at(world.home).logs.glob("*.log")}
+    folder = homes.at(world.home).logs
+    # The API tells of a request when its answer has been sent.
+    until(
+        lambda: f'"request_id":"{request_id}"' in (folder / "api.log").read_text(), "the line of the request"
+    )
+    logs = {log.name: log.read_text() for log in folder.glob("*.log")}
     told = [
         line for line in map(json.loads, logs["api.log"].splitlines()) if line.get("request_id") == request_id
     ]
