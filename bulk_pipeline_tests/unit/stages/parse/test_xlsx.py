@@ -22,6 +22,7 @@ from bulk_pipeline_tests.unit.stages.parse.workbook import Value, workbook
         (None, None),
         (12, "12"),
         (12.5, "12.5"),
+        (1e15, "1000000000000000"),
         (1e300, "1e+300"),
         (True, "true"),
         (date(2024, 5, 3), "2024-05-03"),
