@@ -10,7 +10,7 @@ SECONDS ?= 600
 
 unexport PYTHONDONTWRITEBYTECODE  # every process would compile the project anew
 
-.PHONY: setup demo test test-long test-ops faults load fuzz defences audit check format lock clean
+.PHONY: setup demo test test-long test-ops faults load fuzz fuzz-guided defences audit check format lock clean
 
 setup: $(INSTALLED)
 
@@ -44,6 +44,10 @@ load: setup        ## 50 uploads a second for five minutes, beside large ones an
 
 fuzz: setup        ## mutated files of every format, for SECONDS; what breaks something is kept in fuzz-found/
 	$(BIN)/python -m bulk_pipeline_tests.unit.messy.fuzz --seconds $(SECONDS)
+
+fuzz-guided: setup ## the same, led by what reaches new code (atheris, fetched for it)
+	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with atheris==3.0.0 -- \
+		python -m bulk_pipeline_tests.unit.messy.guided --seconds $(SECONDS)
 
 defences: setup    ## takes each defence of SECURITY.md away and shows that its test notices
 	$(BIN)/python -m bulk_pipeline_tests.defences

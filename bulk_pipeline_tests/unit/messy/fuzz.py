@@ -70,6 +70,12 @@ def mutated(seed: int) -> tuple[str, bytes]:
     draw = random.Random(seed)
     name = draw.choice(sorted(corpus()))
     data = bytearray(corpus()[name])
+    damage(data, draw)
+    return name, bytes(data)
+
+
+def damage(data: bytearray, draw: random.Random) -> None:
+    """Change one place of it or up to twelve."""
     for _ in range(draw.choice((1, 1, 2, 4, 12))):
         at = draw.randrange(len(data) + 1)
         until = min(len(data), at + draw.choice((1, 1, 4, 60)))
@@ -88,7 +94,6 @@ def mutated(seed: int) -> tuple[str, bytes]:
             data[at:at] = other[start : start + draw.choice((10, 200, 5000))]
         else:
             data[at:at] = data[at:until] * draw.choice((2, 50))
-    return name, bytes(data)
 
 
 def read(name: str, data: bytes) -> None:

@@ -1,0 +1,57 @@
+"""The same as `fuzz`, but what reaches code that nothing has reached yet is mutated further: `make fuzz-guided SECONDS=n`.
+
+atheris (libFuzzer) watches the branches of the parser and of validation. An input is a byte that chooses the name of the
+file, and the file. The first one that breaks something ends the run and lies in the folder of what was found.
+"""
+
+import argparse
+import random
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+atheris: Any = import_module("atheris")  # fetched for the run alone: checks must do without it
+
+with atheris.instrument_imports(include=["bulk_pipeline.stages", "bulk_pipeline.schema"]):
+    from bulk_pipeline_tests.unit.messy import fuzz
+
+NAMES = sorted(fuzz.corpus())
+LONGEST = 20_000
+RSS_MB = 1_500
+
+
+def one_input(data: bytes) -> None:
+    if data:
+        fuzz.read(NAMES[data[0] % len(NAMES)], data[1:])
+
+
+def mutate(data: bytes, longest: int, seed: int) -> bytes:
+    """Half of the time what we know to hurt, else what libFuzzer thinks of."""
+    draw = random.Random(seed)
+    if draw.random() < 0.5:
+        return atheris.Mutate(data, longest)
+    file = bytearray(data[1:])
+    fuzz.damage(file, draw)
+    return data[:1] + bytes(file[: longest - 1])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=int, default=60)
+    options.add_argument(
+        "--corpus", type=Path, default=Path("fuzz-found/corpus"), help="what reached new code"
+    )
+    options.add_argument("--keep", type=Path, default=Path("fuzz-found"), help="for what breaks something")
+    given = options.parse_args()
+    given.corpus.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(NAMES):
+        (given.corpus / name).write_bytes(bytes([number]) + fuzz.corpus()[name])
+    settings = [f"-max_total_time={given.seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={given.keep}/"]
+    limits = [f"-timeout={fuzz.SECONDS_FOR_ANY:.0f}", f"-rss_limit_mb={RSS_MB}"]
+    atheris.Setup([sys.argv[0], *settings, *limits, str(given.corpus)], one_input, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
