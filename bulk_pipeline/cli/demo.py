@@ -126,7 +126,18 @@ def _finished(at: Stores, files: list[_File]) -> list[ImportJob]:
 
 
 def _show(at: Stores, documents: list[dict[str, Any]]) -> None:
-    names = ("table", "key", "mode", "total", "inserted", "updated", "rejected", "seconds", "rows_per_second")
+    names = (
+        "table",
+        "key",
+        "mode",
+        "total",
+        "inserted",
+        "updated",
+        "superseded",
+        "rejected",
+        "seconds",
+        "rows_per_second",
+    )
     titles = ("table", "file", *names[2:-1], "rows/s", "status")
     output.say("")
     output.print_grid(
