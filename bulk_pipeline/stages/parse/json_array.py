@@ -158,13 +158,21 @@ def _broken(data: bytes, begin: int, end: int) -> bytes:
 
 
 def _unreadable(raw: Sequence[bytes]) -> dict[int, None]:
-    bad: dict[int, None] = {}
-    for index, item in enumerate(raw):
-        try:
-            orjson.loads(item)
-        except orjson.JSONDecodeError:
-            bad[index] = None
-    return bad
+    return {index: None for index, item in enumerate(raw) if not _is_whole(item)}
+
+
+def _is_whole(item: bytes) -> bool:
+    """Whether it is one value, as far as quotes and brackets go."""
+    try:
+        orjson.loads(item)
+    except orjson.JSONDecodeError:
+        try:  # numbers beyond a double, lone surrogates
+            json.loads(item.decode("utf-8", "replace"))
+        except RecursionError:
+            return True  # too deep, and closed all the same
+        except ValueError:
+            return False
+    return True
 
 
 def _next_object(data: bytes, start: int) -> int | None:
@@ -211,9 +219,7 @@ def _unclosed(data: bytes, chunks: Chunks) -> Iterator[Elements]:
         pass
     rest = compact(data.strip(_BLANKS))
     problem = "the JSON array is not closed after this: the file may be cut short"
-    try:
-        orjson.loads(rest)
-    except orjson.JSONDecodeError:
-        yield Elements([rest[:_MOST_GARBAGE]], {0: problem})
-    else:
+    if _is_whole(rest):
         yield Elements([rest, b""], {1: problem})
+    else:
+        yield Elements([rest[:_MOST_GARBAGE]], {0: problem})

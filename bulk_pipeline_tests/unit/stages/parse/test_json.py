@@ -196,6 +196,25 @@ def test_a_damaged_array_keeps_its_rows(text: bytes, rows: dict[int, str], messa
     assert [(f[0], f[4]) for f in result.failures] == [message]
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        '{"email":"a@b.co","city":1e309}',
+        '{"email":"a@b.co","city":"\\ud800"}',
+        '{"email":"a@b.co","city":NaN}',
+        '{"email":"a@b.co","city":' + "[" * 100_000 + "]" * 100_000 + "}",
+    ],
+    ids=["a number beyond a double", "half a character", "no number", "too deep"],
+)
+def test_strange_elements_side_by_side_stay_apart(item: str) -> None:
+    """They are no sign of a lost quote or bracket, after which the next object would have to be looked for."""
+    good = '{"email":"z@z.zz"}'
+    result = read(as_array(item, item, good), "upload.json")
+    assert list(result.raw.values()) == [item.encode(), item.encode(), good.encode()]
+    assert result.rows[3][1] == "z@z.zz"
+    assert not [failure for failure in result.failures if "missing" in failure[4]]
+
+
 def test_an_empty_array_has_no_rows() -> None:
     for text in (b"[]", b" [ \n ] \n"):
         result = read(text, "upload.json")
