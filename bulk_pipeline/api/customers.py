@@ -3,12 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
 from bulk_pipeline.api import documented
 from bulk_pipeline.api.customer_jobs import Job, shown
+from bulk_pipeline.api.idempotency_keys import read_key
 from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.tokens import AccountNeed
 from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
@@ -23,7 +24,6 @@ from bulk_pipeline.stores.receiver import Upload
 router = APIRouter(prefix="/imports", tags=["customers"])
 
 _TABLE = "customers"
-_LONGEST_KEY = 128
 
 
 class Link(BaseModel):
@@ -66,7 +66,7 @@ def post_import(
     file = file_of(form)
     if file is None:
         raise RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
-    key = _key(idempotency_key)
+    key = read_key(idempotency_key)
     content, size_bytes, sha256 = content_of(file)
     refuse_what_is_no_table(content, size_bytes)
     receipt = stores.receiver.receive(
@@ -115,18 +115,6 @@ def get_errors(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Link:
         file_name=f"errors_{job.id}.csv",
     )
     return Link(url=url)
-
-
-def _key(given: str | None) -> str | None:
-    """A header is Latin-1, so it has no NUL."""
-    if given is None:
-        return None
-    key = given.strip()
-    if not key:
-        raise HTTPException(400, "Idempotency-Key is blank: leave it out, or give it a value")
-    if len(key) > _LONGEST_KEY:
-        raise HTTPException(400, f"Idempotency-Key has {len(key)} characters: {_LONGEST_KEY} at most")
-    return key
 
 
 def _owned(stores: Stores, account: Account, job_id: UUID) -> ImportJob:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bulk_pipeline import tables
 from bulk_pipeline.api import documented
-from bulk_pipeline.api.cursors import read_cursor, write_cursor
+from bulk_pipeline.api.cursors import next_cursor, read_cursor
 from bulk_pipeline.api.export_requests import of_body, of_query
 from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.streams import ExportStream, StreamsNeed, attachment
@@ -161,9 +161,8 @@ def list_exports(
     if any(name not in ("cursor", "limit") for name, _ in items):
         return ExportStream(streams, of_query(items))
     found = stores.exports.newest(limit=limit + 1, before=read_cursor(cursor))
-    page = found[:limit]
-    more = write_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
-    return ExportPage(exports=[_shown(request, stores, job) for job in page], next_cursor=more)
+    page = [_shown(request, stores, job) for job in found[:limit]]
+    return ExportPage(exports=page, next_cursor=next_cursor(found, limit))
 
 
 @router.get(

@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 
 from bulk_pipeline import tables
+from bulk_pipeline.api.idempotency_keys import read_key
 from bulk_pipeline.api.uploads import file_body, file_of, text_of
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages import file_formats
@@ -22,7 +23,6 @@ from bulk_pipeline.stores.remote_files import parse_url
 MODES = {"insert": Mode.INSERT_ONLY, "upsert": Mode.UPSERT, "insert_only": Mode.INSERT_ONLY}
 FORMATS = ("csv", "ndjson", "json", "parquet", "xlsx")
 _JSON_BYTES = 64_000
-_LONGEST_KEY = 128
 
 
 @dataclass(frozen=True)
@@ -146,13 +146,9 @@ def _key(token: str | None, header: str | None) -> str | None:
             return str(UUID(token))
         except ValueError:
             raise HTTPException(400, "idempotency_token must be a valid UUID") from None
-    if header is None:
-        return None
-    key = header.strip()
-    if not 0 < len(key) <= _LONGEST_KEY:
-        raise HTTPException(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters")
+    key = read_key(header)
     try:
-        return str(UUID(key))  # the same one as a token in the body
+        return key and str(UUID(key))  # the same one as a token in the body
     except ValueError:
         return key
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from bulk_pipeline import tables
 from bulk_pipeline.api import documented, import_views
+from bulk_pipeline.api.cursors import next_cursor, read_cursor
 from bulk_pipeline.api.import_intake import Sender, fetched, receive
 from bulk_pipeline.api.import_requests import (
     JsonNeed,
@@ -100,17 +101,17 @@ def list_imports(
     cursor: _Cursor = None,
 ) -> Response:
     """Without the failures of each: those are with the import itself."""
-    page = stores.visible_imports.newest(
+    found = stores.visible_imports.newest(
         _id(caller),
-        limit=limit,
+        limit=limit + 1,
         table=tables.get(resource).name if resource else None,
         statuses=import_views.statuses_of(status),
-        cursor=cursor,
+        before=read_cursor(cursor),
     )
-    told = import_views.ImportsPage(
-        imports=list(map(import_views.listed, page.imports)), next_cursor=page.next
+    page = list(map(import_views.listed, found[:limit]))
+    return _json(
+        import_views.ImportsPage(imports=page, next_cursor=next_cursor([one.job for one in found], limit))
     )
-    return _json(told)
 
 
 @router.get("/{job_id}", summary="Look at an import", response_model=import_views.Import, responses=_ANSWERS)

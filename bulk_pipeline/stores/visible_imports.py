@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from bulk_pipeline.errors import NotFoundError, SelectionError
+from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.stores.job_queries import all_jobs, counts_of, job_query
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status, as_uuid
 from bulk_pipeline.stores.postgres import Postgres
@@ -15,14 +16,6 @@ class VisibleImport:
 
     job: ImportJob
     counts: Counts
-
-
-@dataclass(frozen=True)
-class VisiblePage:
-    """`next`: the cursor behind the last of them; None at the end."""
-
-    imports: list[VisibleImport]
-    next: str | None
 
 
 class VisibleImports:
@@ -50,35 +43,24 @@ class VisibleImports:
         limit: int,
         table: str | None = None,
         statuses: Sequence[Status] = (),
-        cursor: str | None = None,
-    ) -> VisiblePage:
-        """Newest first; of one table and of any of the statuses, if given. A cursor is the id of the last job before.
-
-        `SelectionError` for a cursor that no page can have given.
+        before: tuple[datetime, str] | None = None,
+    ) -> list[VisibleImport]:
+        """Newest first; of one table and of any of the statuses, if given. `before`: go on behind the job with that
+        `created_at` and id.
         """
+        created_at, job_id = before or (None, None)
         given = {
             "account_id": account_id,
             "table": table,
             "statuses": list(statuses) or None,
-            "limit": limit + 1,
+            "limit": limit,
+            "created_at": created_at,
+            "id": job_id,
         }
-        after = self._after(cursor, account_id)
-        given |= (
-            {"created_at": after.created_at, "id": after.id} if after else {"created_at": None, "id": None}
-        )
         with self._postgres.transaction() as connection:
             jobs = all_jobs(connection, _NEWEST, given)
             counts = counts_of(connection, [job.id for job in jobs])
-        found = [VisibleImport(job, counts[job.id]) for job in jobs[:limit]]
-        return VisiblePage(found, found[-1].job.id if len(jobs) > limit else None)
-
-    def _after(self, cursor: str | None, account_id: str | None) -> ImportJob | None:
-        if not cursor:
-            return None
-        try:
-            return self.get(cursor, account_id).job
-        except NotFoundError as error:
-            raise SelectionError(f"cursor {cursor!r}: use next_cursor of the page before") from error
+        return [VisibleImport(job, counts[job.id]) for job in jobs]
 
 
 def visible(found: VisibleImport | None, job_id: str, account_id: str | None) -> VisibleImport:

@@ -157,8 +157,9 @@ class TestWhatIsWrongWithAFile:
         assert refused(send(api, None, file="email")) == (400, "file is required")
 
     def test_a_key_that_is_none_is_400(self, api: TestClient) -> None:
-        for key in (" ", "k" * 129):
-            assert refused(send(api, key=key)) == (400, "Idempotency-Key must have 1 to 128 characters")
+        for key, length in ((" ", 0), ("k" * 129, 129)):
+            said = f"Idempotency-Key has {length} characters: give it 1 to 128, or leave it out"
+            assert refused(send(api, key=key)) == (400, said)
 
     def test_what_is_no_table_is_refused_at_once(self, api: TestClient, pipeline: Pipeline) -> None:
         status, said = refused(send(api, b"%PDF-1.7 ..."))

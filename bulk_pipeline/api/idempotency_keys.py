@@ -1,0 +1,17 @@
+"""The header Idempotency-Key: a request that comes again with the same one is answered with what the first has made."""
+
+from fastapi import HTTPException
+
+_LONGEST = 128
+
+
+def read_key(given: str | None) -> str | None:
+    """The key without blanks around it; None without one. `HTTPException` 400 for one that is none."""
+    if given is None:
+        return None
+    key = given.strip()  # a header is Latin-1, so it has no NUL
+    if not 0 < len(key) <= _LONGEST:
+        raise HTTPException(
+            400, f"Idempotency-Key has {len(key)} characters: give it 1 to {_LONGEST}, or leave it out"
+        )
+    return key
