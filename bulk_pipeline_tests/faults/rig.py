@@ -17,10 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import psycopg
-from botocore.config import Config
 
 from bulk_pipeline import stack as embedded
 from bulk_pipeline.settings import Settings
@@ -33,6 +31,7 @@ from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import wait
 from bulk_pipeline_tests.faults.evidence import TABLES, Places
 from bulk_pipeline_tests.faults.proxy import Proxy
+from bulk_pipeline_tests.plain_s3 import plain_client
 
 ROLE = "pipeline"
 DISK_BYTES = 64_000_000
@@ -108,14 +107,8 @@ class Rig:
         return self._client(attempts=1)
 
     def _client(self, attempts: int) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.gateway.url,
-            aws_access_key_id=self.gateway.access_key,
-            aws_secret_access_key=self.gateway.secret_key,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": attempts}),
-        )
+        at = self.gateway
+        return plain_client(at.url, at.access_key, at.secret_key, attempts=attempts)
 
     def places(self) -> Places:
         return Places(self.database_url, self.client, self.work)

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-import boto3
 import psycopg
-from botocore.config import Config
 
 from bulk_pipeline import tables
 from bulk_pipeline.bench.rig import Rig
@@ -24,6 +22,7 @@ from bulk_pipeline_tests.faults.evidence import Places
 from bulk_pipeline_tests.load import uploads
 from bulk_pipeline_tests.load.uploads import Sent
 from bulk_pipeline_tests.load.watch import Watch, watching
+from bulk_pipeline_tests.plain_s3 import plain_client
 
 _OPEN = """
     SELECT
@@ -50,14 +49,9 @@ def run(rig: Rig, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
     small = uploads.small(round(load.per_second * load.seconds), load.rows)
     large = uploads.large(load.large_rows)
     tell(f"{len(small):,} files are made")
-    settings = rig.stores.settings
-    client = boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None,
-        region_name="us-east-1",
-        config=Config(max_pool_connections=40),
+    given = rig.settings_given
+    client = plain_client(
+        given["s3_endpoint_url"], given["s3_access_key"], given["s3_secret_key"], connections=40
     )
     with watching(rig) as watch:
         sent, exports = _busy(rig, client, small, large, load)
@@ -121,11 +115,12 @@ def _drained(rig: Rig, client: Any, deadline: float, tell: Callable[[str], None]
     told_at = 0.0
     with psycopg.connect(rig.url, autocommit=True) as connection:
         while True:
-            lying = client.list_objects_v2(Bucket="uploads").get("KeyCount", 0)
+            lying = client.list_objects_v2(Bucket="uploads", MaxKeys=1).get("KeyCount", 0)  # more costs much
             imports, exports, runs = connection.execute(_OPEN).fetchone() or (0, 0, 0)
             if not (lying or imports or exports or runs):
                 return []
-            told = f"{imports:,} imports, {exports:,} exports and {runs:,} runs are open; in the inbox: {lying:,}"
+            inbox = "files lie in the inbox" if lying else "the inbox is empty"
+            told = f"{imports:,} imports, {exports:,} exports and {runs:,} runs are open; {inbox}"
             if time.monotonic() > deadline:
                 return [f"not drained: {told}"]
             if time.monotonic() - told_at > 20:
