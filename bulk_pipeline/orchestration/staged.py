@@ -11,6 +11,7 @@ from bulk_pipeline.orchestration.work import BatchWriter, WorkArea, WorkLocation
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.parse.parsed import Dialect
+from bulk_pipeline.stages.split.keys import positions
 
 FOUND_BEFORE_LOAD = ("parse_failures", "validate_failures", "split_failures")
 """The failure files of a job, in the order in which the stages write them."""
@@ -43,6 +44,15 @@ class Staged:
     def batches(self, work: WorkLocation, name: str) -> Iterator[pa.RecordBatch]:
         return work.read(self.files[name])
 
+    def good_rows(self, work: WorkLocation) -> Iterator[pa.RecordBatch]:
+        """The typed rows that no stage has rejected, as validation has left them in two files."""
+        rejected = self.rejected(work, *FOUND_BEFORE_LOAD)
+        records = (batch for batch in self.batches(work, "records") if batch.num_rows)
+        for texts, rows in zip(records, self.batches(work, "rows"), strict=True):
+            whole = _beside(rows, texts, self.columns)
+            failed, _ = positions(whole["_row"].to_numpy(), rejected)
+            yield whole.filter(pa.array(~failed)) if failed.any() else whole
+
     def written(self, area: WorkArea, *written: BatchWriter) -> dict[str, str | None]:
         """`files`, and those that a step has written."""
         return self.files | area.references(*written)
@@ -51,6 +61,15 @@ class Staged:
         """Numbers of the rows with a failure in one of these files: int64, sorted, each once."""
         found = [batch["row"].to_numpy() for name in names for batch in self.batches(work, name)]
         return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+
+def _beside(rows: pa.RecordBatch, texts: pa.RecordBatch, columns: Iterable[str]) -> pa.RecordBatch:
+    """The columns, each from `rows` or, if those do not have it, from `texts`."""
+    names = ["_row", "_line", *columns]
+    typed = set(rows.schema.names)
+    return pa.RecordBatch.from_arrays(
+        [(rows if name in typed else texts)[name] for name in names], names=names
+    )
 
 
 class FailureReader:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkLocation
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import ColumnType, Mode, Table
 from bulk_pipeline.stages.load import load
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.row_store import LoadCounts, RowStore
@@ -23,6 +23,7 @@ from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.split import References, split
+from bulk_pipeline.stages.split.keys import key_columns
 from bulk_pipeline.stages.validate import validate
 
 _TELL_SECONDS = 2.0
@@ -59,7 +60,11 @@ def parse_upload(
 
 
 def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
-    """Text records to typed rows, and the failures of single rows."""
+    """Text records to typed rows, and the failures of single rows.
+
+    Texts that stay as they are, and that nothing is decided by, are left where they are: `Staged.good_rows`.
+    """
+    texts = _mere_texts(staged.table)
     area = work.area(staged.job_id, staged.attempt)
     found = FailureReader(staged.batches(work, "parse_failures"))
     with area.writer("rows") as rows, area.writer("validate_failures") as failures:
@@ -68,7 +73,7 @@ def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
                 continue
             known = found.through(records["_row"][-1].as_py())
             checked = validate(records, known, staged.table, staged.mode)
-            rows.write(checked.rows)
+            rows.write(checked.rows.drop_columns([name for name in records.schema.names if name in texts]))
             if checked.failures.num_rows:
                 failures.write(checked.failures)
     validated = replace(staged, files=staged.written(area, rows, failures))
@@ -81,13 +86,13 @@ def split_rows(staged: Staged, references: References, work: WorkLocation) -> St
     area = work.area(staged.job_id, staged.attempt)
     rejected = staged.rejected(work, "parse_failures", "validate_failures")
     rows = partial(staged.batches, work, "rows")
-    parts = split(rows, rejected, staged.table, staged.mode, references, area.folder)
-    with area.writer("good") as good, area.writer("split_failures") as failures:
-        for part in parts:
-            good.write(part.good)
+    good = 0
+    with area.writer("split_failures") as failures:
+        for part in split(rows, rejected, staged.table, staged.mode, references, area.folder):
+            good += int((~part.failed).sum())
             if part.failures.num_rows:
                 failures.write(part.failures)
-    return replace(staged, files=staged.written(area, good, failures), good=good.rows)
+    return replace(staged, files=staged.written(area, failures), good=good)
 
 
 def load_rows(
@@ -100,7 +105,7 @@ def load_rows(
     """Good rows into the table, telling every few seconds how far it is."""
     assert staged.batch_rows is not None
     counts = load(
-        lambda: staged.batches(work, "good"),
+        lambda: staged.good_rows(work),
         total_rows=staged.rows,
         batch_rows=staged.batch_rows,
         table=staged.table,
@@ -135,6 +140,13 @@ def write_job_reports(
                 file.seek(0)
                 deliver(name, file)
     return reported
+
+
+def _mere_texts(table: Table) -> set[str]:
+    """The columns whose cells validation gives as they come, and `split` does not look at."""
+    decisive = {*key_columns(table), *(key.column for key in table.foreign_keys)}
+    texts = (column for column in table.columns if column.type is ColumnType.TEXT and column.default is None)
+    return {column.name for column in texts} - decisive
 
 
 class _Progress:

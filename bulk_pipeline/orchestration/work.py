@@ -174,14 +174,12 @@ class BatchWriter:
         self._path = path
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self.schema: pa.Schema | None = None
-        self.rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._writer is None:
             self.schema = batch.schema
             self._writer = pa.ipc.new_file(str(self._path), batch.schema)
         self._writer.write_batch(batch)
-        self.rows += batch.num_rows
 
     def close(self) -> None:
         if self._writer is not None:

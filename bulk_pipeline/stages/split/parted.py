@@ -28,10 +28,15 @@ class References(Protocol):
 
 @dataclass(frozen=True)
 class Parted:
-    """One batch, parted. `good`: its rows without any failure. `failures`: the new ones, in row order."""
+    """One batch, parted. `failed`: which of its rows have a failure. `failures`: the new ones, in row order."""
 
-    good: pa.RecordBatch
+    rows: pa.RecordBatch
+    failed: np.ndarray
     failures: pa.RecordBatch
+
+    @property
+    def good(self) -> pa.RecordBatch:
+        return self.rows.filter(pa.array(~self.failed)) if self.failed.any() else self.rows
 
 
 def split(
@@ -60,8 +65,7 @@ def split(
             losers = _at(rows, lost.positions)
             found.append(refusals.duplicate_in_file(losers, lost.column, pa.array(lost.winners)))
             failed[lost.positions] = True
-        good = rows.filter(pa.array(~failed)) if failed.any() else rows
-        yield Parted(good, refusals.in_row_order(found))
+        yield Parted(rows, failed, refusals.in_row_order(found))
 
 
 def _claims(batches: Batches, table: Table, folder: Path | None) -> Claims:
