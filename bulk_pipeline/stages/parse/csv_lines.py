@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bulk_pipeline.stages.parse import csv_structure as structure
-from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
+from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Window
 
 _LINES_AT_ONCE = 64
@@ -17,8 +17,9 @@ _LINES_AT_ONCE = 64
 class Lines:
     """The physical lines of a window: where they start, stop and end, and which are `good` or `blank`.
 
-    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding. `widths`:
-    the number of cells of the lines of which that is all there is to know, as it is wrong; 0 of all others.
+    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding; None if no
+    byte is. `widths`: the number of cells of the lines of which that is all there is to know, as it is wrong; 0 of
+    all others.
     """
 
     start: Places
@@ -26,7 +27,7 @@ class Lines:
     end: Places
     good: Mask
     blank: Mask
-    keep: Mask
+    keep: Mask | None
     widths: Places
 
 
@@ -47,44 +48,42 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
         )
         blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
         nothing = np.zeros(len(end), np.bool_)
-        return Lines(
-            start, stop, end, nothing, blank, np.ones(len(block), np.bool_), nothing.astype(np.int64)
-        )
-    keep, good, blank, widths = _sorted(block, is_end, end, plan)
+        return Lines(start, stop, end, nothing, blank, None, nothing.astype(np.int64))
+    keep, good, blank, widths = _sorted(block, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
         good[odd], widths[odd] = False, 0
     return Lines(start, stop, end, good, blank, keep, widths)
 
 
-def _sorted(block: Bytes, is_end: Mask, end: Places, plan: Plan) -> tuple[Mask, Mask, Mask, Places]:
+def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, Mask, Places]:
     """Which bytes are not padding, which lines have the right width and regular quotes, and which are blank; the
     widths of lines that have another one, and neither quote nor escape."""
     syntax = plan.syntax
-    delimiter, quote = syntax.delimiter[0], syntax.quote
-    within = structure.inside_by_line(block, quote[0], end) if quote else np.zeros(len(block), np.bool_)
-    between = ((block == delimiter) | (block == ord("\r"))) & ~within | is_end
-    keep = structure.without_padding(structure.is_any(block, syntax.blanks) & ~within, between)
-    keep = np.ones(len(block), np.bool_) if keep is None else keep
-    text, text_within, text_end = block[keep], within[keep], np.flatnonzero(is_end[keep])
+    quotes = Quotes(structure.all_of(block, syntax.quote), end)
+    text, text_end, text_quotes = block, end, quotes
+    keep = structure.without_padding(block, end, quotes, syntax.delimiter, syntax.blanks)
+    if keep is not None:
+        text, text_end = block[keep], np.cumsum(keep)[end] - 1
+        text_quotes = Quotes(structure.all_of(text, syntax.quote), text_end)
     blank = structure.stops(text, text_end) <= structure.starts(text_end)
-    delimiters = np.flatnonzero((text == delimiter) & ~text_within)
+    delimiters = text_quotes.outside(structure.all_of(text, syntax.delimiter))
     widths = np.diff(np.searchsorted(delimiters, text_end), prepend=0) + 1
     good = (widths == plan.width) & ~blank
     widths[good | blank] = 0
-    for mark in filter(None, (quote, syntax.escape)):
-        widths[structure.per_line(np.flatnonzero(block == mark[0]), end)] = 0
-    if quote:
-        good[_lines_with_odd_quotes(text, text_end, delimiter, quote[0])] = False
+    for marks in (quotes.places, structure.all_of(block, syntax.escape)):
+        widths[structure.per_line(marks, end)] = 0
+    good[_lines_with_odd_quotes(text, text_quotes.places, text_end, syntax)] = False
     return keep, good, blank, widths
 
 
-def _lines_with_odd_quotes(text: Bytes, end: Places, delimiter: int, quote: int) -> Places:
-    places = np.flatnonzero(text == quote)
-    line = structure.per_line(places, end)
+def _lines_with_odd_quotes(text: Bytes, quotes: Places, end: Places, syntax: Syntax) -> Places:
+    if not len(quotes):
+        return quotes
+    line = structure.per_line(quotes, end)
     counts = np.bincount(line, minlength=len(end))
     first = np.cumsum(counts) - counts
-    opens = (np.arange(len(places)) - first[line]) % 2 == 0
-    wrong = structure.irregular_quotes(text, places, opens, delimiter, quote)
+    opens = (np.arange(len(quotes)) - first[line]) % 2 == 0
+    wrong = structure.irregular_quotes(text, quotes, opens, syntax.delimiter[0], syntax.quote[0])
     return np.concatenate([np.flatnonzero(counts % 2), structure.per_line(wrong, end)])
 
 
@@ -92,12 +91,10 @@ def _odd_lines(
     window: Window, plan: Plan, block: Bytes, start: Places, stop: Places, end: Places
 ) -> list[Places]:
     """Lines with NUL bytes, escapes, bad UTF-8 or a mark, lines that are too long, and repeated headers."""
-    odd = [structure.per_line(np.flatnonzero(block == 0), end)]
-    if plan.syntax.escape:
-        odd.append(structure.per_line(np.flatnonzero(block == plan.syntax.escape[0]), end))
+    odd = [structure.per_line(structure.all_of(block, marks), end) for marks in (b"\0", plan.syntax.escape)]
     odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
     data, base = window.data, window.start
-    if window.has(BYTE_ORDER_MARK):
+    if window.has_mark:
         odd.append(np.flatnonzero([data.startswith(BYTE_ORDER_MARK, base + at) for at in start.tolist()]))
     if plan.header:
         same = np.flatnonzero(stop - start == len(plan.header))

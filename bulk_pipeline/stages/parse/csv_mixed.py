@@ -76,7 +76,12 @@ def _free(window: Window, lines: Lines, odd: _Odd) -> Mask:
 
 
 def _text(window: Window, lines: Lines, free: Mask) -> Bytes:
-    return window.block[lines.keep & np.repeat(free, np.diff(lines.end, prepend=-1))]
+    if lines.keep is not None:
+        return window.block[lines.keep & np.repeat(free, np.diff(lines.end, prepend=-1))]
+    edges = np.flatnonzero(np.diff(free, prepend=False, append=False))
+    starts, ends = lines.start[edges[::2]] + window.start, lines.end[edges[1::2] - 1] + window.start + 1
+    runs = (window.data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+    return np.frombuffer(b"".join(runs), np.uint8)
 
 
 def _joined(

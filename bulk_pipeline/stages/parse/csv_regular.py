@@ -1,97 +1,97 @@
-"""Reads a window whose every record is regular, in a few passes over whole arrays; answers None for any
-other."""
+"""Reads a window whose every record is regular; answers None for any other.
+
+The bytes are looked through once for each character that means something. From there on only the places where these
+stand are looked at, which are few.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
-from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
+from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
 _MANY_LINES = 1000
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """`ends`: of the physical lines of the block; `outer`: those of them that end a record. `quotes`: all there are."""
+
+    block: Bytes
+    ends: Places
+    outer: Places
+    quotes: Quotes
+
+
 def read_regular(window: Window, plan: Plan, arrow: ArrowParser) -> Cut | None:
     """All records of the window, up to the last that ends in it."""
-    if _has_oddities(window, plan):
+    lines = _lines(window, plan.syntax)
+    if lines is None or _has_oddities(window, lines, plan):
         return None
-    syntax, block, returns = plan.syntax, window.block, window.has(b"\r")
-    ends = structure.line_ends(block) if returns else block == ord("\n")
-    outer, within = ends, None
-    if syntax.quote and window.has(syntax.quote):
-        within = structure.inside(block, syntax.quote[0])
-        outer = ends & ~within
-        size = len(block) - int(outer[::-1].argmax())
-        if not outer[size - 1]:
-            return None
-        block, ends, outer, within = block[:size], ends[:size], outer[:size], within[:size]
-    blanks = bytes(blank for blank in syntax.blanks if window.has(bytes([blank])))
-    text, text_outer = _trimmed(block, outer, within, syntax.delimiter, blanks) if blanks else (block, outer)
-    if within is not None and not _quotes_are_regular(text, syntax):
+    text, text_ends = _trimmed(lines, plan.syntax)
+    if len(lines.quotes.places) and not _quotes_are_regular(text, lines, plan.syntax):
         return None
-    return _cut(window, plan, arrow, block, ends, outer, within, text, text_outer)
-
-
-def _cut(
-    window: Window,
-    plan: Plan,
-    arrow: ArrowParser,
-    block: Bytes,
-    ends: Mask,
-    outer: Mask,
-    within: Mask | None,
-    text: Bytes,
-    text_outer: Mask,
-) -> Cut | None:
-    at = np.flatnonzero(outer)
-    filled = _filled(text, at if text is block else np.flatnonzero(text_outer))
+    filled = _filled(text, text_ends)
     columns = arrow.columns(text, int(filled.sum()))
     if columns is None:
         return None
-    ends_at = at if within is None else np.flatnonzero(ends)
-    nth = np.arange(len(at)) if within is None else np.searchsorted(ends_at, structure.starts(at))
-    if len(block) > plan.limits.cell_bytes or np.diff(nth).max(initial=0) > _MANY_LINES:
+    nth = np.searchsorted(lines.ends, structure.starts(lines.outer))
+    if len(lines.block) > plan.limits.cell_bytes or np.diff(nth).max(initial=0) > _MANY_LINES:
         return None  # near the limits, of which the tolerant reader knows all
-    raw = _raw(window, block, at, plain=ends is outer and not window.has(b"\r"))
+    raw = raw_records(lines.block, structure.starts(lines.outer), structure.stops(lines.block, lines.outer))
     if not filled.all():
         nth, raw = nth[filled], raw.filter(pa.array(filled))
     result = parsed(plan, columns, None, nth, raw, FailureRows())
-    return Cut(result, window.start + len(block), len(ends_at))
+    return Cut(result, window.start + len(lines.block), len(lines.ends))
 
 
-def _has_oddities(window: Window, plan: Plan) -> bool:
+def _lines(window: Window, syntax: Syntax) -> _Lines | None:
+    block = window.block
+    ends = np.flatnonzero(structure.line_ends(block)) if window.has(b"\r") else structure.all_of(block, b"\n")
+    quotes = structure.all_of(block, syntax.quote)
+    outer = Quotes(quotes).outside(ends)
+    if not len(outer):
+        return None
+    size = int(outer[-1]) + 1
+    return _Lines(block[:size], ends[ends < size], outer, Quotes(quotes[quotes < size]))
+
+
+def _has_oddities(window: Window, lines: _Lines, plan: Plan) -> bool:
     escape = plan.syntax.escape
     return (
         window.has(b"\0")
-        or window.has(BYTE_ORDER_MARK)
+        or window.has_mark
         or (escape != b"" and window.has(escape))
-        or (plan.header != b"" and _repeats(window, plan.header))
+        or (plan.header != b"" and _repeats(window, lines, plan.header))
     )
 
 
-def _repeats(window: Window, header: bytes) -> bool:
-    if window.data.startswith((header + b"\n", header + b"\r"), window.start):
-        return True
-    return any(window.has(before + header + after) for before in (b"\n", b"\r") for after in (b"\n", b"\r"))
+def _repeats(window: Window, lines: _Lines, header: bytes) -> bool:
+    """Whether a physical line is the header once more."""
+    if b"\n" in header or b"\r" in header:
+        return window.has(header)
+    starts, stops = structure.starts(lines.ends), structure.stops(lines.block, lines.ends)
+    alike = starts[stops - starts == len(header)]
+    alike = alike[lines.block[alike] == header[0]]
+    return any(window.data.startswith(header, window.start + start) for start in alike.tolist())
 
 
-def _trimmed(
-    block: Bytes, outer: Mask, within: Mask | None, delimiter: bytes, blanks: bytes
-) -> tuple[Bytes, Mask]:
-    between = outer | structure.is_any(block, delimiter + b"\r")
-    blank = structure.is_any(block, blanks)
-    if within is not None:
-        between &= ~within
-        blank &= ~within
-    keep = structure.without_padding(blank, between)
-    return (block, outer) if keep is None else (block[keep], outer[keep])
+def _trimmed(lines: _Lines, syntax: Syntax) -> tuple[Bytes, Places]:
+    """The text without blanks around cells, and the ends of its records."""
+    keep = structure.without_padding(lines.block, lines.outer, lines.quotes, syntax.delimiter, syntax.blanks)
+    return (
+        (lines.block, lines.outer) if keep is None else (lines.block[keep], np.cumsum(keep)[lines.outer] - 1)
+    )
 
 
-def _quotes_are_regular(text: Bytes, syntax: Syntax) -> bool:
-    places = np.flatnonzero(text == syntax.quote[0])
+def _quotes_are_regular(text: Bytes, lines: _Lines, syntax: Syntax) -> bool:
+    places = lines.quotes.places if text is lines.block else structure.all_of(text, syntax.quote)
     opens = np.arange(len(places)) % 2 == 0
     return not len(structure.irregular_quotes(text, places, opens, syntax.delimiter[0], syntax.quote[0]))
 
@@ -99,13 +99,3 @@ def _quotes_are_regular(text: Bytes, syntax: Syntax) -> bool:
 def _filled(text: Bytes, ends: Places) -> Mask:
     """Which lines are not blank."""
     return structure.stops(text, ends) > structure.starts(ends)
-
-
-def _raw(window: Window, block: Bytes, ends: Places, plain: bool) -> pa.Array:
-    """The bytes of each record; `plain` text has a LF at each record's end and nowhere else."""
-    if not plain:
-        return raw_records(block, structure.starts(ends), structure.stops(block, ends))
-    text = window.data[window.start : window.start + len(block)].replace(b"\n", b"")
-    offsets = ends - np.arange(len(ends))
-    buffers = [None, pa.py_buffer(np.concatenate([[0], offsets]).astype(np.int32)), pa.py_buffer(text)]
-    return pa.Array.from_buffers(pa.binary(), len(ends), buffers)

@@ -3,6 +3,8 @@
 Everything here works on bytes as numpy uint8 and knows nothing about columns. A mask is as long as its block.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,33 @@ Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
 _LF, _CR = 10, 13
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """Quotes that come in pairs from the block's start on or, with the `ends` of lines, from the start of each."""
+
+    places: Places
+    ends: Places | None = None
+
+    def outside(self, places: Places) -> Places:
+        """Those of the places, in order, that are not between quotes."""
+        if not len(self.places):
+            return places
+        before = np.searchsorted(self.places, places)
+        if self.ends is not None:
+            before -= np.searchsorted(self.places, starts(self.ends))[per_line(places, self.ends)]
+        return places[before % 2 == 0]
+
+    def inside(self, size: int) -> Mask:
+        """The bytes of a block between quotes, the opening one included."""
+        running = np.zeros(size, np.uint8)
+        running[self.places] = 1
+        running = np.bitwise_xor.accumulate(running)
+        if self.ends is not None:
+            before = np.concatenate([np.zeros(1, np.uint8), running[self.ends[:-1]]])
+            running ^= np.repeat(before, np.diff(self.ends, prepend=-1))
+        return running.view(np.bool_)
 
 
 def line_ends(block: Bytes) -> Mask:
@@ -31,16 +60,15 @@ def starts(ends: Places) -> Places:
     return np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1])
 
 
-def inside(block: Bytes, quote: int) -> Mask:
-    """Bytes between quotes, the opening one included, if quotes come in pairs from the block's start on."""
-    return np.bitwise_xor.accumulate((block == quote).view(np.uint8)).view(np.bool_)
+def all_of(block: Bytes, values: bytes) -> Places:
+    """Where one of the values stands."""
+    return np.flatnonzero(is_any(block, values)) if values else np.empty(0, np.int64)
 
 
-def inside_by_line(block: Bytes, quote: int, ends: Places) -> Mask:
-    """The same, with every physical line beginning outside quotes."""
-    running = np.bitwise_xor.accumulate((block == quote).view(np.uint8))
-    before = np.concatenate([np.zeros(1, np.uint8), running[ends[:-1]]])
-    return (running ^ np.repeat(before, np.diff(ends, prepend=-1))).view(np.bool_)
+def beside(block: Bytes, places: Places, values: bytes) -> Places:
+    """Those of the places that have one of the values before or behind them."""
+    before, behind = block[np.maximum(places - 1, 0)], block[np.minimum(places + 1, len(block) - 1)]
+    return places[is_any(before, values) | is_any(behind, values)]
 
 
 def is_any(block: Bytes, values: bytes) -> Mask:
@@ -50,18 +78,27 @@ def is_any(block: Bytes, values: bytes) -> Mask:
     return found
 
 
-def without_padding(blank: Mask, structure: Mask) -> Mask | None:
-    """What is left when blanks beside structure are taken out; None where there are none."""
-    places = np.flatnonzero(blank)
-    if not len(places):
+def without_padding(
+    block: Bytes, ends: Places, quotes: Quotes, delimiter: bytes, blanks: bytes
+) -> Mask | None:
+    """The bytes that are left without blanks around cells; None where there are none, as is usual.
+
+    `ends`: of lines, the last of which ends the block.
+    """
+    between = beside(block, all_of(block, delimiter + b"\r"), blanks)
+    if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(quotes.outside(between))):
+        return None
+    outside = ~quotes.inside(len(block))
+    edges = is_any(block, delimiter + b"\r") & outside
+    edges[ends] = True
+    places = np.flatnonzero(is_any(block, blanks) & outside)
+    if not len(places):  # a blank before the end of a line whose quote is not closed
         return None
     opens = np.diff(places, prepend=-2) > 1
     begin, end = places[opens], places[np.append(opens[1:], True)] + 1
-    last = len(blank) - 1
-    touches = (begin == 0) | (end > last) | structure[begin - 1] | structure[np.minimum(end, last)]
-    if not touches.any():
-        return None
-    keep = np.ones(len(blank), np.bool_)
+    last = len(block) - 1
+    touches = (begin == 0) | (end > last) | edges[begin - 1] | edges[np.minimum(end, last)]
+    keep = np.ones(len(block), np.bool_)
     keep[places[np.repeat(touches, end - begin)]] = False
     return keep
 
