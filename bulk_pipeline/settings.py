@@ -122,7 +122,9 @@ class Settings(BaseSettings):
     bulk_group_bytes: int = Field(default=32_000_000, ge=1, description="bytes of files that share a run")
     # Three files dropped with a pause of 2 s after each: the last is 4 s behind the first.
     bulk_settle_seconds: float = Field(default=4.5, ge=0, description="how much later a parent may arrive")
-    bulk_parent_wait_seconds: float = Field(default=60, ge=0, description="longest wait for parents")
+    bulk_parent_wait_seconds: float = Field(
+        default=60, ge=0, description="longest wait for parents that nothing is being done about"
+    )
     bulk_watch_seconds: float = Field(default=4.6, ge=0, description="how long a sensor tick goes on looking")
     bulk_work_retention_hours: float = Field(default=24, ge=0, description="how long work files are kept")
     bulk_nightly_export_cron: str = Field(

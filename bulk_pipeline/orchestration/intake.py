@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreRefusedError
@@ -17,7 +17,7 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.export_jobs import ExportJob
-from bulk_pipeline.stores.inbox import Inbox
+from bulk_pipeline.stores.inbox import Inbox, Memory
 from bulk_pipeline.stores.jobs import ImportJob, OpenJob, new_id
 from bulk_pipeline.stores.objects import FoundObject
 
@@ -70,9 +70,13 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
     settings = stores.settings
     started = time.monotonic()
     claimed, refused = 0, dict[str, None]()
-    inbox = Inbox.resume(
-        stores.objects, settings.s3_bucket_uploads, tables.names(), cursor, page_size=_PAGE_OBJECTS
-    )
+    inbox = Inbox(
+        stores.objects,
+        settings.s3_bucket_uploads,
+        tables.names(),
+        memory=_memory(settings.s3_endpoint_url, settings.s3_bucket_uploads),
+        page_size=_PAGE_OBJECTS,
+    ).resume(cursor)
     while True:
         for outcome in _claim(stores, inbox):
             if isinstance(outcome, ImportJob):
@@ -88,6 +92,12 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
         if inbox.is_walked:
             time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+@cache
+def _memory(_endpoint: str | None, _bucket: str) -> Memory:
+    """What this process knows to lie in an inbox, from one tick to the next."""
+    return {}
 
 
 def _claim(stores: Stores, inbox: Inbox) -> Iterator[ImportJob | str]:
@@ -114,6 +124,7 @@ def _assign(stores: Stores, inbox: Inbox) -> int:
         jobs,
         tables.in_load_order(),
         inbox.complete_through,
+        inbox.backlog,
         datetime.now(UTC),
         limits(settings),
     )

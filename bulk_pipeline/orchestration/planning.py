@@ -3,11 +3,12 @@
 - A table's jobs are worked on one run after the other, in order of arrival, so that the table ends as if the files
   had been applied one by one.
 - A child waits for a fixed set of parent uploads: those that arrived up to its own arrival plus a settling time.
-  Any final status of a parent releases it; so does a maximum wait, with a warning. Nothing can starve.
+  Any final status of a parent releases it. As long as parents are worked on, or the inbox is, it waits for its turn;
+  where all that it waits for has come to a halt, a maximum wait releases it, with a warning. Nothing can starve.
 - Many small files share a run; a file whose run crashed runs alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -40,28 +41,48 @@ def plan(
     jobs: Iterable[OpenJob],
     tables: Iterable[Table],
     complete_through: Mapping[str, datetime],
+    backlog: Container[str],
     now: datetime,
     limits: Limits,
 ) -> list[Group]:
     """The groups to start now, at most one a table.
 
     `complete_through[table]`: everything that had arrived in the table's inbox by then is in the ledger.
+    `backlog`: the tables in whose inbox more is known to lie.
     """
     queues: dict[str, list[OpenJob]] = {}
     for job in sorted(jobs, key=lambda job: (job.arrived_at, job.id)):
         queues.setdefault(job.table, []).append(job)
-    groups = (_group(table, queues, complete_through, now, limits) for table in tables)
+    state = _State(queues, complete_through, backlog, now, limits)
+    groups = (_group(table, state) for table in tables)
     return [group for group in groups if group is not None]
 
 
-def _group(
-    table: Table,
-    queues: Mapping[str, list[OpenJob]],
-    complete_through: Mapping[str, datetime],
-    now: datetime,
-    limits: Limits,
-) -> Group | None:
-    queue = queues.get(table.name, [])
+@dataclass(frozen=True)
+class _State:
+    """What is planned from. `queues`: a table's open jobs, in order of arrival."""
+
+    queues: Mapping[str, list[OpenJob]]
+    complete_through: Mapping[str, datetime]
+    backlog: Container[str]
+    now: datetime
+    limits: Limits
+
+    def is_complete(self, table: str, through: datetime) -> bool:
+        """Whether all that had arrived in the table's inbox by then is in the ledger."""
+        return self.complete_through.get(table, _NEVER) >= through
+
+    def backs_off(self, job: OpenJob) -> bool:
+        return (job.next_attempt_at or _NEVER) > self.now
+
+    def has_halted(self, table: str) -> bool:
+        """Whether nothing is done about the table's jobs for now, although there are some."""
+        queue = self.queues.get(table, [])
+        return bool(queue) and not any(job.is_busy for job in queue) and self.backs_off(queue[0])
+
+
+def _group(table: Table, state: _State) -> Group | None:
+    queue, limits = state.queues.get(table.name, []), state.limits
     if any(job.is_busy for job in queue):
         return None
     chosen: list[OpenJob] = []
@@ -70,29 +91,41 @@ def _group(
     for job in queue:
         full = len(chosen) == limits.group_files or size_bytes + job.size_bytes > limits.group_bytes
         alone = bool(chosen) and (job.isolated or chosen[0].isolated)
-        if (chosen and (full or alone)) or (job.next_attempt_at or _NEVER) > now:
+        if (chosen and (full or alone)) or state.backs_off(job):
             break
-        overdue = now - job.created_at > timedelta(seconds=limits.parent_wait_seconds)
-        waits = _waits_for_parents(job, table, queues, complete_through, limits)
-        if not overdue and (waits or complete_through.get(table.name, _NEVER) < job.arrived_at):
-            break
-        if waits:
-            hurried.append(job.id)
+        parents = _awaited(job, table, state)
+        unseen = _unseen(job, table, state)
+        if parents or unseen:
+            if not _is_overdue(job, parents, unseen, state):
+                break
+            if parents or unseen != {table.name}:
+                hurried.append(job.id)
         chosen.append(job)
         size_bytes += job.size_bytes
     return Group(table.name, tuple(job.id for job in chosen), tuple(hurried)) if chosen else None
 
 
-def _waits_for_parents(
-    job: OpenJob,
-    table: Table,
-    queues: Mapping[str, list[OpenJob]],
-    complete_through: Mapping[str, datetime],
-    limits: Limits,
-) -> bool:
-    until = job.arrived_at + timedelta(seconds=limits.settle_seconds)
-    return any(
-        complete_through.get(parent, _NEVER) < until
-        or any(other.arrived_at <= until for other in queues.get(parent, []))
+def _awaited(job: OpenJob, table: Table, state: _State) -> set[str]:
+    """The parent tables with jobs that the job has to wait for."""
+    until = job.arrived_at + timedelta(seconds=state.limits.settle_seconds)
+    return {
+        parent
         for parent in table.parents
+        if any(other.arrived_at <= until for other in state.queues.get(parent, []))
+    }
+
+
+def _unseen(job: OpenJob, table: Table, state: _State) -> set[str]:
+    """The tables, its own and its parents, with files that may lie in the inbox and come before the job."""
+    until = job.arrived_at + timedelta(seconds=state.limits.settle_seconds)
+    times = dict.fromkeys(table.parents, until) | {table.name: job.arrived_at}
+    return {name for name, through in times.items() if not state.is_complete(name, through)}
+
+
+def _is_overdue(job: OpenJob, parents: set[str], unseen: set[str], state: _State) -> bool:
+    """Whether it has waited for long, and for nothing that goes on."""
+    return (
+        state.now - job.created_at > timedelta(seconds=state.limits.parent_wait_seconds)
+        and all(state.has_halted(table) for table in parents)
+        and not any(table in state.backlog for table in unseen)
     )

@@ -1,8 +1,10 @@
 """Walks through the inbox a page at a time, fairly, within the time it is given, and remembers where it was.
 
-No cursor by time of change, which loses files: every pass through a table's folder sees all that lies there. Where one
-listing shows it all, the files are handed out in the order in which they arrived, so that the first ones can be
-imported while the others are still being claimed; in a fuller folder, in the order of their keys.
+No cursor by time of change, which loses files: every pass through a table's folder sees all that lies there. It is
+listed once and remembered, for a listing costs as much as the folder is full, however little of it is asked for. What
+a listing shows is handed out in the order of arrival, so that the first files can be imported while the others are
+still being claimed. A folder too full for one listing comes in stretches, in the order of their keys; what arrives
+after the pass has begun is left to the next one, so that every pass ends.
 """
 
 import json
@@ -10,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Protocol
 
 from bulk_pipeline.stores.objects import FoundObject, Page
@@ -35,10 +38,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Lying:
-    """All that lay in a folder at a time, without what has been claimed since; the first arrival first."""
+    """What a listing has shown of a folder, without what has been claimed since; the first arrival first.
+
+    `started_at`: when the pass began; of a pass that this listing begins, when it was made. `next_after`: where the
+    pass goes on; None if this was the last of the folder. `is_whole`: all that lay there.
+    """
 
     found: deque[FoundObject]
-    listed_at: datetime
+    started_at: datetime
+    next_after: str | None
+    is_whole: bool
+
+
+Memory = dict[str, Lying]
+"""By folder. It may be lost: what it knew is listed again."""
 
 
 @dataclass
@@ -46,45 +59,39 @@ class Inbox:
     """The bucket people drop files into: a folder for each table, and whatever else lies there.
 
     `complete_through`: by table, a time by the store's clock; all that had arrived by then has been claimed.
+    `page_size`: how many are claimed at a time; `listed`: how many one listing is to show, asked for `at_once` by one.
     """
 
     objects: Listing
     bucket: str
     tables: Sequence[str]
+    memory: Memory = field(default_factory=dict)
     page_size: int = 100
-    whole_size: int = 1000
+    listed: int = 10_000
+    at_once: int = 1000
     complete_through: dict[str, datetime] = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
-    _lying: dict[str, Lying] = field(default_factory=dict)
     _turn: str | None = None
 
-    @classmethod
-    def resume(
-        cls,
-        objects: Listing,
-        bucket: str,
-        tables: Sequence[str],
-        cursor: str | None,
-        *,
-        page_size: int = 100,
-        whole_size: int = 1000,
-    ) -> "Inbox":
-        """The inbox where `cursor` left it; from the beginning without one."""
-        inbox = cls(objects, bucket, tables, page_size, whole_size)
+    def resume(self, cursor: str | None) -> "Inbox":
+        """Go on where `cursor` left it; from the beginning without one."""
         seen = json.loads(cursor) if cursor else {}
-        inbox._turn = seen.get("turn")
-        inbox.complete_through = {
-            name: _time(text) for name, text in seen.get("complete_through", {}).items()
-        }
-        inbox._places = {
+        self._turn = seen.get("turn")
+        self.complete_through = {name: _time(text) for name, text in seen.get("complete_through", {}).items()}
+        self._places = {
             folder: Place(after, _time(text)) for folder, (after, text) in seen.get("places", {}).items()
         }
-        return inbox
+        return self
 
     @property
     def is_walked(self) -> bool:
         """Whether the last walk came to every folder; else the next one goes on there."""
         return self._turn is None
+
+    @property
+    def backlog(self) -> set[str]:
+        """The tables in whose folders files are known to lie, or to follow."""
+        return {folder.removesuffix("/") for folder in (*self.memory, *self._places)} - {""}
 
     @property
     def cursor(self) -> str:
@@ -102,18 +109,17 @@ class Inbox:
         over or a claim raised, comes again.
         At least one page is looked at, so that a short time makes progress too.
         """
-        if not self._lying and self._is_empty():
+        if not self.memory and self._is_empty():
             return
         waiting = self._folders()
         while waiting:
             folder = waiting.pop(0)
             self._turn = folder
-            page = self._next(folder)
-            if page.found:
-                yield page.found
-            if page.next_after is not None:
+            found, go_on = self._of_table(folder, is_over) if folder else self._of_none()
+            if found:
+                yield found
+            if go_on():
                 waiting.append(folder)
-            self._move_on(folder, page)
             if is_over():
                 return
         self._turn = None
@@ -134,25 +140,62 @@ class Inbox:
         start = folders.index(self._turn) + 1 if self._turn in folders else 0
         return folders[start:] + folders[:start]
 
-    def _next(self, folder: str) -> Page:
-        """What to claim next in the folder; `next_after` says whether there is more."""
-        if folder and folder not in self._lying and folder not in self._places:
-            whole = self._list(folder, self.whole_size)
-            if whole.next_after is not None:
-                first = whole.found[: self.page_size]
-                return Page(first, first[-1].key, whole.listed_at)
-            by_arrival = sorted(whole.found, key=lambda found: (found.last_modified, found.key))
-            self._lying[folder] = Lying(deque(by_arrival), whole.listed_at)
-        if folder not in self._lying:
-            return self._list(folder, self.page_size)
-        lying = self._lying[folder]
-        first = tuple(lying.found)[: self.page_size]
-        return Page(first, first[-1].key if len(first) < len(lying.found) else None, lying.listed_at)
+    def _of_table(
+        self, folder: str, is_over: Callable[[], bool]
+    ) -> tuple[tuple[FoundObject, ...], Callable[[], bool]]:
+        """What to claim next; and what to call when it is claimed, which says whether there is more."""
+        lying = self.memory.get(folder) or self._listed(folder, is_over)
+        self.memory[folder] = lying
+        page = tuple(islice(lying.found, self.page_size))
+        return page, lambda: self._claimed(folder, lying, len(page))
 
-    def _list(self, folder: str, limit: int) -> Page:
+    def _listed(self, folder: str, is_over: Callable[[], bool]) -> Lying:
         place = self._places.get(folder)
-        page = self.objects.page(self.bucket, folder, after=place.after if place else "", limit=limit)
-        return page if folder else self._without_tables(page)
+        page = self.objects.page(self.bucket, folder, after=place.after if place else "", limit=self.at_once)
+        started_at, found = place.started_at if place else page.listed_at, list(page.found)
+        while page.next_after is not None and len(found) < self.listed and not is_over():
+            page = self.objects.page(self.bucket, folder, after=page.next_after, limit=self.at_once)
+            found += page.found
+        is_whole = place is None and page.next_after is None
+        if not is_whole:
+            found = [one for one in found if one.last_modified <= started_at]
+        found.sort(key=lambda one: (one.last_modified, one.key))
+        return Lying(deque(found), started_at, page.next_after, is_whole)
+
+    def _claimed(self, folder: str, lying: Lying, count: int) -> bool:
+        """Forget the first ones; all that arrived before the first that is left is claimed."""
+        for _ in range(count):
+            lying.found.popleft()
+        if lying.found:
+            if lying.is_whole:
+                self._complete(folder, min(lying.started_at, lying.found[0].last_modified - _INSTANT))
+            return True
+        del self.memory[folder]
+        if lying.next_after is not None:
+            self._places[folder] = Place(lying.next_after, lying.started_at)
+            return True
+        self._places.pop(folder, None)
+        self._complete(folder, lying.started_at)
+        return False
+
+    def _complete(self, folder: str, through: datetime) -> None:
+        table = folder.removesuffix("/")
+        self.complete_through[table] = max(through, self.complete_through.get(table, through))
+
+    def _of_none(self) -> tuple[tuple[FoundObject, ...], Callable[[], bool]]:
+        """The same for what belongs to no table."""
+        place = self._places.get("")
+        page = self.objects.page(self.bucket, after=place.after if place else "", limit=self.page_size)
+        page = self._without_tables(page)
+
+        def go_on() -> bool:
+            if page.next_after is None:
+                self._places.pop("", None)
+                return False
+            self._places[""] = Place(page.next_after, place.started_at if place else page.listed_at)
+            return True
+
+        return page.found, go_on
 
     def _without_tables(self, page: Page) -> Page:
         """The page up to the first object of a table, and a leap over that table's folder."""
@@ -161,30 +204,6 @@ class Inbox:
             if slash and folder in self.tables:
                 return Page(page.found[:number], f"{folder}/{_BEHIND_FOLDER}", page.listed_at)
         return page
-
-    def _move_on(self, folder: str, page: Page) -> None:
-        if folder in self._lying:
-            return self._claimed(folder, len(page.found))
-        started_at = self._places[folder].started_at if folder in self._places else page.listed_at
-        if page.next_after is not None:
-            self._places[folder] = Place(page.next_after, started_at)
-            return None
-        self._places.pop(folder, None)
-        if folder:
-            self.complete_through[folder.removesuffix("/")] = started_at
-        return None
-
-    def _claimed(self, folder: str, count: int) -> None:
-        """All that arrived before the first that is left is claimed."""
-        lying, table = self._lying[folder], folder.removesuffix("/")
-        for _ in range(count):
-            lying.found.popleft()
-        through = lying.listed_at
-        if lying.found:
-            through = min(through, lying.found[0].last_modified - _INSTANT)
-        else:
-            del self._lying[folder]
-        self.complete_through[table] = max(through, self.complete_through.get(table, through))
 
 
 def _time(text: str) -> datetime:

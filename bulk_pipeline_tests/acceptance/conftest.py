@@ -19,7 +19,7 @@ def running(stack: StackStatus) -> Iterator[World]:
     home = Path(stack.home)
     known = {name.lower(): value for name, value in embedded.environment(home).items()}
     stores = Stores(Settings.model_validate(known))
-    client = plain_client(stack.s3.endpoint_url, stack.s3.access_key, stack.s3.secret_key)
+    client = plain_client(known["s3_endpoint_url"], known["s3_access_key"], known["s3_secret_key"])
     yield World(home, stores, client, DagsterUi(str(stack.dagster_url)))
     client.close()
     stores.close()

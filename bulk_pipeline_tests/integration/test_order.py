@@ -60,12 +60,13 @@ def test_a_stream_of_parents_does_not_hold_a_child_back(pipeline: Pipeline) -> N
 
 
 @pytest.mark.parametrize("settings", [3], indirect=True, ids=["after 3 s"])
-def test_a_child_stops_waiting_for_parents_after_a_while_and_says_so(
+def test_a_child_stops_waiting_for_parents_that_wait_themselves_after_a_while_and_says_so(
     pipeline: Pipeline, settings: Settings
 ) -> None:
     pipeline.drop("users/u.csv", FILES["users/u.csv"].encode())
     tick(pipeline, run=False)
-    pipeline.stores.leases.take([pipeline.job("users/u.csv").id], "somebody")
+    (lease,) = pipeline.stores.leases.take([pipeline.job("users/u.csv").id], "somebody")
+    pipeline.stores.leases.release(lease, error="an outage")
     pipeline.drop("articles/a.csv", FILES["articles/a.csv"].encode())
     deadline = time.monotonic() + 30
     while not is_final(pipeline, "articles/a.csv"):
@@ -98,9 +99,9 @@ def drop(pipeline: Pipeline, keys: Iterable[str], chance: random.Random) -> None
 
 @pytest.fixture
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
-    """With a lease that outlives the test."""
+    """With a lease and a pause before the next attempt that outlive the test."""
     waits = {"bulk_settle_seconds": SETTLE_SECONDS, "bulk_parent_wait_seconds": getattr(request, "param", 60)}
-    return settings.model_copy(update=waits | {"bulk_lease_seconds": 60})
+    return settings.model_copy(update=waits | {"bulk_lease_seconds": 60, "bulk_retry_seconds": 600})
 
 
 def tick(pipeline: Pipeline, *, run: bool = True) -> None:

@@ -1,10 +1,12 @@
 """What is asked for in JSON or in a query, as an export request; and what is wrong with it, in the promised order."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from bulk_pipeline.api.cursors import read_cursor, write_cursor
+from bulk_pipeline.api.cursors import next_cursor, read_cursor
 from bulk_pipeline.api.export_requests import of_body, of_query
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.stages.export.request import ExportRequest
@@ -110,8 +112,13 @@ def test_a_cursor_that_no_page_has_given_is_refused(text: str) -> None:
         read_cursor(text)
 
 
+@dataclass(frozen=True)
+class Listed:
+    id: str
+    created_at: datetime
+
+
 def test_a_cursor_is_read_as_it_was_written() -> None:
-    assert read_cursor(None) is None
-    before = read_cursor(f"1767225600123456-{TOKEN}")
-    assert before is not None
-    assert write_cursor(*before) == f"1767225600123456-{TOKEN}"
+    jobs = [Listed(f"{n}{TOKEN[1:]}", datetime(2026, 1, 1, microsecond=n, tzinfo=UTC)) for n in range(3)]
+    assert read_cursor(next_cursor(jobs, 2)) == (jobs[1].created_at, jobs[1].id)
+    assert next_cursor(jobs, 3) is next_cursor([], 3) is read_cursor(None) is None

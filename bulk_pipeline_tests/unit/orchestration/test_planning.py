@@ -36,10 +36,12 @@ def job(name: str, table: str = "users", arrived: float = 0, size_bytes: int = 1
     )
 
 
-def groups(*jobs: OpenJob, now: float = 10, scanned: float | dict[str, float] = 10) -> list[Group]:
+def groups(
+    *jobs: OpenJob, now: float = 10, scanned: float | dict[str, float] = 10, backlog: tuple[str, ...] = ()
+) -> list[Group]:
     every = dict.fromkeys(tables.names(), scanned) if isinstance(scanned, (int, float)) else scanned
     through = {table: at(seconds) for table, seconds in every.items()}
-    return plan(jobs, tables.in_load_order(), through, at(now), LIMITS)
+    return plan(jobs, tables.in_load_order(), through, backlog, at(now), LIMITS)
 
 
 def test_files_of_one_table_share_a_run_in_order_of_arrival() -> None:
@@ -95,11 +97,47 @@ def test_a_child_waits_until_the_inboxes_of_its_parents_are_searched() -> None:
     assert groups(child, scanned={**searched, "articles": 2.0}) == [Group("comments", ("child",))]
 
 
-def test_a_child_stops_waiting_in_the_end_and_says_so() -> None:
+def test_a_child_stops_waiting_for_what_has_come_to_a_halt_and_says_so() -> None:
     child = job("child", "articles", arrived=0)
-    parent = replace(job("parent", arrived=1), is_held=True)
+    parent = replace(job("parent", arrived=1), next_attempt_at=at(90))
     assert groups(child, parent, now=60, scanned=60) == []
     assert groups(child, parent, now=61, scanned=60) == [Group("articles", ("child",), hurried=("child",))]
+
+
+def test_a_child_waits_for_as_long_as_its_parents_are_worked_on() -> None:
+    child = job("child", "articles", arrived=0)
+    for parent in (
+        replace(job("parent", arrived=1), is_held=True),
+        replace(job("parent", arrived=1), group_id="asked for"),
+    ):
+        assert groups(child, parent, now=1000, scanned=1000) == []
+    assert groups(child, job("parent", arrived=1), now=1000, scanned=1000) == [Group("users", ("parent",))]
+
+
+def test_a_grandchild_waits_while_the_parent_waits_its_turn() -> None:
+    """And follows when the parent has gone ahead."""
+    jobs = [
+        replace(job("user"), next_attempt_at=at(90)),
+        replace(job("article", "articles", arrived=0), created_at=at(5)),
+        job("comment", "comments", arrived=0),
+    ]
+    assert groups(*jobs, now=62, scanned=62) == []
+    assert groups(*jobs, now=66, scanned=66) == [Group("articles", ("article",), hurried=("article",))]
+
+
+def test_a_child_waits_for_as_long_as_more_is_known_to_lie_in_the_inbox() -> None:
+    child = job("child", "articles", arrived=0)
+    searched = {"users": 1.0, "articles": 1.0}
+    assert groups(child, now=1000, scanned=searched, backlog=("users",)) == []
+    assert groups(child, now=60, scanned=searched) == []
+    assert groups(child, now=61, scanned=searched, backlog=("customers",)) == [
+        Group("articles", ("child",), hurried=("child",))
+    ]
+
+
+def test_a_file_whose_own_inbox_is_never_searched_starts_in_the_end() -> None:
+    """When the store's clock is late, for one; nobody has to be warned of that."""
+    assert groups(job("a", arrived=5), now=66, scanned=4) == [Group("users", ("a",))]
 
 
 def test_a_stream_of_later_parents_does_not_hold_a_child_back() -> None:

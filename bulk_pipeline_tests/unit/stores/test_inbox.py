@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bulk_pipeline.stores.inbox import Inbox
+from bulk_pipeline.stores.inbox import Inbox, Memory
 from bulk_pipeline.stores.objects import FoundObject, Page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,11 +41,16 @@ def after(times: int) -> Callable[[], bool]:
     return lambda: next(answers)
 
 
+def full(bucket: Bucket) -> Inbox:
+    return Inbox(bucket, "uploads", TABLES, page_size=2, listed=2, at_once=2)
+
+
 def walk(
     bucket: Bucket, cursor: str | None = None, is_over: Callable[[], bool] = never
 ) -> tuple[list[str], Inbox]:
-    """Claim everything that is met, as the sensor does; a folder with more than two files is a full one."""
-    inbox = Inbox.resume(bucket, "uploads", TABLES, cursor, page_size=2, whole_size=2)
+    """Claim everything that is met, as the sensor does, in a process of its own; a folder with more than two files is
+    a full one."""
+    inbox = full(bucket).resume(cursor)
     met: list[str] = []
     for page in inbox.pages(is_over):
         met += [found.key for found in page]
@@ -88,7 +93,7 @@ def test_a_folder_that_never_empties_does_not_starve_the_others() -> None:
 
 def test_a_page_that_was_left_halfway_comes_again() -> None:
     bucket = Bucket({"users/1", "users/2", "users/3"})
-    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2, whole_size=2)
+    inbox = full(bucket)
     next(iter(inbox.pages(never)))
     assert inbox.complete_through == {}
     met, again = walk(bucket, inbox.cursor)
@@ -111,7 +116,7 @@ def test_complete_through_is_when_the_pass_began_not_when_it_ended() -> None:
 
 def test_an_object_that_cannot_be_claimed_does_not_hide_those_behind_it() -> None:
     bucket = Bucket({f"users/{n}" for n in range(6)})
-    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2, whole_size=2)
+    inbox = full(bucket)
     met = [found.key for page in inbox.pages(never) for found in page]
     assert met == [f"users/{n}" for n in range(6)]
     assert inbox.complete_through["users"] == at(2)
@@ -128,7 +133,7 @@ ARRIVALS = {
 
 def test_what_arrived_first_is_met_first_and_complete_before_the_rest_is_claimed() -> None:
     bucket = Bucket(set(ARRIVALS), arrived=ARRIVALS)
-    inbox = Inbox.resume(bucket, "uploads", TABLES, None, page_size=2)
+    inbox = Inbox(bucket, "uploads", TABLES, page_size=2)
     met, complete = [], []
     while len(met) < len(ARRIVALS):
         for page in inbox.pages(after(1)):
@@ -145,7 +150,7 @@ def test_what_arrived_first_is_met_first_and_complete_before_the_rest_is_claimed
 
 def test_a_file_that_arrives_during_the_walk_is_met_by_the_next_and_not_called_claimed() -> None:
     bucket = Bucket({"users/b", "users/c", "users/d"})
-    inbox = Inbox.resume(bucket, "uploads", ("users",), None, page_size=2)
+    inbox = Inbox(bucket, "uploads", ("users",), page_size=2)
     assert [found.key for page in inbox.pages(after(1)) for found in page] == ["users/b", "users/c"]
     bucket.keys, bucket.arrived = {"users/d", "users/a"}, {"users/a": at(10)}
     assert [found.key for page in inbox.pages(never) for found in page] == ["users/d"]
@@ -156,10 +161,10 @@ def test_a_file_that_arrives_during_the_walk_is_met_by_the_next_and_not_called_c
 
 def test_complete_through_never_goes_back_for_what_cannot_be_claimed() -> None:
     bucket = Bucket({"users/1", "users/2", "users/3"})
-    inbox = Inbox.resume(bucket, "uploads", ("users",), None, page_size=2)
+    inbox = Inbox(bucket, "uploads", ("users",), page_size=2)
     list(inbox.pages(never))
     done = inbox.complete_through["users"]
-    again = Inbox.resume(bucket, "uploads", ("users",), inbox.cursor, page_size=2)
+    again = Inbox(bucket, "uploads", ("users",), page_size=2).resume(inbox.cursor)
     list(again.pages(after(1)))
     assert again.complete_through["users"] == done
 
@@ -167,3 +172,50 @@ def test_complete_through_never_goes_back_for_what_cannot_be_claimed() -> None:
 def test_a_cursor_stays_short() -> None:
     bucket = Bucket({f"{folder}/{'x' * 1000}{n}" for folder in ("users", "articles", "c") for n in range(9)})
     assert len(walk(bucket, None, after(3))[1].cursor) < 5_000
+
+
+def test_a_folder_is_listed_once_for_all_ticks_that_claim_from_it() -> None:
+    bucket = Bucket({f"users/{n}" for n in range(9)})
+    memory, cursor, met = Memory(), None, list[str]()
+    while len(met) < 9:
+        inbox = Inbox(bucket, "uploads", ("users",), memory, page_size=2, at_once=3).resume(cursor)
+        keys = [found.key for page in inbox.pages(after(4)) for found in page]
+        assert inbox.backlog == ({"users"} if len(met) + len(keys) < 9 else set())
+        met, cursor, bucket.keys = met + keys, inbox.cursor, bucket.keys - set(keys)
+    assert met == [f"users/{n}" for n in range(9)]
+    assert bucket.listed[:4] == ["", "users/", "users/", "users/"]
+    assert bucket.listed[4:].count("users/") == 0
+    assert memory == {}
+
+
+def test_what_was_known_may_be_lost_at_any_time() -> None:
+    bucket, cursor, met = Bucket({f"users/{n}" for n in range(9)}), None, list[str]()
+    for _ in range(20):
+        keys, inbox = walk(bucket, cursor, after(1))
+        met, cursor = met + keys, inbox.cursor
+    assert sorted(met) == [f"users/{n}" for n in range(9)]
+    assert inbox.backlog == set()
+
+
+def test_a_pass_ends_although_files_arrive_faster_than_they_are_claimed() -> None:
+    """As long as they can be listed faster."""
+    bucket = Bucket({f"users/{n:04}" for n in range(6)})
+    inbox, met = Inbox(bucket, "uploads", TABLES, page_size=2, listed=4, at_once=4), list[str]()
+    for number in range(6, 100):
+        bucket.keys.add(late := f"users/{number:04}")
+        bucket.arrived[late] = at(3 + len(bucket.listed))
+        for page in inbox.pages(after(1)):
+            met += [found.key for found in page]
+            bucket.keys -= {found.key for found in page}
+        if "users" in inbox.complete_through:
+            break
+    assert set(met) == {f"users/{n:04}" for n in range(6)}
+    assert inbox.complete_through["users"] == at(2)
+
+
+def test_a_listing_ends_when_time_is_over_and_the_next_goes_on_behind_it() -> None:
+    bucket = Bucket({f"users/{n}" for n in range(6)})
+    inbox, met = Inbox(bucket, "uploads", ("users",), page_size=9, listed=9, at_once=2), list[list[str]]()
+    while len(met) < 3:
+        met += [[found.key for found in page] for page in inbox.pages(lambda: True)]
+    assert met == [["users/0", "users/1"], ["users/2", "users/3"], ["users/4", "users/5"]]
