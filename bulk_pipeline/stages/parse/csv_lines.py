@@ -63,7 +63,7 @@ def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, M
     text, text_end, text_quotes = block, end, quotes
     keep = structure.without_padding(block, end, quotes, syntax.delimiter, syntax.blanks)
     if keep is not None:
-        text, text_end = block[keep], np.cumsum(keep)[end] - 1
+        text, text_end = block[keep], structure.moved(end, keep)
         text_quotes = Quotes(structure.all_of(text, syntax.quote), text_end)
     blank = structure.stops(text, text_end) <= structure.starts(text_end)
     delimiters = text_quotes.outside(structure.all_of(text, syntax.delimiter))

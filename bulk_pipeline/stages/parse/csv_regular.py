@@ -86,7 +86,9 @@ def _trimmed(lines: _Lines, syntax: Syntax) -> tuple[Bytes, Places]:
     """The text without blanks around cells, and the ends of its records."""
     keep = structure.without_padding(lines.block, lines.outer, lines.quotes, syntax.delimiter, syntax.blanks)
     return (
-        (lines.block, lines.outer) if keep is None else (lines.block[keep], np.cumsum(keep)[lines.outer] - 1)
+        (lines.block, lines.outer)
+        if keep is None
+        else (lines.block[keep], structure.moved(lines.outer, keep))
     )
 
 

@@ -103,6 +103,11 @@ def without_padding(
     return keep
 
 
+def moved(places: Places, keep: Mask) -> Places:
+    """Where the bytes at the places are, once those that are not kept are gone."""
+    return places - np.searchsorted(np.flatnonzero(~keep), places)
+
+
 def stretches(block: Bytes, starts: Places, stops: Places) -> Bytes:
     """The bytes from each start to its stop, one stretch after the other; they ascend and do not overlap."""
     first, last = int(starts[0]), int(stops[-1])
