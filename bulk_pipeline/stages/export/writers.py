@@ -86,12 +86,13 @@ class _ParquetRows:
             compression_level=_GZIP_LEVEL if layout.compression is Compression.GZIP else None,
         )
         self._waiting: list[pa.RecordBatch] = []
+        self._enough = 0  # the first group is small: whoever reads the stream has rows at once
 
     def write(self, rows: pa.RecordBatch) -> None:
         pairs = zip(self._columns, rows.columns, strict=True)
         typed = [_typed(column, found) for column, found in pairs]
         self._waiting.append(pa.RecordBatch.from_arrays(typed, schema=self._schema))
-        if sum(batch.nbytes for batch in self._waiting) >= _GROUP_BYTES:
+        if sum(batch.nbytes for batch in self._waiting) >= self._enough:
             self._write_group()
 
     def close(self) -> None:
@@ -103,6 +104,7 @@ class _ParquetRows:
             group = pa.Table.from_batches(self._waiting)
             self._waiting = []
             self._file.write_table(group, row_group_size=group.num_rows)
+            self._enough = _GROUP_BYTES
 
 
 def _typed(column: Column, found: pa.Array) -> pa.Array:

@@ -19,6 +19,7 @@ from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
+from bulk_pipeline.stages.export.writers import writer
 from bulk_pipeline_tests.unit.stages.export.rows import COLUMNS, NEW_YEAR, batch, layout
 
 FULL = {
@@ -66,6 +67,20 @@ def test_parquet_keeps_types() -> None:
     assert found.schema.field("made_at").type == pa.timestamp("us", "UTC")
     ids = {"id": "cm_00000000-0000-0000-0000-000000000001", "owner": "00000000-0000-0000-0000-000000000002"}
     assert found.to_pylist() == [{**FULL, **ids}, dict.fromkeys(FULL)]
+
+
+def test_the_first_batch_of_parquet_is_there_at_once_and_later_ones_share_a_row_group() -> None:
+    out = io.BytesIO()
+    file = writer(layout(Format.PARQUET), out)
+    sizes = [len(out.getvalue())]
+    for _ in range(4):
+        file.write(batch(COLUMNS, *[FULL] * 100))
+        sizes.append(len(out.getvalue()))
+    file.close()
+    assert sizes[0] < 100 < sizes[1]
+    assert sizes[2:] == [sizes[1]] * 3
+    groups = parquet.ParquetFile(out).metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [100, 300]
 
 
 @pytest.mark.parametrize("format_", Format)
