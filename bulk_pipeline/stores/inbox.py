@@ -147,7 +147,7 @@ class Inbox:
         lying = self.memory.get(folder) or self._listed(folder, is_over)
         self.memory[folder] = lying
         page = tuple(islice(lying.found, self.page_size))
-        return page, lambda: self._claimed(folder, lying, len(page))
+        return page, lambda: self._claimed(folder, lying, page)
 
     def _listed(self, folder: str, is_over: Callable[[], bool]) -> Lying:
         place = self._places.get(folder)
@@ -162,15 +162,18 @@ class Inbox:
         found.sort(key=lambda one: (one.last_modified, one.key))
         return Lying(deque(found), started_at, page.next_after, is_whole)
 
-    def _claimed(self, folder: str, lying: Lying, count: int) -> bool:
-        """Forget the first ones; all that arrived before the first that is left is claimed."""
-        for _ in range(count):
-            lying.found.popleft()
+    def _claimed(self, folder: str, lying: Lying, page: tuple[FoundObject, ...]) -> bool:
+        """Forget the page; all that arrived before the first that is left is claimed."""
+        for one in page:
+            if (
+                lying.found and lying.found[0] is one
+            ):  # else somebody was faster, who tries the sensor in the UI
+                lying.found.popleft()
         if lying.found:
             if lying.is_whole:
                 self._complete(folder, min(lying.started_at, lying.found[0].last_modified - _INSTANT))
             return True
-        del self.memory[folder]
+        self.memory.pop(folder, None)
         if lying.next_after is not None:
             self._places[folder] = Place(lying.next_after, lying.started_at)
             return True

@@ -188,6 +188,17 @@ def test_a_folder_is_listed_once_for_all_ticks_that_claim_from_it() -> None:
     assert memory == {}
 
 
+def test_two_walks_at_once_forget_nothing_that_neither_has_claimed() -> None:
+    bucket, memory = Bucket({f"users/{n}" for n in range(5)}), Memory()
+    both = [Inbox(bucket, "uploads", ("users",), memory, page_size=2) for _ in range(2)]
+    walks = [inbox.pages(never) for inbox in both]
+    met = [found.key for _ in range(3) for walk in walks for page in [next(walk, ())] for found in page]
+    assert set(met) == bucket.keys
+    assert all(len(list(walk)) == 0 for walk in walks)
+    assert [inbox.complete_through["users"] for inbox in both] == [at(2)] * 2
+    assert memory == {}
+
+
 def test_what_was_known_may_be_lost_at_any_time() -> None:
     bucket, cursor, met = Bucket({f"users/{n}" for n in range(9)}), None, list[str]()
     for _ in range(20):
