@@ -33,7 +33,7 @@ test: setup        ## every test but the long campaigns
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
 
-test-ops: setup    ## what we ship for Prometheus, by the real one: on the PATH, or fetched from Debian
+test-ops: setup    ## a real Prometheus and a real pgbouncer: on the PATH, or fetched from Debian
 	$(BIN)/pytest -m debian
 
 faults: setup      ## faults in a running stack: TRIALS of them, with the seeds from SEED on; the log is .bulk/faults.jsonl

@@ -1,14 +1,8 @@
-"""A real Prometheus, and what the files in ops/ ask of it.
-
-Its programs are those on the PATH or, where there are none, of Debian's package, fetched without installing it.
-"""
+"""A real Prometheus, and what the files in ops/ ask of it."""
 
 import json
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +11,14 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
-import pytest
 import yaml
 
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.process import Service, running
+from bulk_pipeline_tests import debian
 
 OPS = Path(__file__).parents[2] / "ops"
 DASHBOARD = OPS / "grafana" / "dashboards" / "bulk_pipeline.json"
-_FETCH_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -92,36 +85,7 @@ def selectors(expression: str) -> list[tuple[str, dict[str, str]]]:
 
 def program(name: str) -> Path:
     """`prometheus` or `promtool`."""
-    installed = shutil.which(name)
-    return Path(installed) if installed else _fetched() / "usr" / "bin" / name
-
-
-def _fetched() -> Path:
-    """Debian's package, unpacked in the virtual environment."""
-    folder = Path(sys.prefix) / "debian-prometheus"
-    if folder.exists():
-        return folder
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        pytest.fail(
-            "this test needs prometheus and promtool on the PATH (Debian: apt-get install prometheus)"
-        )
-    work = folder.with_name(f"{folder.name}.{time.time_ns()}")
-    (work / "lists" / "partial").mkdir(parents=True)
-    (work / "cache" / "archives" / "partial").mkdir(parents=True)
-    own = [
-        *("-o", f"Dir::State::Lists={work / 'lists'}"),
-        *("-o", f"Dir::Cache={work / 'cache'}", "-o", "APT::Sandbox::User=", "-qq"),
-    ]
-    for command in (
-        ["apt-get", *own, "update"],
-        ["apt-get", *own, "download", "prometheus"],
-        ["sh", "-c", "dpkg -x prometheus_*.deb unpacked"],
-    ):
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=_FETCH_SECONDS)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-    (work / "unpacked").rename(folder)
-    shutil.rmtree(work)
-    return folder
+    return debian.program(name, "prometheus")
 
 
 def _is_ready(prometheus: Prometheus) -> bool:
