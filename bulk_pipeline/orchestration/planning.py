@@ -108,11 +108,8 @@ def _group(table: Table, state: _State) -> Group | None:
 def _awaited(job: OpenJob, table: Table, state: _State) -> set[str]:
     """The parent tables with jobs that the job has to wait for."""
     until = job.arrived_at + timedelta(seconds=state.limits.settle_seconds)
-    return {
-        parent
-        for parent in table.parents
-        if any(other.arrived_at <= until for other in state.queues.get(parent, []))
-    }
+    queues = {parent: state.queues.get(parent, []) for parent in table.parents}
+    return {parent for parent, queue in queues.items() if queue and queue[0].arrived_at <= until}
 
 
 def _unseen(job: OpenJob, table: Table, state: _State) -> set[str]:

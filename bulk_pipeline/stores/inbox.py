@@ -165,10 +165,8 @@ class Inbox:
     def _claimed(self, folder: str, lying: Lying, page: tuple[FoundObject, ...]) -> bool:
         """Forget the page; all that arrived before the first that is left is claimed."""
         for one in page:
-            if (
-                lying.found and lying.found[0] is one
-            ):  # else somebody was faster, who tries the sensor in the UI
-                lying.found.popleft()
+            if lying.found and lying.found[0] is one:
+                lying.found.popleft()  # unless somebody who tries the sensor in the UI was faster
         if lying.found:
             if lying.is_whole:
                 self._complete(folder, min(lying.started_at, lying.found[0].last_modified - _INSTANT))
