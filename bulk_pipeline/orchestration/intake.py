@@ -4,7 +4,7 @@ It looks for exports that were asked for too: a sensor of their own would cost a
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,10 +83,10 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
                 claimed += 1
             else:
                 refused[outcome] = None
-        open_jobs = _assign(stores, inbox)
-        requests = tuple(_unstarted(stores))
+        jobs = _assign(stores, inbox)
+        requests = tuple(_unstarted(jobs))
         exports = tuple(stores.exports.unstarted())
-        most = _BACKLOG_SECONDS if open_jobs > _BACKLOG_JOBS else settings.bulk_watch_seconds
+        most = _BACKLOG_SECONDS if len(jobs) > _BACKLOG_JOBS else settings.bulk_watch_seconds
         is_over = time.monotonic() + _LOOK_AGAIN_SECONDS > started + most
         if requests or exports or is_over:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
@@ -117,8 +117,8 @@ def _claim_one(stores: Stores, found: FoundObject) -> ImportJob | str | None:
         return printable(str(error))
 
 
-def _assign(stores: Stores, inbox: Inbox) -> int:
-    """Put jobs that may start now into groups, each of which will share a run; gives how many jobs are open."""
+def _assign(stores: Stores, inbox: Inbox) -> list[OpenJob]:
+    """Put jobs that may start now into groups, each of which will share a run; gives the open jobs as they are then."""
     settings, jobs = stores.settings, stores.ledger.open_jobs()
     groups = plan(
         jobs,
@@ -132,20 +132,20 @@ def _assign(stores: Stores, inbox: Inbox) -> int:
         stores.ledger.assign_group(group.job_ids, new_id())
         for job_id in group.hurried:
             stores.ledger.warn(job_id, HURRIED)
-    return len(jobs)
+    return stores.ledger.open_jobs() if groups else jobs
 
 
-def _unstarted(stores: Stores) -> Iterator[Request]:
+def _unstarted(jobs: Iterable[OpenJob]) -> Iterator[Request]:
     """Groups no run was asked for yet, or so long ago that the request may have got lost."""
     grouped: dict[str, list[OpenJob]] = {}
-    for job in stores.ledger.open_jobs():
+    for job in jobs:
         if job.group_id is not None and not job.is_held:
             grouped.setdefault(job.group_id, []).append(job)
     now = datetime.now(UTC)
-    for group_id, jobs in grouped.items():
-        asked_at = jobs[0].requested_at
+    for group_id, members in grouped.items():
+        asked_at = members[0].requested_at
         if asked_at is None or (now - asked_at).total_seconds() > _ASK_AGAIN_SECONDS:
-            yield Request(group_id, jobs[0].table, tuple(jobs))
+            yield Request(group_id, members[0].table, tuple(members))
 
 
 def limits(settings: Settings) -> Limits:
