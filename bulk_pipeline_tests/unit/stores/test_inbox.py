@@ -200,10 +200,11 @@ def test_two_walks_at_once_forget_nothing_that_neither_has_claimed() -> None:
 
 
 def test_what_was_known_may_be_lost_at_any_time() -> None:
-    bucket, cursor, met = Bucket({f"users/{n}" for n in range(9)}), None, list[str]()
+    bucket, met = Bucket({f"users/{n}" for n in range(9)}), list[str]()
+    inbox = full(bucket)
     for _ in range(20):
-        keys, inbox = walk(bucket, cursor, after(1))
-        met, cursor = met + keys, inbox.cursor
+        keys, inbox = walk(bucket, inbox.cursor, after(1))
+        met += keys
     assert sorted(met) == [f"users/{n}" for n in range(9)]
     assert inbox.backlog == set()
 
