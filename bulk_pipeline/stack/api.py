@@ -10,6 +10,8 @@ from bulk_pipeline.stack.ports import HOST
 from bulk_pipeline.stack.process import Service
 
 _SECONDS = 5
+_MEMORY = {"MALLOC_ARENA_MAX": "2"}
+"""For glibc: with an arena for every thread an upload of 1 GB leaves 183 MB behind, with two of them 122."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def service(api: Api, environment: Mapping[str, str], log: Path) -> Service:
     return Service(
         name="api",
         command=[sys.executable, "-m", "bulk_pipeline.api"],
-        environment={**environment, **own, **_chosen(environment)},
+        environment={**_MEMORY, **environment, **own, **_chosen(environment)},
         folder=api.folder,
         log=log,
         answers=lambda: answers(api.url),
