@@ -124,9 +124,9 @@ CASES = [
     Case(
         "BulkHttpErrors",
         {
-            'bulk_http_requests_total{status="200",route="/imports"}': "0+54x30",
+            'bulk_http_requests_total{status="200",route="/imports"}': "0+48x30",
             'bulk_http_requests_total{status="503",route="/imports"}': "0+6x30",
-            'bulk_http_requests_total{status="503",route="/ready"}': "0+0x30",
+            'bulk_http_requests_total{status="503",route="/ready"}': "0+6x30",
         },
         *(4, 8),
         {},
