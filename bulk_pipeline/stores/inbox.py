@@ -9,7 +9,7 @@ after the pass has begun is left to the next one, so that every pass ends.
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -115,10 +115,8 @@ class Inbox:
         while waiting:
             folder = waiting.pop(0)
             self._turn = folder
-            found, go_on = self._of_table(folder, is_over) if folder else self._of_none()
-            if found:
-                yield found
-            if go_on():
+            is_more = yield from self._of_table(folder, is_over) if folder else self._of_none()
+            if is_more:
                 waiting.append(folder)
             if is_over():
                 return
@@ -142,12 +140,14 @@ class Inbox:
 
     def _of_table(
         self, folder: str, is_over: Callable[[], bool]
-    ) -> tuple[tuple[FoundObject, ...], Callable[[], bool]]:
-        """What to claim next; and what to call when it is claimed, which says whether there is more."""
+    ) -> Generator[tuple[FoundObject, ...], None, bool]:
+        """A page of a table's folder; says, once it is claimed, whether there is more."""
         lying = self.memory.get(folder) or self._listed(folder, is_over)
         self.memory[folder] = lying
         page = tuple(islice(lying.found, self.page_size))
-        return page, lambda: self._claimed(folder, lying, page)
+        if page:
+            yield page
+        return self._claimed(folder, lying, page)
 
     def _listed(self, folder: str, is_over: Callable[[], bool]) -> Lying:
         place = self._places.get(folder)
@@ -183,20 +183,18 @@ class Inbox:
         table = folder.removesuffix("/")
         self.complete_through[table] = max(through, self.complete_through.get(table, through))
 
-    def _of_none(self) -> tuple[tuple[FoundObject, ...], Callable[[], bool]]:
+    def _of_none(self) -> Generator[tuple[FoundObject, ...], None, bool]:
         """The same for what belongs to no table."""
         place = self._places.get("")
         page = self.objects.page(self.bucket, after=place.after if place else "", limit=self.page_size)
         page = self._without_tables(page)
-
-        def go_on() -> bool:
-            if page.next_after is None:
-                self._places.pop("", None)
-                return False
-            self._places[""] = Place(page.next_after, place.started_at if place else page.listed_at)
-            return True
-
-        return page.found, go_on
+        if page.found:
+            yield page.found
+        if page.next_after is None:
+            self._places.pop("", None)
+            return False
+        self._places[""] = Place(page.next_after, place.started_at if place else page.listed_at)
+        return True
 
     def _without_tables(self, page: Page) -> Page:
         """The page up to the first object of a table, and a leap over that table's folder."""
