@@ -13,20 +13,20 @@ from bulk_pipeline.stores import migrations, s3
 from bulk_pipeline.stores.jobs import Status
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.test_recovery import (
+from bulk_pipeline_tests.integration.dying_import import (
     BATCH_ROWS,
     KEY,
-    content,
+    batch_by_batch,
     outcome,
     run_that_dies,
     silence,
-    start,
+    undisturbed_outcome,
 )
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"bulk_batch_rows": BATCH_ROWS, "bulk_load_connections": 1})
+    return batch_by_batch(settings)
 
 
 def test_what_was_open_when_the_backup_was_made_is_finished_after_the_restore(
@@ -36,9 +36,7 @@ def test_what_was_open_when_the_backup_was_made_is_finished_after_the_restore(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    start(pipeline)
-    undisturbed = outcome(pipeline, pipeline.load("customers/undisturbed.csv", content()))
-    start(pipeline)
+    undisturbed = undisturbed_outcome(pipeline)
     with monkeypatch.context() as patch:
         run_that_dies(pipeline, patch, PostgresRowStore, "settle", 6, True)
     dump(settings, tmp_path / "bulk.dump")

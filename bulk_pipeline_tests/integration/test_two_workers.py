@@ -19,16 +19,17 @@ from bulk_pipeline.stores.heartbeat import Heartbeat
 from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.test_recovery import (
+from bulk_pipeline_tests.integration.dying_import import (
     BATCH_ROWS,
     KEY,
     ROWS,
     Outcome,
+    batch_by_batch,
     content,
     outcome,
     requested,
     silence,
-    start,
+    undisturbed_outcome,
 )
 
 SECONDS = 60
@@ -36,15 +37,12 @@ SECONDS = 60
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"bulk_batch_rows": BATCH_ROWS, "bulk_load_connections": 1})
+    return batch_by_batch(settings)
 
 
 @pytest.fixture
 def undisturbed(pipeline: Pipeline) -> Outcome:
-    start(pipeline)
-    done = outcome(pipeline, pipeline.load("customers/undisturbed.csv", content()))
-    start(pipeline)
-    return done
+    return undisturbed_outcome(pipeline)
 
 
 @dataclass
