@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from bulk_pipeline.errors import NotFoundError, WorkFilesMissingError
 
-_MAPPED_BYTES = 16 << 20
+_MAPPED_BYTES = 8 << 20
 """What was read counts as the process's memory until its mapping ends: with one mapping for a whole file, a run
 grew with its file (808 MB for a CSV file of 380 MB, 365 MB with a mapping for each batch)."""
 
