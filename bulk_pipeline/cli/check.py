@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -54,23 +54,16 @@ def _check(
 
     table = tables.get(name)
     mode = mode or table.default_mode
-    reports: list[str] = []
-
-    def deliver(report: str, source: BinaryIO) -> None:
-        if out is None:
-            return
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / report).open("wb") as sink:
-            shutil.copyfileobj(source, sink)
-        reports.append(str(out / report))
-
     with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
         work = WorkLocation(Path(folder))
         upload = open_upload(stream, file.name, table=table, mode=mode, encoding=encoding)
         parsed = steps.parse_upload(upload, "check", 1, table, mode, work)
         checked = steps.validate_rows(parsed, work)
         found = [checked.batches(work, name) for name in ("parse_failures", "validate_failures")]
-        reported = steps.write_job_reports(checked, found, deliver, work)
+        reported, names = steps.write_job_reports(
+            checked, found, lambda report: (Path(folder) / report).open("wb"), work
+        )
+        reports = [_kept(Path(folder) / report, out) for report in names] if out else []
     return {
         "file": str(file),
         "table": table.name,
@@ -83,3 +76,8 @@ def _check(
         "dialect": upload.dialect.as_dict(),
         "reports": reports,
     }
+
+
+def _kept(report: Path, out: Path) -> str:
+    out.mkdir(parents=True, exist_ok=True)
+    return str(shutil.copyfile(report, out / report.name))

@@ -5,13 +5,12 @@ An op passes every file of its run through one step; what a file's trouble means
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import PurePath
 from time import monotonic
-from typing import BinaryIO
 
 import dagster as dg
 
@@ -24,6 +23,7 @@ from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.stages.load.batches import rows_of_a_range
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
@@ -150,15 +150,16 @@ def _load_one(
 
 def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
-    work, reports = stores.work, {}
+    work = stores.work
 
-    def deliver(name: str, file: BinaryIO) -> None:
-        reports[name] = f"{job.id}/{name}"
-        stores.objects.upload(bucket, reports[name], file, content_type=_CONTENT_TYPES[PurePath(name).suffix])
+    def open_report(name: str) -> AbstractContextManager[Sink]:
+        content_type = _CONTENT_TYPES[PurePath(name).suffix]
+        return stores.objects.streaming(bucket, f"{job.id}/{name}", content_type=content_type)
 
     found = [staged.batches(work, name) for name in FOUND_BEFORE_LOAD]
     found.append(load_failures(stores.postgres, job.id))
-    reported = steps.write_job_reports(staged, found, deliver, work)
+    reported, names = steps.write_job_reports(staged, found, open_report, work)
+    reports = {name: f"{job.id}/{name}" for name in names}
     final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]

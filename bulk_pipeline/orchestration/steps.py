@@ -4,11 +4,10 @@ Every step but the first takes the `Staged` that the step before it left, and gi
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from bulk_pipeline.stages.load.row_store import LoadCounts, RowStore
 from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split import References, split
 from bulk_pipeline.stages.split.keys import key_columns
 from bulk_pipeline.stages.validate import validate
@@ -121,25 +121,19 @@ def load_rows(
 def write_job_reports(
     staged: Staged,
     failures: Sequence[Iterable[pa.RecordBatch]],
-    deliver: Callable[[str, BinaryIO], None],
+    open_report: Callable[[str], AbstractContextManager[Sink]],
     work: WorkLocation,
-) -> Reported:
-    """The reports of a job; `deliver` gets each by its name, if there is anything to report.
+) -> tuple[Reported, tuple[str, ...]]:
+    """The reports of a job, and the names of those that there are: all three, or none if there is nothing to report.
 
-    `failures`: what each stage has found, sorted by row.
+    `failures`: what each stage has found, sorted by row. `open_report`: where the report of that name goes, if
+    anything is written to it.
     """
-    folder = work.area(staged.job_id, staged.attempt).folder
     names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(staged.dialect)}")
     with ExitStack() as stack:
-        files = [stack.enter_context((folder / name).open("w+b")) for name in names]
-        reported = write_reports(
-            failures, staged.batches(work, "raw"), staged.table, staged.dialect, Reports(*files)
-        )
-        if reported.failures:
-            for name, file in zip(names, files, strict=True):
-                file.seek(0)
-                deliver(name, file)
-    return reported
+        reports = Reports(*(stack.enter_context(open_report(name)) for name in names))
+        reported = write_reports(failures, staged.batches(work, "raw"), staged.table, staged.dialect, reports)
+    return reported, names if reported.failures else ()
 
 
 def _mere_texts(table: Table) -> set[str]:

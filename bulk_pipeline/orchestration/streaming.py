@@ -3,7 +3,7 @@
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.stages.export.parts import Part, Progress, write_file
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
-from bulk_pipeline.stages.export.writers import Sink
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stores.snapshots import snapshot
 
 _NAME = "bulk-pipeline stream"

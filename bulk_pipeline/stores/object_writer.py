@@ -20,19 +20,25 @@ _AT_ONCE = 2
 
 @contextmanager
 def write_object(
-    client: Client, bucket: str, key: str, content_type: str, may_complete: Callable[[], None]
+    client: Client,
+    bucket: str,
+    key: str,
+    content_type: str,
+    may_complete: Callable[[], None],
+    at_once: int = _AT_ONCE,
 ) -> Iterator["ObjectWriter"]:
     """A writer; the object appears when the block ends without an exception, and else leaves nothing behind.
 
     `may_complete` is called before the upload begins and before it is completed, and raises if it must not be.
-    In an outage the pieces stay in the store, unseen, until somebody aborts the upload.
+    `at_once`: pieces that are sent while the next one is made. In an outage they stay in the store, unseen, until
+    somebody aborts the upload.
     """
     may_complete()
     with answers(f"s3://{bucket}/{key}"):
         upload = client.create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type)
     place = {"Bucket": bucket, "Key": key, "UploadId": upload["UploadId"]}
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pieces") as threads:
-        writer = ObjectWriter(client, place, threads)
+    with ThreadPoolExecutor(at_once, thread_name_prefix="pieces") as threads:
+        writer = ObjectWriter(client, place, threads, at_once)
         try:
             yield writer
             pieces = writer.finish()
@@ -46,13 +52,36 @@ def write_object(
             raise
 
 
-class ObjectWriter:
-    """Sends pieces in threads while the next one is made; holds three of them at most."""
+class SmallFirst:
+    """Holds what is written as long as that is less than a piece; else it goes, with all that follows, to the writer
+    that `begin` gives. `held`: what no writer has got."""
 
-    def __init__(self, client: Client, place: dict[str, str], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, begin: Callable[[], "ObjectWriter"]) -> None:
+        self.held = bytearray()
+        self._begin = begin
+        self._writer: ObjectWriter | None = None
+
+    def write(self, data: Any, /) -> None:  # whatever has a buffer
+        if self._writer is not None:
+            self._writer.write(data)
+            return
+        self.held += data
+        if len(self.held) >= _PIECE_BYTES:
+            self._writer = self._begin()
+            self._writer.write(self.held)
+            self.held.clear()
+
+
+class ObjectWriter:
+    """Sends pieces in threads, `at_once`, while the next one is made; holds one more than that."""
+
+    def __init__(
+        self, client: Client, place: dict[str, str], threads: ThreadPoolExecutor, at_once: int
+    ) -> None:
         self._client = client
         self._place = place
         self._threads = threads
+        self._at_once = at_once
         self._waiting: list[bytes] = []
         self._size = 0
         self._sent: list[Future[dict[str, Any]]] = []
@@ -75,8 +104,8 @@ class ObjectWriter:
             sent.cancel()
 
     def _send(self) -> None:
-        if len(self._sent) >= _AT_ONCE:
-            self._sent[-_AT_ONCE].result()
+        if len(self._sent) >= self._at_once:
+            self._sent[-self._at_once].result()
         piece, self._waiting, self._size = b"".join(self._waiting), [], 0
         self._sent.append(self._threads.submit(self._send_one, len(self._sent) + 1, piece))
 

@@ -6,8 +6,8 @@ Only this module knows the difference.
 
 import io
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,7 +21,7 @@ from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.object_reader import open_object
-from bulk_pipeline.stores.object_writer import ObjectWriter, write_object
+from bulk_pipeline.stores.object_writer import ObjectWriter, SmallFirst, write_object
 
 MULTIPART_COPY_BYTES = 1 << 30
 """Larger objects are copied part by part: S3 copies at most 5 GB at once, and slow servers need time."""
@@ -198,6 +198,20 @@ class ObjectStore:
         place = S3Folder.of(bucket)
         return write_object(self._client, place.bucket, place.key(key), content_type, may_complete)
 
+    @contextmanager
+    def streaming(self, bucket: str, key: str, *, content_type: str) -> Iterator[SmallFirst]:
+        """The same for several side by side, most of them small: these take one request, and where nothing is written
+        there will be no object."""
+        place = S3Folder.of(bucket)
+        large = write_object(
+            self._client, place.bucket, place.key(key), content_type, _at_any_time, at_once=1
+        )
+        with ExitStack() as stack:
+            writer = SmallFirst(lambda: stack.enter_context(large))
+            yield writer
+            if writer.held:
+                self.put(bucket, key, bytes(writer.held), content_type=content_type)
+
     def remove_folder(self, bucket: str, folder: str, *, first: str) -> int:
         """Remove what is under a key that ends with a slash, and uploads on their way there; gives how many objects.
 
@@ -286,6 +300,10 @@ class ObjectStore:
                 self._client.create_bucket(Bucket=name, **where)
             except self._client.exceptions.BucketAlreadyOwnedByYou:
                 return  # somebody else was faster
+
+
+def _at_any_time() -> None:
+    pass
 
 
 def _place(bucket: str, key: str) -> dict[str, str]:

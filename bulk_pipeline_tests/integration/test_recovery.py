@@ -50,7 +50,7 @@ def undisturbed(pipeline: Pipeline) -> Outcome:
         pytest.param(PostgresRowStore, "settle", 1, True, id="after the first batch", marks=pytest.mark.long),
         pytest.param(PostgresRowStore, "settle", 6, True, id="after the sixth batch"),
         pytest.param(PostgresRowStore, "settle", 10, True, id="after the last batch", marks=pytest.mark.long),
-        pytest.param(ObjectStore, "upload", 2, True, id="between two reports"),
+        pytest.param(ObjectStore, "put", 2, True, id="between two reports"),
         pytest.param(Attempts, "finish", 1, False, id="before the end", marks=pytest.mark.long),
         pytest.param(Attempts, "finish", 1, True, id="after the end, untold"),
     ],
@@ -77,7 +77,7 @@ def test_a_job_whose_run_dies_is_finished_by_another(
     [
         pytest.param(ObjectStore, "open", 1, False, id="the archive does not answer"),
         pytest.param(PostgresRowStore, "existing", 1, False, id="Postgres goes before the search"),
-        pytest.param(ObjectStore, "upload", 1, False, id="no report can be written"),
+        pytest.param(ObjectStore, "put", 2, False, id="no report can be written"),  # 1: the drop
         pytest.param(Attempts, "finish", 1, True, id="the answer to the last commit is lost"),
     ],
 )

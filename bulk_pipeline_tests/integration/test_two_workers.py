@@ -89,7 +89,7 @@ STOPS = [
     ),
     pytest.param(PostgresRowStore, "settle", 1, id="before the first batch", marks=pytest.mark.long),
     pytest.param(PostgresRowStore, "settle", 4, id="before the fourth batch"),
-    pytest.param(ObjectStore, "upload", 2, id="between two reports"),
+    pytest.param(ObjectStore, "put", 2, id="between two reports"),
     pytest.param(Attempts, "finish", 1, id="before the end", marks=pytest.mark.long),
 ]
 

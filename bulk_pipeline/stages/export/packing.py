@@ -2,13 +2,11 @@
 
 from typing import Protocol
 
-import pyarrow as pa
 import zstandard
 from isal import isal_zlib
 
 from bulk_pipeline.stages.export.formats import Compression
-
-Bytes = bytes | memoryview | pa.Buffer
+from bulk_pipeline.stages.sink import Bytes
 
 _GZIP = 16 + 15
 """A window of 32 KB, in gzip's wrapping."""

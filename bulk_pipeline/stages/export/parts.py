@@ -9,7 +9,8 @@ import pyarrow as pa
 from bulk_pipeline.stages.export.ahead import read_ahead
 from bulk_pipeline.stages.export.cells import check_times
 from bulk_pipeline.stages.export.layout import Layout
-from bulk_pipeline.stages.export.writers import Counted, Sink, writer
+from bulk_pipeline.stages.export.writers import Counted, writer
+from bulk_pipeline.stages.sink import Sink
 
 Progress = Callable[[int, int], None]
 """Gets the rows and the bytes written so far, after every batch; what it raises ends the export."""

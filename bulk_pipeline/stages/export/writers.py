@@ -11,19 +11,14 @@ from bulk_pipeline.schema.types import ARROW_TYPES
 from bulk_pipeline.stages.export import cells, lines
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
-from bulk_pipeline.stages.export.packing import Bytes, packer
+from bulk_pipeline.stages.export.packing import packer
+from bulk_pipeline.stages.sink import Bytes, Sink
 
 _GROUP_BYTES = 16 << 20
 """Of Arrow memory in a row group of Parquet: it is held until it is full."""
 
 _GZIP_LEVEL = 1
 """Arrow's own choice, 9, takes seven times as long as all the rest."""
-
-
-class Sink(Protocol):
-    """Where the bytes of a file go. What is given may be used again as soon as `write` returns."""
-
-    def write(self, data: Bytes, /) -> object: ...
 
 
 class Writer(Protocol):

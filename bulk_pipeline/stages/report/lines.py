@@ -1,16 +1,16 @@
 """Lines of text made of columns: quoted, joined and written without a Python object per row."""
 
 from collections.abc import Sequence
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema.octets import text_bytes
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.texts import doubled, json_escaped
 
 
-def write(file: BinaryIO, parts: Sequence[pa.Array | bytes]) -> None:
+def write(file: Sink, parts: Sequence[pa.Array | bytes]) -> None:
     """One line per row: its value of each part, one after the other. Constants are bytes; NULL is nothing."""
     file.write(text_bytes(joined(parts)).data)
 

@@ -10,7 +10,7 @@ if the upload's was not, because a mark wins over the encoding that may be decla
 import codecs
 import re
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import orjson
@@ -21,6 +21,7 @@ from bulk_pipeline.schema.masks import mask
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.texts import doubled
 
 COLUMNS = ("_row", "_line", "_errors")
@@ -51,7 +52,7 @@ def rejected_start(dialect: Dialect) -> bytes:
 
 
 def rejected_lines(
-    rows: pa.RecordBatch, errors: pa.Array, told: pa.RecordBatch, dialect: Dialect, file: BinaryIO
+    rows: pa.RecordBatch, errors: pa.Array, told: pa.RecordBatch, dialect: Dialect, file: Sink
 ) -> None:
     """Write `rows` (`_row`, `_line`, `raw`) with their `errors` (sentences); `told` are their failures."""
     if rejected_suffix(dialect) == ".ndjson":
@@ -68,7 +69,7 @@ def _written(dialect: Dialect) -> Dialect:
     return replace(dialect, delimiter=",", quote='"') if dialect.format == "xlsx" else dialect
 
 
-def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: BinaryIO) -> None:
+def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: Sink) -> None:
     row, line = rows["_row"].cast(pa.string()), rows["_line"].cast(pa.string())
     raw = rows["raw"]
     if dialect.header[: len(COLUMNS)] == COLUMNS:
@@ -119,7 +120,7 @@ def _sheet_cell(value: Any) -> str:  # whatever JSON can hold
     return text
 
 
-def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file: BinaryIO) -> None:
+def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file: Sink) -> None:
     """Our keys go in after the opening brace. What is no object is kept under `_raw`, so that every line is
     JSON (save for bytes that are not UTF-8, which stay as they are)."""
     rest = _after_brace(rows["raw"], malformed)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -22,22 +21,23 @@ from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.spreadsheets import defused
 from bulk_pipeline.stages.texts import doubled, held
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
 
 _REPORTS = 3
-_PIECE_ROWS = 32_768
+_PIECE_ROWS = 16_384
 
 
 @dataclass(frozen=True)
 class Reports:
     """Where the three reports go. Nothing is written to them as long as there is no failure."""
 
-    errors_csv: BinaryIO
-    errors_ndjson: BinaryIO
-    rejected: BinaryIO
+    errors_csv: Sink
+    errors_ndjson: Sink
+    rejected: Sink
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
     return rows.take(pa.array(places))
 
 
-def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: BinaryIO) -> None:
+def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: Sink) -> None:
     row, raw = rows["_row"].cast(pa.string()), doubled(defused(lines.text(rows["raw"])))
     lines.write(file, [row, b',"', doubled(defused(errors)), b'","', raw, b'"\n'])
 
 
-def _write_errors_ndjson(told: pa.RecordBatch, file: BinaryIO) -> None:
+def _write_errors_ndjson(told: pa.RecordBatch, file: Sink) -> None:
     lines.write(file, list(_objects(told)))
 
 

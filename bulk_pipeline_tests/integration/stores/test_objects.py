@@ -181,6 +181,39 @@ def test_nothing_is_left_of_an_upload_that_breaks(
     assert "Uploads" not in s3.connect(settings).list_multipart_uploads(Bucket=bucket)
 
 
+@pytest.mark.parametrize("pieces", [[b"a", b"", b"b"], [os.urandom(3 << 20)] * 7], ids=["small", "large"])
+def test_what_is_made_piece_by_piece_appears_when_it_is_whole(
+    store: ObjectStore, settings: Settings, bucket: str, pieces: list[bytes]
+) -> None:
+    with store.streaming(bucket, "made", content_type="text/csv") as writer:
+        for piece in pieces:
+            writer.write(piece)
+        assert store.find(bucket, "made") is None
+    assert store.open(bucket, "made").read() == b"".join(pieces)
+    assert s3.connect(settings).head_object(Bucket=bucket, Key="made")["ContentType"] == "text/csv"
+
+
+def test_of_nothing_no_object_comes(store: ObjectStore, bucket: str) -> None:
+    with store.streaming(bucket, "made", content_type="text/csv"):
+        pass
+    assert store.find(bucket, "made") is None
+
+
+@pytest.mark.parametrize("size", [1, 20 << 20], ids=["small", "large"])
+def test_nothing_is_left_of_what_was_not_made_to_the_end(
+    store: ObjectStore, settings: Settings, bucket: str, size: int
+) -> None:
+    def break_off() -> None:
+        with store.streaming(bucket, "made", content_type="text/csv") as writer:
+            writer.write(bytes(size))
+            raise OSError("the disk broke")
+
+    with pytest.raises(OSError, match="the disk broke"):
+        break_off()
+    assert store.find(bucket, "made") is None
+    assert "Uploads" not in s3.connect(settings).list_multipart_uploads(Bucket=bucket)
+
+
 def test_uploads_that_somebody_left_are_thrown_away(
     store: ObjectStore, settings: Settings, bucket: str
 ) -> None:
