@@ -92,6 +92,8 @@ def _by_header(lines: Sequence[bytes], quote: bytes, table: Table) -> bytes | No
     best, most = None, 0
     for delimiter in _candidates(lines[:HEADER_LINES]):
         for line in lines[:HEADER_LINES]:
+            if line.count(delimiter) < most:
+                continue  # no more cells than names were found already; reading a line costs 20 µs
             cells = cells_of(line, Syntax(delimiter, quote)) or []
             count = len(header.known(map(as_text, cells), table))
             if count > most:
