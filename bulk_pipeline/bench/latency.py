@@ -1,4 +1,4 @@
-"""`latency`: one small file at a time into the idle stack, until its job is finished."""
+"""`latency`: one small file at a time into an idle stack, or a busy one, until its job is finished."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bulk_pipeline import tables
+from bulk_pipeline.bench import burst
 from bulk_pipeline.bench.choices import By
 from bulk_pipeline.bench.imports import Imported, between, follow
 from bulk_pipeline.bench.outcome import check, outcome
@@ -50,25 +51,32 @@ class Percentiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """`parts`: what `seconds` is the sum of."""
+    """`parts`: what `seconds` is the sum of. `beside`: rows of the large file of a burst, 0 without one. `left`: files
+    of the burst that were not finished when the last of ours was."""
 
     by: By
     table: str
     rows_per_file: int
     files: int
+    beside: int
+    left: int
     seconds: Percentiles
     parts: Mapping[str, Percentiles]
     arrivals: Sequence[Arrival]
 
 
-def run(rig: Rig, by: By, table: str, files: int, rows: int, tell: Tell) -> Latency:
+def run(rig: Rig, by: By, table: str, files: int, rows: int, beside: int, tell: Tell) -> Latency:
     """Files come at times that are spread evenly over the sensor's interval, after one that is not measured.
 
+    `beside`: rows of the large file of a burst of another table, which is worked off meanwhile; 0 for an idle stack.
     Each job is checked; see `outcome.check`.
     """
     bring = _by_bucket if by is By.BUCKET else _by_cli
     _arrival(rig, bring, table, rows, _WARM_UP_SEED)
-    arrivals = []
+    arrivals, other = [], burst.other_than(table)
+    if beside:
+        tell(f"sending {beside:,} rows and {burst.SMALL_FILES} small files of {other}")
+        burst.send(rig, other, beside)
     for number in range(files):
         time.sleep(_QUIET_SECONDS + _SENSOR_SECONDS * (number * _GOLDEN % 1))
         arrivals.append(_arrival(rig, bring, table, rows, number + 1))
@@ -79,6 +87,8 @@ def run(rig: Rig, by: By, table: str, files: int, rows: int, tell: Tell) -> Late
         table=table,
         rows_per_file=rows,
         files=files,
+        beside=beside,
+        left=burst.still_there(rig, other) if beside else 0,
         seconds=percentiles([arrival.seconds for arrival in arrivals]),
         parts={name: percentiles([arrival.parts[name] for arrival in arrivals]) for name in names},
         arrivals=arrivals,

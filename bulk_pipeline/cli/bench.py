@@ -136,18 +136,30 @@ def latency(
     by: Annotated[By, typer.Option(help="Put into the bucket, or `bulk-pipeline import`.")] = By.BUCKET,
     rows: Annotated[str, typer.Option(help="Records of each file.")] = "100",
     table: TableOption = "customers",
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS",
+            help="While a file of so many rows and 500 small ones of another table are imported.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring one small file at a time to the idle stack, until its job is finished.
+    """Bring one small file at a time to the idle stack, or to a busy one, until its job is finished.
 
     Example: bulk-pipeline bench latency --files 20 --by cli
+    Example: bulk-pipeline bench latency --files 3 --beside 5e6
     """
     from bulk_pipeline.bench import latency, report
 
     table, number = _orphan(table), numbers.count(rows)
     with _rig() as (rig, about):
-        found = latency.run(rig, by, table, files, number, _tell)
+        found = latency.run(rig, by, table, files, number, numbers.count(beside) if beside else 0, _tell)
     facts = {"workload": f"{files} files of {number:,} rows of {table}, one at a time, by {by}"}
+    if found.beside:
+        facts["beside"] = (
+            f"a file of {found.beside:,} rows and 500 small ones; {found.left} not finished at the end"
+        )
     _show("latency", about, found, facts, [report.latency(found)], as_json)
 
 

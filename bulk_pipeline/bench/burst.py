@@ -1,0 +1,52 @@
+"""A queue of another table beside what is measured: one large file, and many small ones behind it."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+from bulk_pipeline import tables
+from bulk_pipeline.bench import database
+from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.workload import Workload
+from bulk_pipeline.errors import WrongResultError
+
+SMALL_FILES = 500
+_SMALL_ROWS = 100
+_PUTTERS = 4
+_PREFIX = "burst-"
+
+
+def send(rig: Rig, table: str, rows: int) -> None:
+    """Drop the large file, of so many rows, and at once the small ones. The table must have no parents."""
+    bucket = rig.stores.settings.s3_bucket_uploads
+    large = rig.folder / "burst.csv"
+    with large.open("wb") as stream:
+        Workload(table=table, rows=rows, seed=0).sample.write(stream)
+    small = [_small(table, number + 1) for number in range(SMALL_FILES)]
+    with large.open("rb") as stream:
+        rig.stores.objects.upload(bucket, f"{table}/{_PREFIX}0.csv", stream)
+    with ThreadPoolExecutor(_PUTTERS) as putters:
+        keys = [f"{table}/{_PREFIX}{number + 1}.csv" for number in range(SMALL_FILES)]
+        list(putters.map(lambda key, content: rig.stores.objects.put(bucket, key, content), keys, small))
+    large.unlink()
+
+
+def still_there(rig: Rig, table: str) -> int:
+    """How many of its files are not finished. `WrongResultError` if none: nothing was measured beside it."""
+    query = "SELECT count(*) FROM bulk.import_jobs WHERE key LIKE %s AND finished_at IS NOT NULL"
+    left = 1 + SMALL_FILES - database.rows(rig.url, query, f"{table}/{_PREFIX}%")[0][0]
+    if not left:
+        raise WrongResultError(
+            f"the files of {table} were all finished too early: give more rows or fewer files"
+        )
+    return left
+
+
+def _small(table: str, seed: int) -> bytes:
+    content = io.BytesIO()
+    Workload(table=table, rows=_SMALL_ROWS, seed=seed).sample.write(content)
+    return content.getvalue()
+
+
+def other_than(table: str) -> str:
+    """A table that has no parents, either."""
+    return next(name for name in tables.names() if name != table and not tables.get(name).parents)
