@@ -1,6 +1,7 @@
 """What the Dagster UI asks its server, and what its buttons do."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,20 @@ _TERMINATE = """mutation ($id: String!) {
   }
 }"""
 
+_REPOSITORY = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+
+_BACKFILL = """mutation ($selector: PartitionSetSelector!, $names: [String!]) {
+  launchPartitionBackfill(backfillParams: {selector: $selector, partitionNames: $names}) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+
+_BACKFILLED = """query ($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+}"""
+
 _FINAL = {"SUCCESS", "FAILURE", "CANCELED"}
 _VALUES = ("intRepr", "floatValue", "text", "path", "url", "jsonString", "table")
 
@@ -119,6 +134,21 @@ class DagsterUi:
     def terminate(self, run_id: str) -> None:
         answer = ask(self.url, _TERMINATE, {"id": run_id})["terminateRun"]
         assert answer["__typename"] == "TerminateRunSuccess", answer
+
+    def backfill(self, job: str, partitions: Sequence[str]) -> str:
+        """Launch a backfill of a job's partitions; gives its id."""
+        (repository,) = ask(self.url, _REPOSITORY, {})["repositoriesOrError"]["nodes"]
+        place = {
+            "repositoryName": repository["name"],
+            "repositoryLocationName": repository["location"]["name"],
+        }
+        selector = {"repositorySelector": place, "partitionSetName": f"{job}_partition_set"}
+        answer = ask(self.url, _BACKFILL, {"selector": selector, "names": list(partitions)})
+        assert answer["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", answer
+        return answer["launchPartitionBackfill"]["backfillId"]
+
+    def backfill_status(self, backfill_id: str) -> str:
+        return ask(self.url, _BACKFILLED, {"id": backfill_id})["partitionBackfillOrError"]["status"]
 
 
 def metadata(event: dict[str, Any]) -> dict[str, Any]:

@@ -29,3 +29,13 @@ def test_a_request_is_noticed_and_done_within_seconds(world: World, city: str) -
         with world.stores.objects.open("exports", folder + part["name"]) as stream:
             assert hashlib.sha256(stream.read()).hexdigest() == part["sha256"]
     until(lambda: world.ui.status(job["run_id"]) == "SUCCESS", "the run has ended")
+
+
+@pytest.mark.long
+def test_missed_nights_are_made_up_for_by_a_backfill(world: World, city: str) -> None:
+    nights = ["2026-01-02", "2026-01-03"]
+    backfill = world.ui.backfill("nightly_export", nights)
+    until(lambda: world.ui.backfill_status(backfill) == "COMPLETED_SUCCESS", "both nights", seconds=180)
+    for night in nights:
+        found = world.stores.objects.page("exports", f"customers/dt={night}/").found
+        assert len([one for one in found if one.key.endswith("/manifest.json")]) == 2  # CSV and Parquet
