@@ -84,14 +84,13 @@ def parsed(
 
 
 def shifted(parsed: Parsed, row: int, line: int) -> Parsed:
-    """The same rows, the first of which is `row` and the first line of the window `line`."""
-    first = {"_row": row, "row": row, "_line": line, "line": line}
+    """The same rows, the first of which is `row` and the first line of the window `line`.
+
+    All three begin with these two numbers; what comes behind them may have any name, `line` for example.
+    """
 
     def shift(batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = [
-            pc.add(column, first[name]) if name in first else column
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+        numbers = [pc.add(batch.column(0), row), pc.add(batch.column(1), line)]
+        return pa.RecordBatch.from_arrays([*numbers, *batch.columns[2:]], schema=batch.schema)
 
     return Parsed(shift(parsed.records), shift(parsed.raw), shift(parsed.failures))

@@ -1,12 +1,17 @@
 """How a header is found and matched, and which headers stop a file."""
 
+import io
+import json
 from time import process_time
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode
 from bulk_pipeline_tests.unit.stages.parse.reading import read
+from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
 
 @pytest.mark.parametrize(
@@ -123,3 +128,38 @@ def test_a_second_table_in_the_file_does_not_hide_the_first() -> None:
     result = read(b"email,city\na@b.co,Rome\nb@b.co,Oslo\nemail,city,phone\nc@b.co,Bern,1\n")
     assert result.rows == {1: ("a@b.co", "Rome"), 2: ("b@b.co", "Oslo")}
     assert result.places == [(3, 4, None, "malformed_row"), (4, 5, None, "malformed_row")]
+
+
+OURS = ("row", "line", "column", "code", "value", "message", "raw")
+"""What reports call their own columns."""
+
+
+@pytest.mark.parametrize("is_damaged", [False, True], ids=["sound", "damaged"])
+@pytest.mark.parametrize(
+    "name", ["upload.csv", "upload.ndjson", "upload.json", "upload.parquet", "upload.xlsx"]
+)
+def test_a_file_may_call_its_columns_what_reports_call_theirs(name: str, is_damaged: bool) -> None:
+    rows = [[f"{column} {number}" for column in OURS] for number in range(3)]
+    result = read(written(name, rows, is_damaged), name, table=None)
+    assert (result.columns, result.cells) == (OURS, [tuple(row) for row in rows])
+
+
+def written(name: str, rows: list[list[str]], is_damaged: bool) -> bytes:
+    """A file of the rows; a damaged text has something in it that has to be read with care."""
+    match name.rpartition(".")[2]:
+        case "csv":
+            end = " \r\n" if is_damaged else "\n"
+            return "".join(",".join(row) + end for row in [OURS, *rows]).encode()
+        case "parquet":
+            return packed(pa.table({column: list(cells) for column, *cells in zip(OURS, *rows, strict=True)}))
+        case "xlsx":
+            return workbook([OURS, *rows])
+    objects = [json.dumps(dict(zip(OURS, row, strict=True))) for row in rows]
+    between = "\n\n" if is_damaged else "\n"
+    return (between.join(objects) if name.endswith("ndjson") else f"[{','.join(objects)}]").encode()
+
+
+def packed(rows: pa.Table) -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(rows, out)
+    return out.getvalue()
