@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bulk_pipeline.cli import output
-from bulk_pipeline.cli.whole_file import whole_file
+from bulk_pipeline.cli.whole_file import given, whole_file
 from bulk_pipeline.errors import FileError
 
 
@@ -19,7 +19,12 @@ def parse_files(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write clean CSV here: a file, or for several files a folder."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|-",
+            help="Write clean CSV here: a file, or for several files a folder.",
+        ),
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
     as_json: Annotated[
@@ -30,6 +35,7 @@ def parse_files(
 
     Example: bulk-pipeline parse export.txt -o clean.csv
     """
+    out = given(out)
     to_folder = out is not None and (len(files) > 1 or out.is_dir())
     if len(files) > 1 and out is not None and out.is_file():
         raise typer.BadParameter(f"{out} is a file: several files need a folder")

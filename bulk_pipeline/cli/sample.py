@@ -10,6 +10,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
 from bulk_pipeline.cli.numbers import share
+from bulk_pipeline.cli.whole_file import given
 from bulk_pipeline.samples.formats import Format
 
 
@@ -23,7 +24,7 @@ def write_sample(
     ] = None,
     file_format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.CSV,
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, not stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE|-", help="Write to this file, not stdout.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,6 +36,7 @@ def write_sample(
     """
     from bulk_pipeline.samples.sample import Sample
 
+    out = given(out)
     if as_json and out is None:
         raise typer.BadParameter("--json takes stdout: name a file with -o")
     declared = tables.get(table)

@@ -1,10 +1,15 @@
-"""A file that a command writes: it appears under its name when it is whole."""
+"""A file that a command writes: it appears under its name when it is whole. `-` is stdout."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def given(out: Path | None) -> Path | None:
+    """The file to write; None for stdout, which has no name, or the name `-`."""
+    return None if out == Path("-") else out
 
 
 @contextmanager

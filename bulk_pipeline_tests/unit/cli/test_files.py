@@ -66,6 +66,14 @@ def test_parse_of_several_files_goes_on_after_one_that_cannot_be_read(tmp_path: 
     assert not (out / "empty.csv").exists()
 
 
+def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample = run("sample", "users", "--rows", "3", "-o", "-")
+    (tmp_path / "users.csv").write_text(sample)
+    assert run("parse", "users.csv", "-o", "-").startswith(sample)
+    assert [file.name for file in tmp_path.iterdir()] == ["users.csv"]
+
+
 def test_a_sample_is_the_same_for_the_same_seed_and_says_what_it_holds(tmp_path: Path) -> None:
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
     words = ("sample", "users", "--rows", "200", "--seed", "7", "--bad", "5%", "--json")
