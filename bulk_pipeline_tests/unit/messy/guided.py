@@ -6,7 +6,9 @@ file, and the file. The first one that breaks something ends the run and lies in
 
 import argparse
 import random
+import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ with atheris.instrument_imports(include=["bulk_pipeline.stages", "bulk_pipeline.
 NAMES = sorted(fuzz.corpus())
 LONGEST = 20_000
 RSS_MB = 1_500
+STRETCH_SECONDS = 300
 
 
 def one_input(data: bytes) -> None:
@@ -43,14 +46,32 @@ def main() -> None:
         "--corpus", type=Path, default=Path("fuzz-found/corpus"), help="what reached new code"
     )
     options.add_argument("--keep", type=Path, default=Path("fuzz-found"), help="for what breaks something")
+    options.add_argument(
+        "--stretch", type=int, help="seconds in this process: the watching leaks, 60 KB an input"
+    )
     given = options.parse_args()
+    if given.stretch is None:
+        sys.exit(_in_stretches(given))
     given.corpus.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(NAMES):
         (given.corpus / name).write_bytes(bytes([number]) + fuzz.corpus()[name])
-    settings = [f"-max_total_time={given.seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={given.keep}/"]
+    settings = [f"-max_total_time={given.stretch}", f"-max_len={LONGEST}", f"-artifact_prefix={given.keep}/"]
     limits = [f"-timeout={fuzz.SECONDS_FOR_ANY:.0f}", f"-rss_limit_mb={RSS_MB}"]
     atheris.Setup([sys.argv[0], *settings, *limits, str(given.corpus)], one_input, custom_mutator=mutate)
     atheris.Fuzz()
+
+
+def _in_stretches(given: argparse.Namespace) -> int:
+    """The whole time, a new process every few minutes; ends with the first one that finds something."""
+    until = time.monotonic() + given.seconds
+    while (left := round(until - time.monotonic())) > 0:
+        words = ["--stretch", str(min(left, STRETCH_SECONDS)), "--corpus", given.corpus, "--keep", given.keep]
+        ended = subprocess.run(
+            [sys.executable, "-m", "bulk_pipeline_tests.unit.messy.guided", *words], check=False
+        )
+        if ended.returncode:
+            return ended.returncode
+    return 0
 
 
 if __name__ == "__main__":
