@@ -112,6 +112,8 @@ def _apply(postgres: Postgres, migration: Migration, known: Sequence[Migration])
         _check(known, applied)
         if migration.version in applied:
             return False
+        # A role with a schema of its name, `bulk` for one, would have unqualified tables made there.
+        connection.execute("SET LOCAL search_path TO public")
         try:
             connection.execute(migration.content)
         except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError) as error:

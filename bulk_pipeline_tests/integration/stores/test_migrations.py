@@ -67,6 +67,15 @@ def test_a_file_that_breaks_leaves_nothing_of_itself(empty_database_url: str, fo
     assert tables == ("good", None)
 
 
+def test_a_table_without_a_schema_is_in_public(empty_database_url: str, folder: Path) -> None:
+    (folder / "9999_invoices.sql").write_text("CREATE TABLE invoices (n integer)")
+    with connect(empty_database_url) as connection:
+        connection.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+    migrate(empty_database_url, folder)
+    with connect(empty_database_url) as connection:
+        assert connection.execute("SELECT to_regclass('public.invoices')").fetchone() == ("invoices",)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
