@@ -103,6 +103,8 @@ def _export(stores: Stores, job: ExportJob, tell: Callable[[str], None]) -> Expo
             since=since.as_dict() if since else None,
             deleted=deleted,
         )
+        # Where the answer to the beginning of an upload was lost, it was begun once more.
+        stores.objects.abort_uploads(settings.s3_bucket_exports, job.folder)
         heartbeat.check()
         stores.objects.put(
             settings.s3_bucket_exports,

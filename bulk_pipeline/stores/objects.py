@@ -217,7 +217,7 @@ class ObjectStore:
 
         The object called `first` goes before the others. What is uploaded there now cannot be completed any more.
         """
-        self._abort_uploads(bucket, folder)
+        self.abort_uploads(bucket, folder)
         keys = list[str]()
         page = self.page(bucket, folder)
         while page.found:
@@ -247,9 +247,10 @@ class ObjectStore:
 
     def abort_stale_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta) -> int:
         """Throw away what uploads that broke off have left; gives how many there were."""
-        return self._abort_uploads(bucket, prefix, before=datetime.now(UTC) - older_than)
+        return self.abort_uploads(bucket, prefix, before=datetime.now(UTC) - older_than)
 
-    def _abort_uploads(self, bucket: str, prefix: str, *, before: datetime | None = None) -> int:
+    def abort_uploads(self, bucket: str, prefix: str, *, before: datetime | None = None) -> int:
+        """Throw away unfinished uploads of parts, or only those begun `before`; gives how many there were."""
         place = S3Folder.of(bucket)
         with s3.answers(f"s3://{bucket}"):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=place.bucket)

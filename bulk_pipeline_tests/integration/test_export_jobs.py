@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -256,6 +257,16 @@ class TestTrouble:
             with pytest.raises(StoreUnavailableError):
                 exporting.run(job)
         self.is_given_back_and_done(exporting, job.id)
+
+    def test_the_answer_to_the_beginning_of_an_upload_is_lost(
+        self, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = exporting.ask(rows_per_part=10_000)
+        place = {"Bucket": exporting.bucket, "Key": f"{job.folder}part-00000.csv"}
+        lost = partial(exporting.client.create_multipart_upload, **place)
+        at_call(monkeypatch, ObjectStore, "writing", 1, lost)
+        assert exporting.run(job).status is ExportStatus.COMPLETED
+        assert exporting.open_uploads() == []
 
     def test_a_bug(self, exporting: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
         job = exporting.ask(rows_per_part=10_000)
