@@ -17,9 +17,9 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.export_jobs import ExportJob
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.inbox import Inbox, Memory
 from bulk_pipeline.stores.jobs import ImportJob, OpenJob, new_id
-from bulk_pipeline.stores.objects import FoundObject
 
 _CLAIMERS = 4
 _CLAIM_SECONDS = 1.25

@@ -11,9 +11,10 @@ import psycopg
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError, StoreRefusedError
 from bulk_pipeline.stores import drops
 from bulk_pipeline.stores.addresses import Address, address
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.job_queries import locked_job
 from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
 
 BROKEN_OFF = "the upload broke off before all of it was stored: nothing of it was read; send it again"

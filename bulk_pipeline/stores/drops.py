@@ -6,9 +6,9 @@ import psycopg
 
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.addresses import Address, archive_key
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.job_queries import all_jobs, job_query, one_job
 from bulk_pipeline.stores.jobs import ImportJob, Status, new_id
-from bulk_pipeline.stores.objects import FoundObject
 
 
 def take_turns(connection: psycopg.Connection, found: FoundObject, asked: Address) -> None:

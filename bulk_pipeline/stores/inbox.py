@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-from bulk_pipeline.stores.objects import FoundObject, Page
+from bulk_pipeline.stores.found_objects import FoundObject, Page
 
 _BEHIND_FOLDER = "\U0010ffff"
 """Sorts behind every key that people use."""

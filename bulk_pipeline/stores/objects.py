@@ -8,7 +8,6 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO
@@ -20,6 +19,7 @@ from botocore.exceptions import ClientError
 from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
+from bulk_pipeline.stores.found_objects import FoundObject, ObjectHead, Page
 from bulk_pipeline.stores.object_reader import open_object
 from bulk_pipeline.stores.object_writer import ObjectWriter, SmallFirst, write_object
 
@@ -28,39 +28,6 @@ MULTIPART_COPY_BYTES = 1 << 30
 
 _UPLOAD = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20, max_concurrency=4)
 _UPLOAD.max_in_memory_upload_chunks = 4  # s3transfer reads ten ahead, and boto3 has no parameter for it
-
-
-@dataclass(frozen=True)
-class FoundObject:
-    """An object as a listing shows it. `etag` is without quotes."""
-
-    bucket: str
-    key: str
-    etag: str
-    size_bytes: int
-    last_modified: datetime
-
-
-@dataclass(frozen=True)
-class ObjectHead:
-    """What the store knows of one object. `last_modified` is in whole seconds, unlike in a listing."""
-
-    etag: str
-    size_bytes: int
-    last_modified: datetime
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Page:
-    """Part of a listing. `next_after`: where to go on; None at the end.
-
-    `listed_at`: by the store's own clock; every object that had arrived by then was listed.
-    """
-
-    found: tuple[FoundObject, ...]
-    next_after: str | None
-    listed_at: datetime
 
 
 class ObjectStore:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulk_pipeline.settings import S3Folder
-from bulk_pipeline.stores.objects import ObjectStore, Page
+from bulk_pipeline.stores.found_objects import Page
+from bulk_pipeline.stores.objects import ObjectStore
 
 _CHUNK_BYTES = 1 << 20
 

@@ -17,8 +17,9 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.receiver import Upload
 from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
 

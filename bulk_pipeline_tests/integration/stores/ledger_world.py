@@ -8,10 +8,11 @@ from typing import TypeVar
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.attempts import Attempts
 from bulk_pipeline.stores.claims import Claims
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.leases import Lease, Leases
 from bulk_pipeline.stores.ledger import Ledger
-from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline.stores.postgres import Postgres
 
 KEY = "users/people.csv"

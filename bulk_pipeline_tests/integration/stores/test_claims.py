@@ -14,8 +14,9 @@ from bulk_pipeline.errors import (
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.claims import GONE
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.objects import ObjectStore
 from bulk_pipeline_tests.integration.stores.ledger_world import KEY, World, at_once
 
 

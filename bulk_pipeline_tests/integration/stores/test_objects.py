@@ -17,8 +17,9 @@ from bulk_pipeline.errors import NotFoundError, SettingsError, StoreRefusedError
 from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import objects as objects_module
 from bulk_pipeline.stores import s3, servers
+from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.object_reader import open_object
-from bulk_pipeline.stores.objects import FoundObject, ObjectStore
+from bulk_pipeline.stores.objects import ObjectStore
 
 ODD_KEYS = [
     'users/it\'s "quoted" & 100%+=%41.csv',

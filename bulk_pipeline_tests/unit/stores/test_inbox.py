@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from bulk_pipeline.stores.found_objects import FoundObject, Page
 from bulk_pipeline.stores.inbox import Inbox, Memory
-from bulk_pipeline.stores.objects import FoundObject, Page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("users", "articles")
