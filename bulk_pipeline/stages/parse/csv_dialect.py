@@ -52,7 +52,7 @@ def detect(head: bytes, table: Table | None) -> Syntax:
     escaped = Syntax(delimiter, quote, b"\\")
     if b"\\" + quote in head[:SAMPLE_BYTES]:
         cured = _troubled(lines, syntax) - _troubled(lines, escaped)
-        if cured > sum(_doubles(line, quote) for line in lines):
+        if cured > sum(_doubles(line, quote) for line in lines) and _odd(head, escaped) < _odd(head, syntax):
             return escaped
     return syntax
 
@@ -132,6 +132,16 @@ def _doubles(line: bytes, quote: bytes) -> bool:
 
 def _troubled(lines: Sequence[bytes], syntax: Syntax) -> int:
     return widths(lines, syntax).count(0)
+
+
+def _odd(head: bytes, syntax: Syntax) -> int:
+    """Records of the sample, which may go over several lines, that are not as wide as most of them."""
+    sample, found, start = head[:SAMPLE_BYTES], list[int](), 0
+    reader = Reader(sample, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True)
+    while start < len(sample) and len(found) < SAMPLE_LINES:
+        cells, _, start = reader.loose(start)
+        found.append(len(cells or ()))
+    return len(found) - found.count(usual_width(found))
 
 
 def as_text(cell: bytes | None) -> str:

@@ -53,6 +53,13 @@ def test_backslash_escapes_need_evidence() -> None:
     assert (plain.dialect.escape, plain.column("city")) == (None, ["C:\\dir\\", '5\\"x'])
 
 
+def test_a_cell_that_is_a_backslash_before_one_over_two_lines_is_no_evidence() -> None:
+    rows = b"".join(b"u%d@b.co,,Rome\n" % number for number in range(9))
+    result = read(b"email,phone,city\n" + rows + b'a@b.co,"\\","\n"\n' + rows)
+    assert (result.dialect.escape, result.failures) == (None, [])
+    assert result.rows[10] == ("a@b.co", "\\", "\n")
+
+
 def test_pairs_of_quotes_inside_an_unquoted_cell_are_text() -> None:
     text = b'id\tslug\ttitle\tbody\tauthor_id\tstatus\ttags\n1\ts\tt\tb\t2\tdraft\t["a", "b"]\n'
     assert read(text, table="articles").column("tags") == ['["a", "b"]']
