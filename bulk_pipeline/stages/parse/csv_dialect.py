@@ -67,7 +67,7 @@ def sample_lines(head: bytes) -> list[bytes]:
 
 def cells_of(line: bytes, syntax: Syntax) -> list[bytes | None] | None:
     """The cells of a line by itself; None if its quotes do not add up."""
-    return Reader(line, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True).loose(0)[0]
+    return _reader(line, syntax).loose(0)[0]
 
 
 def widths(lines: Sequence[bytes], syntax: Syntax) -> list[int]:
@@ -137,11 +137,16 @@ def _troubled(lines: Sequence[bytes], syntax: Syntax) -> int:
 def _odd(head: bytes, syntax: Syntax) -> int:
     """Records of the sample, which may go over several lines, that are not as wide as most of them."""
     sample, found, start = head[:SAMPLE_BYTES], list[int](), 0
-    reader = Reader(sample, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True)
+    reader = _reader(sample, syntax)
     while start < len(sample) and len(found) < SAMPLE_LINES:
         cells, _, start = reader.loose(start)
         found.append(len(cells or ()))
     return len(found) - found.count(usual_width(found))
+
+
+def _reader(text: bytes, syntax: Syntax) -> Reader:
+    """Of a text by itself, before a header is known."""
+    return Reader(text, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True)
 
 
 def as_text(cell: bytes | None) -> str:
