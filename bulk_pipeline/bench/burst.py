@@ -1,17 +1,15 @@
 """A queue of another table beside what is measured: one large file, and many small ones behind it."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench import database
+from bulk_pipeline.bench import small_files
 from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 
 SMALL_FILES = 500
 _SMALL_ROWS = 100
-_PUTTERS = 4
 _PREFIX = "burst-"
 
 
@@ -21,19 +19,17 @@ def send(rig: Rig, table: str, rows: int) -> None:
     large = rig.folder / "burst.csv"
     with large.open("wb") as stream:
         Workload(table=table, rows=rows, seed=0).sample.write(stream)
-    small = [_small(table, number + 1) for number in range(SMALL_FILES)]
+    numbers = range(1, SMALL_FILES + 1)
+    small = {f"{table}/{_PREFIX}{number}.csv": _small(table, number) for number in numbers}
     with large.open("rb") as stream:
         rig.stores.objects.upload(bucket, f"{table}/{_PREFIX}0.csv", stream)
-    with ThreadPoolExecutor(_PUTTERS) as putters:
-        keys = [f"{table}/{_PREFIX}{number + 1}.csv" for number in range(SMALL_FILES)]
-        list(putters.map(lambda key, content: rig.stores.objects.put(bucket, key, content), keys, small))
+    small_files.put(rig, small)
     large.unlink()
 
 
 def still_there(rig: Rig, table: str) -> int:
     """How many of its files are not finished. `WrongResultError` if none: nothing was measured beside it."""
-    query = "SELECT count(*) FROM bulk.import_jobs WHERE key LIKE %s AND finished_at IS NOT NULL"
-    left = 1 + SMALL_FILES - database.rows(rig.url, query, f"{table}/{_PREFIX}%")[0][0]
+    left = 1 + SMALL_FILES - small_files.finished(rig, f"{table}/{_PREFIX}")
     if not left:
         raise WrongResultError(
             f"the files of {table} were all finished too early: give more rows or fewer files"

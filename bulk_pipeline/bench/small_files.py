@@ -54,7 +54,7 @@ def run(rig: Rig, table: str, files: int, rows: int, bad: Fraction) -> SmallFile
     """Every job is checked; `WrongResultError` for the first that did not come to what it must come to."""
     made = {f"{table}/{_PREFIX}{seed:06}.csv": _file(table, rows, seed, bad) for seed in range(1, files + 1)}
     started_at = datetime.now(UTC)
-    _put(rig, {key: file.content for key, file in made.items()})
+    put(rig, {key: file.content for key, file in made.items()})
     put_at = datetime.now(UTC)
     _wait(rig, table, files)
     jobs = {job.key: job for job in rig.stores.ledger.newest(table=table, limit=files)}
@@ -83,19 +83,25 @@ def _file(table: str, rows: int, seed: int, bad: Fraction) -> _File:
     return _File(content.getvalue(), outcome(workload, expected))
 
 
-def _put(rig: Rig, contents: Mapping[str, bytes]) -> None:
+def put(rig: Rig, contents: Mapping[str, bytes]) -> None:
+    """Drop files, several at a time; `contents` by key."""
     bucket = rig.stores.settings.s3_bucket_uploads
     with ThreadPoolExecutor(_PUTTERS) as putters:
         list(putters.map(lambda key: rig.stores.objects.put(bucket, key, contents[key]), contents))
 
 
 def _wait(rig: Rig, table: str, files: int) -> None:
-    query = "SELECT count(*) FROM bulk.import_jobs WHERE key LIKE %s AND finished_at IS NOT NULL"
     deadline = time.monotonic() + 300 + files
-    while (done := database.rows(rig.url, query, f"{table}/{_PREFIX}%")[0][0]) < files:
+    while (done := finished(rig, f"{table}/{_PREFIX}")) < files:
         if time.monotonic() > deadline:
             raise StackError(f"{done} of {files} jobs are finished {300 + files} s after the last upload")
         time.sleep(_POLL_SECONDS)
+
+
+def finished(rig: Rig, prefix: str) -> int:
+    """How many jobs are, of the objects whose keys begin so."""
+    query = "SELECT count(*) FROM bulk.import_jobs WHERE key LIKE %s AND finished_at IS NOT NULL"
+    return database.rows(rig.url, query, f"{prefix}%")[0][0]
 
 
 def _check(rig: Rig, jobs: Mapping[str, ImportJob], made: Mapping[str, _File]) -> None:
