@@ -61,8 +61,8 @@ DEFENCES = (
         "formulas in errors.csv are defused",
         "unit/stages/report/test_report.py::test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost",
         "bulk_pipeline/stages/report/reports.py",
-        "doubled(defused(lines.text(rows",
-        "doubled((lines.text(rows",
+        "defused(decoded(rows",
+        "(decoded(rows",
     ),
     Defence(
         "unpacking stops at a ratio",

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.stages.report.lines import csv_quoted, json_quoted
+from bulk_pipeline.stages.texts import doubled, json_escaped
 
 _NEEDS_QUOTES = r'[",\r\n]|^\s|\s$|^$'
 _WIDE = pa.large_string()
@@ -37,13 +37,13 @@ def _csv_cell(text: pa.Array) -> pa.Array:
     text = text.cast(_WIDE)
     special = pa.array(mask(pc.match_substring_regex(text, _NEEDS_QUOTES)))
     if pc.any(special).as_py():
-        text = pc.replace_with_mask(text, special, csv_quoted(text.filter(special)))
+        text = pc.replace_with_mask(text, special, _quoted(doubled(text.filter(special))))
     return pc.fill_null(text, "")
 
 
 def _json_cell(column: Column, text: pa.Array) -> pa.Array:
     """Booleans and arrays as JSON's own, where the text is one."""
-    quoted = json_quoted(text)
+    quoted = pc.fill_null(_quoted(json_escaped(text.cast(_WIDE))), "null")
     if column.type is ColumnType.BOOLEAN:
         return pc.if_else(_matches(text, r"\A(true|false)\z"), text.cast(_WIDE), quoted)
     if column.type is ColumnType.TEXT_ARRAY:
@@ -57,6 +57,10 @@ def _matches(text: pa.Array, pattern: str) -> pa.Array:
 
 def _joined(before: pa.Scalar, middle: pa.Array, after: pa.Scalar) -> pa.Array:
     return _join([before, middle, after], "").cast(pa.large_binary())
+
+
+def _quoted(escaped: pa.Array) -> pa.Array:
+    return _join([_wide('"'), escaped, _wide('"')], "")
 
 
 def _join(parts: Sequence[pa.Array | pa.Scalar], between: str) -> pa.Array:

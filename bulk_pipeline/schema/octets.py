@@ -14,24 +14,45 @@ _NIBBLES[list(b"0123456789abcdef")] = range(16)
 
 def text_bytes(cells: pa.Array) -> np.ndarray:
     """The bytes of all cells together, as uint8; of strings or binary cells, large ones too."""
-    _, offsets, data = cells.buffers()
+    data = cells.buffers()[2]
     if not len(cells) or data is None:
         return np.empty(0, np.uint8)
+    ends = _ends(cells)
+    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+
+
+def _ends(cells: pa.Array) -> np.ndarray:
+    """Where each text begins, and the last one ends."""
     is_large = pa.types.is_large_string(cells.type) or pa.types.is_large_binary(cells.type)
-    ends = np.frombuffer(offsets, np.int64 if is_large else np.int32)
-    first, last = ends[cells.offset], ends[cells.offset + len(cells)]
-    return np.frombuffer(data, np.uint8)[first:last]
+    ends = np.frombuffer(cells.buffers()[1], np.int64 if is_large else np.int32)
+    return ends[cells.offset : cells.offset + len(cells) + 1]
 
 
-def uuid_texts(octets: np.ndarray) -> pa.StringArray:
-    """The canonical texts of UUIDs: a row of 16 octets each."""
-    rows = len(octets)
+def first_bytes(cells: pa.Array) -> np.ndarray:
+    """The first byte of every text that has one, as uint8; that of an empty one is some other's."""
+    octets = text_bytes(cells)
+    if not len(octets):
+        return octets
+    ends = _ends(cells)
+    return octets[np.minimum(ends[:-1] - ends[0], len(octets) - 1)]
+
+
+def fixed_width(characters: np.ndarray) -> pa.StringArray:
+    """Texts that are all of one length: a row of ASCII characters each, as uint8."""
+    rows, length = characters.shape
+    offsets = np.arange(0, length * (rows + 1), length, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(characters))
+
+
+def uuid_texts(octets: np.ndarray, prefix: str = "") -> pa.StringArray:
+    """The canonical texts of UUIDs, a row of 16 octets each, behind an ASCII prefix."""
+    rows, begin = len(octets), len(prefix)
     digits = _HEX.take(octets.reshape(-1)).view(np.uint8).reshape(rows, 32)
-    canonical = np.full((rows, _UUID_LENGTH), ord("-"), np.uint8)
+    written = np.full((rows, begin + _UUID_LENGTH), ord("-"), np.uint8)
+    written[:, :begin] = np.frombuffer(prefix.encode("ascii"), np.uint8)
     for hyphens, (start, stop) in enumerate(_GROUPS):
-        canonical[:, start + hyphens : stop + hyphens] = digits[:, start:stop]
-    offsets = np.arange(0, _UUID_LENGTH * (rows + 1), _UUID_LENGTH, dtype=np.int32)
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(canonical))
+        written[:, begin + start + hyphens : begin + stop + hyphens] = digits[:, start:stop]
+    return fixed_width(written)
 
 
 def uuid_octets(texts: pa.StringArray) -> np.ndarray:

@@ -94,7 +94,9 @@ def test_comments_have_their_prefix(exporting: Exporting) -> None:
     exporting.execute(
         "INSERT INTO comments (id, article_id, user_id, body) VALUES (%s, %s, %s, 'x')", uid, uid, uid
     )
-    assert exporting.lines(exporting.exported("comments", columns=("id", "user_id"))) == [f"cm_{uid},{uid}"]
+    assert exporting.lines(exporting.exported("comments", columns=("id", "user_id"))) == [
+        f'"cm_{uid}","{uid}"'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Typed Arrow columns as texts, by whole-column kernels. A column without a value stays NULL.
 
-pyarrow's own CSV writer needs four seconds for what these do in one (a million customers): its times are slow.
+pyarrow's own CSV writer needs four seconds for the times that these make in 0.2 (a million customers).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -11,40 +11,25 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.errors import UnwritableValueError
 from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.schema.octets import uuid_texts
+from bulk_pipeline.schema.octets import fixed_width, text_bytes, uuid_texts
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.stages.texts import json_escaped
 
-
-@dataclass(frozen=True)
-class Cells:
-    """What each cell of a column is between its quotes, if it has a value: `before`, its text, `after`.
-
-    The two are the same for all cells, and cost nothing if they are joined to a line together with everything else.
-    """
-
-    texts: pa.StringArray
-    before: str = ""
-    after: str = ""
-
-    def whole(self) -> pa.StringArray:
-        if not self.before and not self.after:
-            return self.texts
-        return pc.binary_join_element_wise(self.before, self.texts, self.after, "")
+_TIME_LENGTH = len("2026-01-31 12:30:00.000001")
 
 
-def written(column: Column, cells: pa.Array) -> Cells:
+def texts(column: Column, cells: pa.Array) -> pa.StringArray:
     """Cells as they stand in a file, before any escapes: ISO 8601 with microseconds, JSON arrays, `cm_` ids."""
     match column.type:
         case ColumnType.UUID:
-            return Cells(_ids(cells), before=column.prefix or "")
+            return _ids(cells, column.prefix or "")
         case ColumnType.TIMESTAMP:
-            return Cells(_times(cells), after="Z")
+            return _run_by_run(_times, cells)
         case ColumnType.BOOLEAN:
-            return Cells(cells.cast(pa.string()))
+            return cells.cast(pa.string())
         case ColumnType.TEXT_ARRAY:
-            return Cells(_json_arrays(cells))
-    return Cells(cells)
+            return _json_arrays(cells)
+    return cells
 
 
 def check_times(column: Column, cells: pa.Array) -> None:
@@ -58,17 +43,34 @@ def check_times(column: Column, cells: pa.Array) -> None:
             )
 
 
-def _ids(cells: pa.Array) -> pa.StringArray:
+def _ids(cells: pa.Array, prefix: str) -> pa.StringArray:
     """Sixteen bytes each, in Arrow's own type for UUIDs, as canonical text."""
     stored = cells.storage if isinstance(cells, pa.ExtensionArray) else cells
     octets = np.frombuffer(stored.buffers()[1], np.uint8).reshape(-1, 16)
-    texts = uuid_texts(octets[stored.offset : stored.offset + len(stored)])
-    return pc.if_else(stored.is_valid(), texts, None) if stored.null_count else texts
+    return _where(stored, uuid_texts(octets[stored.offset : stored.offset + len(stored)], prefix))
 
 
 def _times(cells: pa.Array) -> pa.StringArray:
-    """`2026-01-31T12:30:00.000001`. In UTC already, and a cast that need not look the zone up is faster."""
-    return pc.binary_replace_slice(cells.cast(pa.timestamp("us")).cast(pa.string()), 10, 11, "T")
+    """`2026-01-31T12:30:00.000001Z`. In UTC already, and a cast that need not look the zone up is faster."""
+    spaced = pc.fill_null(cells.cast(pa.timestamp("us")), 0).cast(pa.string())
+    written = np.empty((len(cells), _TIME_LENGTH + 1), np.uint8)
+    written[:, :_TIME_LENGTH] = text_bytes(spaced).reshape(-1, _TIME_LENGTH)
+    written[:, len("2026-01-31")] = ord("T")
+    written[:, _TIME_LENGTH] = ord("Z")
+    return _where(cells, fixed_width(written))
+
+
+def _run_by_run(written: Callable[[pa.Array], pa.StringArray], cells: pa.Array) -> pa.StringArray:
+    """Each run of equal cells written once, where there are such runs: rows imported together have equal times."""
+    runs = pc.run_end_encode(cells)
+    if len(runs.values) > len(cells) // 2:
+        return written(cells)
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(runs.run_ends, written(runs.values)))
+
+
+def _where(cells: pa.Array, written: pa.StringArray) -> pa.StringArray:
+    """The texts of the cells that have a value."""
+    return pc.if_else(cells.is_valid(), written, None) if cells.null_count else written
 
 
 def _json_arrays(cells: pa.ListArray) -> pa.StringArray:

@@ -103,7 +103,7 @@ class _ParquetRows:
 
 
 def _typed(column: Column, found: pa.Array) -> pa.Array:
-    return cells.written(column, found).whole() if column.type is ColumnType.UUID else found
+    return cells.texts(column, found) if column.type is ColumnType.UUID else found
 
 
 class _Written:

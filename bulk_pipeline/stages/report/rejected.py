@@ -20,9 +20,8 @@ import pyarrow.compute as pc
 from bulk_pipeline.schema.masks import mask
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.parsed import Dialect
-from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.sink import Sink
-from bulk_pipeline.stages.texts import doubled
+from bulk_pipeline.stages.texts import doubled, joined, json_parts
 
 COLUMNS = ("_row", "_line", "_errors")
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
@@ -76,7 +75,7 @@ def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: Sink) -
         raw = _without_old_cells(raw, dialect)
     then = _delimiter(dialect).encode()
     end = _record_end(dialect).encode()
-    lines.write(file, [row, then, line, then, *_quoted(errors, dialect), then, raw, end])
+    file.write(joined([row, then, line, then, *_quoted(errors, dialect), then, raw, end]))
 
 
 def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
@@ -98,7 +97,7 @@ def _cell(name: str, dialect: Dialect) -> str:
     special = {_delimiter(dialect), dialect.quote, dialect.escape, "\n", "\r"} - {None}
     if name == name.strip() and not any(character in name for character in special if character):
         return name
-    return lines.joined(_quoted(pa.array([name], pa.large_string()), dialect))[0].as_py().decode()
+    return bytes(joined(_quoted(pa.array([name], pa.large_string()), dialect))).decode()
 
 
 def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
@@ -126,7 +125,7 @@ def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file:
     rest = _after_brace(rows["raw"], malformed)
     line = pc.fill_null(rows["_line"].cast(pa.string()), "null")
     parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":']
-    lines.write(file, [*parts, *lines.json_parts(errors), rest, b"\n"])
+    file.write(joined([*parts, *json_parts(errors), rest, b"\n"]))
 
 
 def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:

@@ -18,17 +18,17 @@ import pyarrow.compute as pc
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse.parsed import Dialect
-from bulk_pipeline.stages.report import lines
 from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.spreadsheets import defused
-from bulk_pipeline.stages.texts import doubled, held
+from bulk_pipeline.stages.texts import csv_records, decoded, held, joined, json_parts
 
 ERRORS_CSV_HEADER = b"row,error,raw\n"
 
 _REPORTS = 3
 _PIECE_ROWS = 16_384
+_OFTEN_EQUAL = ("column", "code")
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
     """The rows that `told` is about, each once."""
     numbers, wanted = rows["_row"].to_numpy(), told["row"].to_numpy()
     wanted = wanted[np.diff(wanted, prepend=-1) > 0]
+    if np.array_equal(numbers, wanted):
+        return rows
     places = np.searchsorted(numbers, wanted)
     if places[-1] == len(numbers) or (numbers[places] != wanted).any():
         raise ValueError(f"failures of rows {wanted[0]} to {wanted[-1]} name one that the file does not have")
@@ -131,33 +133,36 @@ def _bad_rows(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _write_errors_csv(rows: pa.RecordBatch, errors: pa.Array, file: Sink) -> None:
-    row, raw = rows["_row"].cast(pa.string()), doubled(defused(lines.text(rows["raw"])))
-    lines.write(file, [row, b',"', doubled(defused(errors)), b'","', raw, b'"\n'])
+    file.write(csv_records([rows["_row"], defused(errors), defused(decoded(rows["raw"]))]))
 
 
 def _write_errors_ndjson(told: pa.RecordBatch, file: Sink) -> None:
-    lines.write(file, list(_objects(told)))
+    file.write(joined(_objects(told)))
 
 
 def _errors(rows: pa.RecordBatch, told: pa.RecordBatch) -> pa.Array:
     """The sentences about each row, on one line."""
-    starts = np.searchsorted(told["row"].to_numpy(), rows["_row"].to_numpy())
     sentences = told["message"]
     if held(sentences, "\0\r\n"):
         sentences = pc.replace_substring_regex(sentences, r"[\x00\r\n]+", " ")
+    if len(told) == len(rows):  # one for each
+        return sentences.cast(pa.large_string())
+    starts = np.searchsorted(told["row"].to_numpy(), rows["_row"].to_numpy())
     per_row = pa.ListArray.from_arrays(pa.array([*starts, len(told)], pa.int32()), sentences)
     return pc.binary_join(per_row, "; ").cast(pa.large_string())
 
 
 def _objects(told: pa.RecordBatch) -> Iterator[pa.Array | bytes]:
-    """The parts of one JSON object per failure."""
+    """The parts of one JSON object per failure. A code that is that of all of them is not written one by one."""
     before = "{"
     for field in FAILURES:
         yield f'{before}"{field.name}":'.encode()
         cells = told[field.name]
-        if field.type == pa.string():
-            yield from lines.json_parts(cells)
-        else:
+        if field.type != pa.string():
             yield pc.fill_null(cells.cast(pa.string()), "null")
+        elif field.name in _OFTEN_EQUAL and len(pc.run_end_encode(cells).values) == 1:
+            yield bytes(joined(json_parts(cells[:1])))
+        else:
+            yield from json_parts(cells)
         before = ","
     yield b"}\n"

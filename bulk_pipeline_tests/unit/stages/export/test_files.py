@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
@@ -34,16 +35,24 @@ def written(asked: Layout, *batches: pa.RecordBatch) -> bytes:
     return out.getvalue()
 
 
-def test_csv_quotes_texts_and_nothing_else() -> None:
+def test_csv_quotes_every_text_and_nothing_that_has_no_value() -> None:
     rows = batch(COLUMNS, FULL, {}, {**FULL, "name": "", "tags": [], "active": False})
+    ids = '"cm_00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"'
     assert written(layout(Format.CSV), rows).decode().splitlines() == [
         "id,owner,name,active,tags,made_at",
-        "cm_00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
-        '"Ann",true,"[""a"",""say \\""b\\""\\n""]",2026-01-01T00:00:00.000001Z',
+        f'{ids},"Ann",true,"[""a"",""say \\""b\\""\\n""]","2026-01-01T00:00:00.000001Z"',
         ",,,,,",
-        "cm_00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
-        '"",false,"[]",2026-01-01T00:00:00.000001Z',
+        f'{ids},"",false,"[]","2026-01-01T00:00:00.000001Z"',
     ]
+
+
+def test_times_are_written_the_same_in_runs_and_alone() -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    times = [NEW_YEAR, NEW_YEAR, NEW_YEAR, None, None, first, first, last]
+    together = batch(COLUMNS, *[{"made_at": time} for time in times])
+    alone = [batch(COLUMNS, {"made_at": time}) for time in times]
+    for format_ in (Format.CSV, Format.NDJSON):
+        assert written(layout(format_), together) == written(layout(format_), *alone)
 
 
 def test_ndjson_has_every_column_in_every_row() -> None:
