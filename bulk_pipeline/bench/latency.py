@@ -73,8 +73,8 @@ def run(rig: Rig, by: By, table: str, files: int, rows: int, beside: int, tell: 
     """
     bring = _by_bucket if by is By.BUCKET else _by_cli
     _arrival(rig, bring, table, rows, _WARM_UP_SEED)
-    arrivals, other = [], burst.other_than(table)
-    if beside:
+    arrivals, other = [], burst.other_than(table) if beside else None
+    if other:
         tell(f"sending {beside:,} rows and {burst.SMALL_FILES} small files of {other}")
         burst.send(rig, other, beside)
     for number in range(files):
@@ -88,7 +88,7 @@ def run(rig: Rig, by: By, table: str, files: int, rows: int, beside: int, tell: 
         rows_per_file=rows,
         files=files,
         beside=beside,
-        left=burst.still_there(rig, other) if beside else 0,
+        left=burst.still_there(rig, other) if other else 0,
         seconds=percentiles([arrival.seconds for arrival in arrivals]),
         parts={name: percentiles([arrival.parts[name] for arrival in arrivals]) for name in names},
         arrivals=arrivals,

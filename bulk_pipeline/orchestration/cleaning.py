@@ -37,7 +37,7 @@ def abort_broken_uploads(stores: Stores) -> int:
     if isinstance(settings.bulk_work_dir, S3Folder):
         folders.append(settings.bulk_work_dir)
     return sum(
-        stores.objects.abort_stale_uploads(folder.bucket, folder.key(""), older_than=_STALE_UPLOAD)
+        stores.objects.abort_uploads(folder.bucket, folder.key(""), older_than=_STALE_UPLOAD)
         for folder in folders
     )
 

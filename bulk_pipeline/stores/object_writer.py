@@ -61,6 +61,10 @@ class SmallFirst:
         self._begin = begin
         self._writer: ObjectWriter | None = None
 
+    @property
+    def is_large(self) -> bool:
+        return self._writer is not None
+
     def write(self, data: Any, /) -> None:  # whatever has a buffer
         if self._writer is not None:
             self._writer.write(data)

@@ -178,6 +178,9 @@ class ObjectStore:
             yield writer
             if writer.held:
                 self.put(bucket, key, bytes(writer.held), content_type=content_type)
+        if writer.is_large:
+            # One that was begun before: the answer was lost, or whoever had begun it died.
+            self.abort_uploads(bucket, key)
 
     def remove_folder(self, bucket: str, folder: str, *, first: str) -> int:
         """Remove what is under a key that ends with a slash, and uploads on their way there; gives how many objects.
@@ -212,13 +215,9 @@ class ObjectStore:
             except NotFoundError:
                 self._create_bucket(S3Folder.of(name).bucket)
 
-    def abort_stale_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta) -> int:
-        """Throw away what uploads that broke off have left; gives how many there were."""
-        return self.abort_uploads(bucket, prefix, before=datetime.now(UTC) - older_than)
-
-    def abort_uploads(self, bucket: str, prefix: str, *, before: datetime | None = None) -> int:
-        """Throw away unfinished uploads of parts, or only those begun `before`; gives how many there were."""
-        place = S3Folder.of(bucket)
+    def abort_uploads(self, bucket: str, prefix: str = "", *, older_than: timedelta | None = None) -> int:
+        """Throw away what uploads that are not finished have left; gives how many there were."""
+        place, now = S3Folder.of(bucket), datetime.now(UTC)
         with s3.answers(f"s3://{bucket}"):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=place.bucket)
             found = [upload for page in pages for upload in page.get("Uploads", [])]
@@ -227,7 +226,7 @@ class ObjectStore:
             upload
             for upload in found
             if upload["Key"].startswith(place.key(prefix))
-            and (before is None or upload["Initiated"] < before)
+            and (older_than is None or now - upload["Initiated"] > older_than)
         ]
         for upload in chosen:
             with suppress(NotFoundError), s3.answers(f"s3://{place.bucket}/{upload['Key']}"):

@@ -215,15 +215,26 @@ def test_nothing_is_left_of_what_was_not_made_to_the_end(
     assert "Uploads" not in s3.connect(settings).list_multipart_uploads(Bucket=bucket)
 
 
+def test_a_large_object_that_is_whole_leaves_no_earlier_upload_of_it(
+    store: ObjectStore, settings: Settings, bucket: str
+) -> None:
+    client = s3.connect(settings)
+    for key in ("made", "other"):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    with store.streaming(bucket, "made", content_type="text/csv") as writer:
+        writer.write(bytes(20 << 20))
+    assert [upload["Key"] for upload in client.list_multipart_uploads(Bucket=bucket)["Uploads"]] == ["other"]
+
+
 def test_uploads_that_somebody_left_are_thrown_away(
     store: ObjectStore, settings: Settings, bucket: str
 ) -> None:
     client = s3.connect(settings)
     for key in ("users/a", "é"):
         client.create_multipart_upload(Bucket=bucket, Key=key)
-    assert store.abort_stale_uploads(bucket, older_than=timedelta(hours=1)) == 0
-    assert store.abort_stale_uploads(bucket, "elsewhere/", older_than=timedelta(seconds=-5)) == 0
-    assert store.abort_stale_uploads(bucket, older_than=timedelta(seconds=-5)) == 2
+    assert store.abort_uploads(bucket, older_than=timedelta(hours=1)) == 0
+    assert store.abort_uploads(bucket, "elsewhere/", older_than=timedelta(seconds=-5)) == 0
+    assert store.abort_uploads(bucket, older_than=timedelta(seconds=-5)) == 2
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
 
 
