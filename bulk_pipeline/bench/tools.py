@@ -73,8 +73,8 @@ def _pandas(errand: Errand, *, multi: bool) -> None:
 
 
 def _dlt(errand: Errand, *, merges: bool) -> None:
+    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
     dlt = import_module("dlt")  # by name: type checkers run where it is not installed
-    dlt.config["runtime.dlthub_telemetry"], dlt.config["runtime.log_level"] = False, "CRITICAL"
     pipeline = dlt.pipeline(
         "bench",
         destination=dlt.destinations.postgres(errand.url),
