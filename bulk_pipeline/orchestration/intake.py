@@ -25,10 +25,10 @@ _CLAIMERS = 4
 _CLAIM_SECONDS = 1.25
 _PAGE_OBJECTS = 25
 """Claimed together, so that claiming ends at most half a second late: a claim takes 20 ms on a busy machine."""
-_BACKLOG_JOBS = 2_000
+_BACKLOG_JOBS = 100
 _BACKLOG_SECONDS = 1.5
-"""With more open jobs than that each look costs so much that the runs feel it: a tick ends sooner. With fewer it goes
-on claiming and looking, because the next run of a table can start when the one before it ends."""
+"""With more open jobs than that, nobody waits for the next one to be noticed: a tick ends sooner, but looks for this
+long, because the next group of a table can start when the run before it ends, and the next tick is seconds away."""
 _LOOK_AGAIN_SECONDS = 0.75
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
