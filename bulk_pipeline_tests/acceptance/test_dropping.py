@@ -63,7 +63,10 @@ def test_what_cannot_be_imported_fails_with_one_error_and_leaves_the_inbox(
     job = world.finished(key)
     assert job.status is Status.FAILED
     assert BROKEN[oddity][-1] in (job.error or "")
-    assert key not in world.inbox()
+    until(
+        lambda: key not in world.inbox(),
+        "the file, which is removed once its job has failed, leaves the inbox",
+    )
 
 
 def test_a_multipart_upload_is_like_any_other(world: World, email: str) -> None:
