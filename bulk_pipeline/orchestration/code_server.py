@@ -13,7 +13,7 @@ import runpy
 import sys
 from multiprocessing import context, forkserver
 
-_MEMORY = {
+MEMORY = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": "4000000",
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _fork_runs() -> None:
-    os.environ.update(_MEMORY | os.environ)  # read when the process that runs are forked from starts
+    os.environ.update(MEMORY | os.environ)  # read when the process that runs are forked from starts
     warm = multiprocessing.get_context("forkserver")
     warm.set_forkserver_preload([WARM])
     forkserver.ensure_running()
