@@ -15,17 +15,18 @@ _LINES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Lines:
-    """The physical lines of a window: where they start, stop and end, and which are `good` or `blank`.
+    """The physical lines of a window: where they start, stop and end, and which are `good`, `doubtful` or `blank`.
 
-    A good line is a whole regular record of the right width. `keep` are the bytes that are not padding; None if no
-    byte is. `widths`: the number of cells of the lines of which that is all there is to know, as it is wrong; 0 of
-    all others.
+    A good line is a whole regular record of the right width, though the cells of a doubtful one may be no text. `keep`
+    are the bytes that are not padding; None if no byte is. `widths`: the number of cells of the lines of which that is
+    all there is to know, as it is wrong; 0 of all others.
     """
 
     start: Places
     stop: Places
     end: Places
     good: Mask
+    doubtful: Mask
     blank: Mask
     keep: Mask | None
     widths: Places
@@ -48,11 +49,14 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
         )
         blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
         nothing = np.zeros(len(end), np.bool_)
-        return Lines(start, stop, end, nothing, blank, None, nothing.astype(np.int64))
+        return Lines(start, stop, end, nothing, nothing, blank, None, nothing.astype(np.int64))
     keep, good, blank, widths = _sorted(block, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
         good[odd], widths[odd] = False, 0
-    return Lines(start, stop, end, good, blank, keep, widths)
+    doubtful = np.zeros(len(end), np.bool_)
+    doubtful[structure.per_line(structure.all_of(block, b"\0"), end)] = True
+    doubtful[_lines_that_are_no_text(window.data, start + window.start, stop + window.start)] = True
+    return Lines(start, stop, end, good, doubtful, blank, keep, widths)
 
 
 def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, Mask, Places]:
@@ -90,8 +94,8 @@ def _lines_with_odd_quotes(text: Bytes, quotes: Places, end: Places, syntax: Syn
 def _odd_lines(
     window: Window, plan: Plan, block: Bytes, start: Places, stop: Places, end: Places
 ) -> list[Places]:
-    """Lines with NUL bytes, escapes, bad UTF-8 or a mark, lines that are too long, and repeated headers."""
-    odd = [structure.per_line(structure.all_of(block, marks), end) for marks in (b"\0", plan.syntax.escape)]
+    """Lines with escapes or a mark, lines that are too long, and repeated headers."""
+    odd = [structure.per_line(structure.all_of(block, plan.syntax.escape), end)]
     odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
     data, base = window.data, window.start
     if window.has_mark:
@@ -99,7 +103,6 @@ def _odd_lines(
     if plan.header:
         same = np.flatnonzero(stop - start == len(plan.header))
         odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))
-    odd.append(_lines_that_are_no_text(data, start + base, stop + base))
     return odd
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import csv_structure as structure
@@ -35,17 +36,20 @@ def read_mixed(window: Window, plan: Plan, arrow: ArrowParser | None) -> Cut | N
     if odd is None:
         return None
     free = _free(window, lines, odd)
-    columns = arrow.columns(_text(window, lines, free), int(free.sum())) if arrow and free.any() else None
-    if free.any() and columns is None:  # Arrow sees it differently: leave nothing to it
+    rows = int(free.sum())
+    cells = arrow.binary_columns(_text(window, lines, free), rows) if arrow and rows else None
+    if rows and cells is None:  # Arrow sees it differently: leave nothing to it
         free = np.zeros(len(free), np.bool_)
         odd = _one_by_one(window, plan, lines, free)
         if odd is None:
             return None
-    return _joined(window, plan, lines, free, columns, odd)
+    return _joined(window, plan, lines, free, cells, odd)
 
 
 def _one_by_one(window: Window, plan: Plan, lines: Lines, good: Mask) -> _Odd | None:
-    reader = Reader(window.data, plan, window.final)
+    follows = np.flatnonzero(good[1:] & ~good[:-1]) + 1
+    whole = frozenset((lines.start[follows] + window.start).tolist())
+    reader = Reader(window.data, plan, window.final, whole)
     records: list[Record] = []
     starts: list[int] = []
     reached = window.start
@@ -85,7 +89,7 @@ def _text(window: Window, lines: Lines, free: Mask) -> Bytes:
 
 
 def _joined(
-    window: Window, plan: Plan, lines: Lines, free: Mask, columns: list[pa.Array] | None, odd: _Odd
+    window: Window, plan: Plan, lines: Lines, free: Mask, cells: list[pa.Array] | None, odd: _Odd
 ) -> Cut:
     """Both kinds of records in file order."""
     line_of = np.concatenate([np.flatnonzero(free), np.searchsorted(lines.start + window.start, odd.starts)])
@@ -95,12 +99,13 @@ def _joined(
     numbers = line_of[order]
     failures = FailureRows()
     kept, texts = _texts(window, plan, odd, rank_of_odd, numbers, failures)
+    if cells is not None:
+        doubtful = np.flatnonzero(lines.doubtful[free])
+        read = _read_texts(plan, cells, doubtful, rank_of_free[doubtful], numbers, failures)
+        texts = [pa.concat_arrays(both) for both in zip(read, texts, strict=True)]
     kept = np.concatenate([rank_of_free, kept])
     in_order = np.argsort(kept)
-    merged = [
-        pa.concat_arrays([columns[i], column] if columns else [column]).take(pa.array(in_order))
-        for i, column in enumerate(texts)
-    ]
+    merged = [column.take(pa.array(in_order)) for column in texts]
     starts = np.concatenate([lines.start[free] + window.start, np.array(odd.starts, np.int64)])
     stops = np.concatenate([lines.stop[free] + window.start, [record.stop for record in odd.records]])
     data = np.frombuffer(window.data, np.uint8)
@@ -129,6 +134,22 @@ def _texts(
             if cell is not None and problem is not None:
                 failures.add(at, line, name, Code.BAD_ENCODING, shown(cell), problem)
     return np.array(kept, np.int64), [pa.array(column, pa.string()) for column in columns]
+
+
+def _read_texts(
+    plan: Plan, cells: list[pa.Array], doubtful: Places, rank: Places, numbers: Places, failures: FailureRows
+) -> list[pa.Array]:
+    """Columns of bytes as columns of texts. What is no text can only stand in the `doubtful` rows; `rank`: of these."""
+    places = list(zip(doubtful.tolist(), rank.tolist(), numbers[rank].tolist(), strict=True))
+    texts = []
+    for column, name in zip(cells, plan.names, strict=True):
+        wrong = np.zeros(len(column), np.bool_)
+        for (row, at, line), cell in zip(places, column.take(doubtful).to_pylist(), strict=True):
+            if cell is not None and (problem := text_of(cell, plan.encoding)[1]) is not None:
+                wrong[row] = True
+                failures.add(at, line, name, Code.BAD_ENCODING, shown(cell), problem)
+        texts.append((pc.if_else(wrong, None, column) if wrong.any() else column).cast(pa.string()))
+    return texts
 
 
 def _lines_before(window: Window, lines: Lines, end: int) -> int:

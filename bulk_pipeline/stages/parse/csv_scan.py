@@ -15,6 +15,8 @@ Span = tuple[int, int, bool]
 """Where a cell's text begins and ends, and whether it is quoted."""
 
 _MEMORY_STEP = 64
+_NEAR_BYTES = 16_384
+"""Counting the line ends in so few bytes is faster than a search among all of them."""
 _DOUBLED = b'""'
 _EMPTY_JSON_TEXT = re.compile(rb'(?<=[\[,:{ ])""(?=[\],:} ]|$)')
 """Two quotes side by side that are a value: `["",""]` in a file with tabs."""
@@ -179,6 +181,8 @@ class Scanner:
     def _feeds_between(self, start: int, end: int) -> int:
         if end - start <= self._limits.record_lines:
             return 0  # not enough bytes to matter
+        if end - start <= _NEAR_BYTES:
+            return self._data.count(b"\n", start, end)
         if self._feeds is None:
             self._feeds = np.flatnonzero(np.frombuffer(self._data, np.uint8) == ord("\n"))
         return int(np.searchsorted(self._feeds, end) - np.searchsorted(self._feeds, start))

@@ -4,6 +4,7 @@ Everything here works on bytes as numpy uint8 and knows nothing about columns. A
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,22 +25,22 @@ class Quotes:
 
     def outside(self, places: Places) -> Places:
         """Those of the places, in order, that are not between quotes."""
+        return places[self.are_outside(places)]
+
+    def are_outside(self, places: Places) -> Mask:
+        """Whether the places, in order, are not between quotes; a closing quote is not."""
         if not len(self.places):
-            return places
+            return np.ones(len(places), np.bool_)
         before = np.searchsorted(self.places, places)
         if self.ends is not None:
-            before -= np.searchsorted(self.places, starts(self.ends))[per_line(places, self.ends)]
-        return places[before % 2 == 0]
+            before -= self._before_line[per_line(places, self.ends)]
+        return before % 2 == 0
 
-    def inside(self, size: int) -> Mask:
-        """The bytes of a block between quotes, the opening one included."""
-        running = np.zeros(size, np.uint8)
-        running[self.places] = 1
-        running = np.bitwise_xor.accumulate(running)
-        if self.ends is not None:
-            before = np.concatenate([np.zeros(1, np.uint8), running[self.ends[:-1]]])
-            running ^= np.repeat(before, np.diff(self.ends, prepend=-1))
-        return running.view(np.bool_)
+    @cached_property
+    def _before_line(self) -> Places:
+        """How many quotes stand before each line."""
+        assert self.ends is not None
+        return np.searchsorted(self.places, starts(self.ends))
 
 
 def line_ends(block: Bytes) -> Mask:
@@ -88,16 +89,21 @@ def without_padding(
     between = beside(block, all_of(block, delimiter + b"\r"), blanks)
     if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(quotes.outside(between))):
         return None
-    outside = ~quotes.inside(len(block))
-    edges = is_any(block, delimiter + b"\r") & outside
-    edges[ends] = True
-    places = np.flatnonzero(is_any(block, blanks) & outside)
+    places = quotes.outside(all_of(block, blanks))
     if not len(places):  # a blank before the end of a line whose quote is not closed
         return None
     opens = np.diff(places, prepend=-2) > 1
     begin, end = places[opens], places[np.append(opens[1:], True)] + 1
     last = len(block) - 1
-    touches = (begin == 0) | (end > last) | edges[begin - 1] | edges[np.minimum(end, last)]
+    is_end = np.zeros(len(block), np.bool_)
+    is_end[ends] = True
+
+    def are_edges(at: Places) -> Mask:
+        return is_end[at] | (is_any(block[at], delimiter + b"\r") & quotes.are_outside(at))
+
+    touches = (
+        (begin == 0) | (end > last) | are_edges(np.maximum(begin - 1, 0)) | are_edges(np.minimum(end, last))
+    )
     keep = np.ones(len(block), np.bool_)
     keep[places[np.repeat(touches, end - begin)]] = False
     return keep

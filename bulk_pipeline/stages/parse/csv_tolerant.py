@@ -35,12 +35,14 @@ def wrong_width(width: int, plan: Plan) -> str:
 
 
 class Reader:
-    """Reads records out of `data`; with `final`, nothing follows it."""
+    """Reads records out of `data`; with `final`, nothing follows it. At the places in `whole` a line begins that is
+    known to be a whole record of the right width."""
 
-    def __init__(self, data: bytes, plan: Plan, final: bool) -> None:
+    def __init__(self, data: bytes, plan: Plan, final: bool, whole: frozenset[int] = frozenset()) -> None:
         self._data = data
         self._plan = plan
         self._final = final
+        self._whole = whole
         self._syntax = plan.syntax
         self._scanner = Scanner(data, plan.syntax, plan.limits, final)
         self._bad: deque[tuple[int, int]] = deque()
@@ -136,6 +138,8 @@ class Reader:
 
     def _alone(self, start: int) -> bool:
         """Whether a whole record of the right width begins with the physical line at `start`."""
+        if start in self._whole:
+            return True
         stop, _ = self.line(start)
         try:
             spans, _ = self._scanner.cells(start, stop, stop)
