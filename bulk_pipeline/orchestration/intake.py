@@ -25,10 +25,10 @@ _CLAIMERS = 4
 _CLAIM_SECONDS = 1.25
 _PAGE_OBJECTS = 25
 """Claimed together, so that claiming ends at most half a second late: a claim takes 20 ms on a busy machine."""
-_BACKLOG_JOBS = 100
+_BACKLOG_FILES = 2_000
 _BACKLOG_SECONDS = 1.5
-"""With more open jobs than that, nobody waits for the next one to be noticed: a tick ends sooner, but looks for this
-long, because the next group of a table can start when the run before it ends, and the next tick is seconds away."""
+"""With more open jobs and files in the inbox than that, each look costs so much that the runs feel it: a tick ends
+sooner. With fewer it goes on claiming and looking: the next group of a table can start when the run before it ends."""
 _LOOK_AGAIN_SECONDS = 0.75
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
@@ -86,7 +86,8 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(jobs))
         exports = tuple(stores.exports.unstarted())
-        most = _BACKLOG_SECONDS if len(jobs) > _BACKLOG_JOBS else settings.bulk_watch_seconds
+        is_backlog = len(jobs) + inbox.lying > _BACKLOG_FILES
+        most = _BACKLOG_SECONDS if is_backlog else settings.bulk_watch_seconds
         is_over = time.monotonic() + _LOOK_AGAIN_SECONDS > started + most
         if requests or exports or is_over:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)

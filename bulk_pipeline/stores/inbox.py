@@ -94,6 +94,11 @@ class Inbox:
         return {folder.removesuffix("/") for folder in (*self.memory, *self._places)} - {""}
 
     @property
+    def lying(self) -> int:
+        """How many files are known to lie there, of those that belong to tables."""
+        return sum(len(lying.found) for lying in self.memory.values())
+
+    @property
     def cursor(self) -> str:
         """Where the walk is, as short JSON."""
         places = {

@@ -133,7 +133,7 @@ def test_a_tick_does_a_bounded_part_of_a_backlog_and_the_next_ones_the_rest(
     assert sum(claimed) == FILES
 
 
-@pytest.mark.parametrize(("waiting", "seconds"), [(0, 4), (100, 4), (101, 1)])
+@pytest.mark.parametrize(("waiting", "seconds"), [(0, 4), (2_000, 4), (2_001, 1)])
 def test_a_tick_watches_for_more_and_less_long_with_a_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, waiting: int, seconds: int
 ) -> None:
