@@ -83,8 +83,8 @@ def usual_width(found: Sequence[int]) -> int:
 def _quote(lines: Sequence[bytes]) -> bytes:
     """An apostrophe only where there are whole cells between two of them, and none between double quotes."""
     starts = [line[:_LINE_START] for line in lines]
-    double = sum(len(_DOUBLE_QUOTED.findall(line)) for line in starts)
-    single = sum(len(_SINGLE_QUOTED.findall(line)) for line in starts)
+    double = sum(len(_DOUBLE_QUOTED.findall(line)) for line in starts if b'"' in line)
+    single = sum(len(_SINGLE_QUOTED.findall(line)) for line in starts if b"'" in line)
     return b"'" if double == 0 and single >= max(2, len(lines) // 2) else b'"'
 
 
@@ -114,14 +114,17 @@ def _by_widths(lines: Sequence[bytes], quote: bytes) -> bytes:
 
 
 def _candidates(lines: Sequence[bytes]) -> list[bytes]:
-    singles = [single for single in _WEIGHTS if any(single in line for line in lines)]
+    text = b"\n".join(lines)
+    singles = [single for single in _WEIGHTS if single in text]
     return [double for double in _DOUBLED if _is_always_doubled(double, lines)] + singles
 
 
 def _is_always_doubled(double: bytes, lines: Sequence[bytes]) -> bool:
+    if not lines or double not in lines[0]:
+        return False
     within = [line for line in lines if double[:1] in line]
     exact = sum(line.count(double) * 2 == line.count(double[:1]) for line in within)
-    return len(within) > 0.5 * len(lines) and exact > 0.9 * len(within) and double in lines[0]
+    return len(within) > 0.5 * len(lines) and exact > 0.9 * len(within)
 
 
 def _doubles(line: bytes, quote: bytes) -> bool:

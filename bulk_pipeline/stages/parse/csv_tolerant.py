@@ -89,15 +89,20 @@ class Reader:
         """Like any other record, in a quarter of the time."""
         cells = line.split(self._syntax.delimiter)
         problem = self._problem([len(cell) for cell in cells])
+        return Record(self._trimmed(cells) if problem is None else [], problem, stop, end)
+
+    def _trimmed(self, cells: list[bytes]) -> list[bytes | None]:
+        """Unquoted cells; None where nothing is in one."""
         blanks = self._syntax.blanks
-        return Record(
-            [cell.strip(blanks) or None for cell in cells] if problem is None else [], problem, stop, end
-        )
+        return [cell.strip(blanks) or None for cell in cells]
 
     def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
         """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in
         `Record`."""
         stop, end = self.line(start)
+        line = self._data[start:stop]
+        if self._is_plain(line):
+            return self._trimmed(line.split(self._syntax.delimiter)), stop, end
         try:
             spans, after = self._scanner.cells(start, stop, None)
         except Broken:
