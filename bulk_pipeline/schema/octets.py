@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+_LAST_ASCII = 0x7F
 _UUID_LENGTH = 36
 _GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 """Which of the 32 digits stand together; each group moves on by one hyphen."""
@@ -26,6 +27,14 @@ def _ends(cells: pa.Array) -> np.ndarray:
     is_large = pa.types.is_large_string(cells.type) or pa.types.is_large_binary(cells.type)
     ends = np.frombuffer(cells.buffers()[1], np.int64 if is_large else np.int32)
     return ends[cells.offset : cells.offset + len(cells) + 1]
+
+
+def odd_texts(cells: pa.Array) -> np.ndarray:
+    """Which of the texts have a NUL, or a byte that is not ASCII."""
+    octets, ends = text_bytes(cells), _ends(cells)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum((octets == 0) | (octets > _LAST_ASCII))])
+    counts = before[ends - ends[0]]
+    return counts[1:] > counts[:-1]
 
 
 def first_bytes(cells: pa.Array) -> np.ndarray:

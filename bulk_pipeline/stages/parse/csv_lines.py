@@ -18,8 +18,9 @@ class Lines:
     """The physical lines of a window: where they start, stop and end, and which are `good`, `doubtful` or `blank`.
 
     A good line is a whole regular record of the right width, though the cells of a doubtful one may be no text. `keep`
-    are the bytes that are not padding; None if no byte is. `widths`: the number of cells of the lines of which that is
-    all there is to know, as it is wrong; 0 of all others.
+    are the bytes that are not padding; None if no byte is. Of the lines of which that is all there is to know, as it
+    costs them and no other: `widths`, the number of cells, which is wrong; `unclosed`, the cell whose quote is not
+    closed, counted from 1. Both are 0 of all others.
     """
 
     start: Places
@@ -30,6 +31,7 @@ class Lines:
     blank: Mask
     keep: Mask | None
     widths: Places
+    unclosed: Places
 
 
 def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
@@ -48,20 +50,21 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
             for a, b in zip(start.tolist(), stop.tolist(), strict=True)
         )
         blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
-        nothing = np.zeros(len(end), np.bool_)
-        return Lines(start, stop, end, nothing, nothing, blank, None, nothing.astype(np.int64))
-    keep, good, blank, widths = _sorted(block, end, plan)
+        no, none = np.zeros(len(end), np.bool_), np.zeros(len(end), np.int64)
+        return Lines(start, stop, end, no, no, blank, None, none, none)
+    keep, good, blank, widths, unclosed = _sorted(block, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
-        good[odd], widths[odd] = False, 0
+        good[odd], widths[odd], unclosed[odd] = False, 0, 0
+    unclosed[~np.append(good[1:], False)] = 0  # whoever reads it says where it ends
     doubtful = np.zeros(len(end), np.bool_)
     doubtful[structure.per_line(structure.all_of(block, b"\0"), end)] = True
     doubtful[_lines_that_are_no_text(window.data, start + window.start, stop + window.start)] = True
-    return Lines(start, stop, end, good, doubtful, blank, keep, widths)
+    return Lines(start, stop, end, good, doubtful, blank, keep, widths, unclosed)
 
 
-def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, Mask, Places]:
+def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, Mask, Places, Places]:
     """Which bytes are not padding, which lines have the right width and regular quotes, and which are blank; the
-    widths of lines that have another one, and neither quote nor escape."""
+    widths of lines that have another one, and neither quote nor escape; the cells whose quote is not closed."""
     syntax = plan.syntax
     quotes = Quotes(structure.all_of(block, syntax.quote), end)
     text, text_end, text_quotes = block, end, quotes
@@ -76,19 +79,42 @@ def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, M
     widths[good | blank] = 0
     for marks in (quotes.places, structure.all_of(block, syntax.escape)):
         widths[structure.per_line(marks, end)] = 0
-    good[_lines_with_odd_quotes(text, text_quotes.places, text_end, syntax)] = False
-    return keep, good, blank, widths
+    good[_lines_with_odd_quotes(text, text_quotes, text_end, syntax)] = False
+    return keep, good, blank, widths, _unclosed(block, quotes, text, text_quotes, delimiters, syntax)
 
 
-def _lines_with_odd_quotes(text: Bytes, quotes: Places, end: Places, syntax: Syntax) -> Places:
-    if not len(quotes):
-        return quotes
-    line = structure.per_line(quotes, end)
-    counts = np.bincount(line, minlength=len(end))
-    first = np.cumsum(counts) - counts
-    opens = (np.arange(len(quotes)) - first[line]) % 2 == 0
-    wrong = structure.irregular_quotes(text, quotes, opens, syntax.delimiter[0], syntax.quote[0])
-    return np.concatenate([np.flatnonzero(counts % 2), structure.per_line(wrong, end)])
+def _unclosed(
+    block: Bytes, quotes: Quotes, text: Bytes, text_quotes: Quotes, delimiters: Places, syntax: Syntax
+) -> Places:
+    """Of lines with one quote, which opens a cell: that cell, counted from 1; 0 of all others.
+
+    The next quote, in a later line, is the one that would close it, but for the text that follows. `text` is the block
+    without padding, in which the `delimiters` and `text_quotes` stand.
+    """
+    assert quotes.ends is not None
+    assert text_quotes.ends is not None
+    found = np.zeros(len(quotes.ends), np.int64)
+    places, line = quotes.places, quotes.lines
+    if len(places) < 2 or syntax.quote != b'"' or syntax.escape:
+        return found
+    is_alone = (np.diff(line, prepend=-1) > 0) & (np.diff(line, append=line[-1]) > 0)
+    nth = np.flatnonzero(is_alone)
+    after = np.minimum(places[nth + 1] + 1, len(block) - 1)
+    may_close = structure.is_any(block[after], syntax.quote + syntax.delimiter + syntax.blanks + b"\r\n")
+    nth = nth[~may_close]
+    at, begin = text_quotes.places[nth], structure.starts(text_quotes.ends)[line[nth]]
+    opens = (at == begin) | (text[at - 1] == syntax.delimiter[0])
+    before = np.searchsorted(delimiters, [begin, at])
+    found[line[nth[opens]]] = (before[1] - before[0] + 1)[opens]
+    return found
+
+
+def _lines_with_odd_quotes(text: Bytes, quotes: Quotes, end: Places, syntax: Syntax) -> Places:
+    if not len(quotes.places):
+        return quotes.places
+    wrong = structure.irregular_quotes(text, quotes, syntax.delimiter[0], syntax.quote[0])
+    odd = np.flatnonzero(quotes.unpaired(np.arange(len(end))))
+    return np.concatenate([odd, structure.per_line(wrong, end)])
 
 
 def _odd_lines(

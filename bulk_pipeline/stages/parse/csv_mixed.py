@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.schema.octets import odd_texts
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.cells import shown, text_of
@@ -14,7 +15,7 @@ from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
 from bulk_pipeline.stages.parse.csv_lines import Lines, lines_of
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
-from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record, wrong_width
+from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record, not_closed, wrong_width
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
@@ -55,11 +56,17 @@ def _one_by_one(window: Window, plan: Plan, lines: Lines, good: Mask) -> _Odd | 
     reached = window.start
     asked = np.flatnonzero(~good & ~lines.blank)
     places = [(where[asked] + window.start).tolist() for where in (lines.start, lines.stop, lines.end + 1)]
-    for start, stop, end, width in zip(*places, lines.widths[asked].tolist(), strict=True):
+    known = [of_line[asked].tolist() for of_line in (lines.widths, lines.unclosed)]
+    for start, stop, end, width, unclosed in zip(*places, *known, strict=True):
         if start < reached:
             continue  # part of the record before
         try:
-            record = Record([], wrong_width(width, plan), stop, end) if width else reader.record(start)
+            if width:
+                record = Record([], wrong_width(width, plan), stop, end)
+            elif unclosed:
+                record = Record([], not_closed(unclosed - 1, plan), stop, end)
+            else:
+                record = reader.record(start)
         except MoreNeeded:
             return _Odd(records, starts, start) if start > window.start else None
         records.append(record)
@@ -140,14 +147,16 @@ def _read_texts(
     plan: Plan, cells: list[pa.Array], doubtful: Places, rank: Places, numbers: Places, failures: FailureRows
 ) -> list[pa.Array]:
     """Columns of bytes as columns of texts. What is no text can only stand in the `doubtful` rows; `rank`: of these."""
-    places = list(zip(doubtful.tolist(), rank.tolist(), numbers[rank].tolist(), strict=True))
     texts = []
     for column, name in zip(cells, plan.names, strict=True):
         wrong = np.zeros(len(column), np.bool_)
-        for (row, at, line), cell in zip(places, column.take(doubtful).to_pylist(), strict=True):
-            if cell is not None and (problem := text_of(cell, plan.encoding)[1]) is not None:
+        odd = np.flatnonzero(odd_texts(column.take(doubtful)))
+        rows, at = doubtful[odd], rank[odd]
+        places = zip(rows.tolist(), at.tolist(), numbers[at].tolist(), strict=True)
+        for (row, number, line), cell in zip(places, column.take(rows).to_pylist(), strict=True):
+            if (problem := text_of(cell, plan.encoding)[1]) is not None:
                 wrong[row] = True
-                failures.add(at, line, name, Code.BAD_ENCODING, shown(cell), problem)
+                failures.add(number, line, name, Code.BAD_ENCODING, shown(cell), problem)
         texts.append((pc.if_else(wrong, None, column) if wrong.any() else column).cast(pa.string()))
     return texts
 

@@ -93,9 +93,8 @@ def _trimmed(lines: _Lines, syntax: Syntax) -> tuple[Bytes, Places]:
 
 
 def _quotes_are_regular(text: Bytes, lines: _Lines, syntax: Syntax) -> bool:
-    places = lines.quotes.places if text is lines.block else structure.all_of(text, syntax.quote)
-    opens = np.arange(len(places)) % 2 == 0
-    return not len(structure.irregular_quotes(text, places, opens, syntax.delimiter[0], syntax.quote[0]))
+    quotes = lines.quotes if text is lines.block else Quotes(structure.all_of(text, syntax.quote))
+    return not len(structure.irregular_quotes(text, quotes, syntax.delimiter[0], syntax.quote[0]))
 
 
 def _filled(text: Bytes, ends: Places) -> Mask:

@@ -14,6 +14,7 @@ from bulk_pipeline.stages.parse.limits import Limits
 Span = tuple[int, int, bool]
 """Where a cell's text begins and ends, and whether it is quoted."""
 
+NOT_CLOSED = "a quote in {} that is not closed"
 _MEMORY_STEP = 64
 _NEAR_BYTES = 16_384
 """Counting the line ends in so few bytes is faster than a search among all of them."""
@@ -80,11 +81,7 @@ class Scanner:
                 at = self._skip_blanks(close + 1, line_stop)
                 if at < line_stop and not data.startswith(delimiter, at):
                     crossed = line_stop > stop
-                    why = (
-                        "a quote in {} that is not closed"
-                        if crossed
-                        else "text after the closing quote of {}"
-                    )
+                    why = NOT_CLOSED if crossed else "text after the closing quote of {}"
                     raise Broken(len(found) - 1, why)
             else:
                 end = self._end_of_unquoted(at, line_stop)
@@ -133,7 +130,7 @@ class Scanner:
             or close - record > self._limits.record_bytes
             or self._feeds_between(record, close) > self._limits.record_lines
         ):
-            raise Broken(cell, "a quote in {} that is not closed")
+            raise Broken(cell, NOT_CLOSED)
         return close
 
     def _search(self, at: int, limit: int, remember: bool) -> int:

@@ -31,16 +31,26 @@ class Quotes:
         """Whether the places, in order, are not between quotes; a closing quote is not."""
         if not len(self.places):
             return np.ones(len(places), np.bool_)
-        before = np.searchsorted(self.places, places)
+        last = np.searchsorted(self.places, places) - 1
+        inside = self.opens[last] & (last >= 0)
         if self.ends is not None:
-            before -= self._before_line[per_line(places, self.ends)]
-        return before % 2 == 0
+            inside &= places <= self.ends[self.lines[last]]
+        return ~inside
 
     @cached_property
-    def _before_line(self) -> Places:
-        """How many quotes stand before each line."""
-        assert self.ends is not None
-        return np.searchsorted(self.places, starts(self.ends))
+    def lines(self) -> Places:
+        """The index of the line that each quote is in; without `ends`, all are in one."""
+        return np.zeros(len(self.places), np.int64) if self.ends is None else per_line(self.places, self.ends)
+
+    @cached_property
+    def opens(self) -> Mask:
+        """Whether each is the first of a pair."""
+        numbers = np.arange(len(self.places))
+        return (numbers - np.searchsorted(self.lines, self.lines)) % 2 == 0
+
+    def unpaired(self, lines: Places) -> Mask:
+        """Whether these lines have an odd number of them."""
+        return np.bincount(self.lines, minlength=int(lines.max(initial=0)) + 1)[lines] % 2 == 1
 
 
 def line_ends(block: Bytes) -> Mask:
@@ -84,10 +94,13 @@ def without_padding(
 ) -> Mask | None:
     """The bytes that are left without blanks around cells; None where there are none, as is usual.
 
-    `ends`: of lines, the last of which ends the block.
+    `ends`: of lines, the last of which ends the block. Whether there are any between the cells of a line whose quotes
+    do not come in pairs does not matter: it is no regular record.
     """
-    between = beside(block, all_of(block, delimiter + b"\r"), blanks)
-    if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(quotes.outside(between))):
+    between = quotes.outside(beside(block, all_of(block, delimiter + b"\r"), blanks))
+    if quotes.ends is not None:
+        between = between[~quotes.unpaired(per_line(between, ends))]
+    if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(between)):
         return None
     places = quotes.outside(all_of(block, blanks))
     if not len(places):  # a blank before the end of a line whose quote is not closed
@@ -124,14 +137,15 @@ def stretches(block: Bytes, starts: Places, stops: Places) -> Bytes:
     return block[first:last][keep]
 
 
-def irregular_quotes(block: Bytes, places: Places, opens: Mask, delimiter: int, quote: int) -> Places:
-    """Those of the quotes at `places` that stand where RFC 4180 allows none."""
+def irregular_quotes(block: Bytes, quotes: Quotes, delimiter: int, quote: int) -> Places:
+    """Those of the quotes that stand where RFC 4180 allows none."""
+    places = quotes.places
     allowed = np.zeros(256, np.bool_)
     allowed[[delimiter, quote, _LF, _CR]] = True
     last = len(block) - 1
     before = allowed[block[np.maximum(places - 1, 0)]] | (places == 0)
     after = allowed[block[np.minimum(places + 1, last)]] | (places == last)
-    return places[~np.where(opens, before, after)]
+    return places[~np.where(quotes.opens, before, after)]
 
 
 def per_line(places: Places, ends: Places) -> Places:

@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
-from bulk_pipeline.stages.parse.csv_scan import Broken, MoreNeeded, Scanner, Span
+from bulk_pipeline.stages.parse.csv_scan import NOT_CLOSED, Broken, MoreNeeded, Scanner, Span
 
-__all__ = ["MoreNeeded", "Reader", "Record", "wrong_width"]
+__all__ = ["MoreNeeded", "Reader", "Record", "not_closed", "wrong_width"]
 
 SWALLOWED_LINES = 100
 """How many lines after a broken quote may belong to its row; text that long was never one cell."""
@@ -32,6 +32,11 @@ class Record:
 def wrong_width(width: int, plan: Plan) -> str:
     """The problem of a record of so many cells."""
     return f"has {width} cell{'s' if width != 1 else ''}, expected {plan.width}"
+
+
+def not_closed(cell: int, plan: Plan) -> str:
+    """The problem of a record with such a quote; cells count from 0."""
+    return f"has {NOT_CLOSED.format(plan.label(cell))}"
 
 
 class Reader:
