@@ -52,19 +52,17 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
         blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
         no, none = np.zeros(len(end), np.bool_), np.zeros(len(end), np.int64)
         return Lines(start, stop, end, no, no, blank, None, none, none)
-    keep, good, blank, widths, unclosed = _sorted(block, end, plan)
+    lines = _sorted(block, start, stop, end, plan)
     for odd in _odd_lines(window, plan, block, start, stop, end):
-        good[odd], widths[odd], unclosed[odd] = False, 0, 0
-    unclosed[~np.append(good[1:], False)] = 0  # whoever reads it says where it ends
-    doubtful = np.zeros(len(end), np.bool_)
-    doubtful[structure.per_line(structure.all_of(block, b"\0"), end)] = True
-    doubtful[_lines_that_are_no_text(window.data, start + window.start, stop + window.start)] = True
-    return Lines(start, stop, end, good, doubtful, blank, keep, widths, unclosed)
+        lines.good[odd], lines.widths[odd], lines.unclosed[odd] = False, 0, 0
+    lines.unclosed[~np.append(lines.good[1:], False)] = 0  # whoever reads it says where it ends
+    lines.doubtful[structure.per_line(structure.all_of(block, b"\0"), end)] = True
+    lines.doubtful[_lines_that_are_no_text(window.data, start + window.start, stop + window.start)] = True
+    return lines
 
 
-def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, Mask, Places, Places]:
-    """Which bytes are not padding, which lines have the right width and regular quotes, and which are blank; the
-    widths of lines that have another one, and neither quote nor escape; the cells whose quote is not closed."""
+def _sorted(block: Bytes, start: Places, stop: Places, end: Places, plan: Plan) -> Lines:
+    """The lines by their cells and quotes. What else is odd about them, and which are doubtful, is not known yet."""
     syntax = plan.syntax
     quotes = Quotes(structure.all_of(block, syntax.quote), end)
     text, text_end, text_quotes = block, end, quotes
@@ -80,7 +78,8 @@ def _sorted(block: Bytes, end: Places, plan: Plan) -> tuple[Mask | None, Mask, M
     for marks in (quotes.places, structure.all_of(block, syntax.escape)):
         widths[structure.per_line(marks, end)] = 0
     good[_lines_with_odd_quotes(text, text_quotes, text_end, syntax)] = False
-    return keep, good, blank, widths, _unclosed(block, quotes, text, text_quotes, delimiters, syntax)
+    unclosed = _unclosed(block, quotes, text, text_quotes, delimiters, syntax)
+    return Lines(start, stop, end, good, np.zeros(len(end), np.bool_), blank, keep, widths, unclosed)
 
 
 def _unclosed(
