@@ -28,10 +28,12 @@ class ArrowParser:
 
     def columns(self, text: Bytes, rows: int) -> list[pa.Array] | None:
         """The wanted columns; None if this is not text of `rows` records of the right width in UTF-8."""
+        if rows == 0:
+            return [pa.array([], pa.string()) for _ in self._wanted]
         return self._read_as(self._texts, text, rows)
 
     def binary_columns(self, text: Bytes, rows: int) -> list[pa.Array] | None:
-        """The same, whatever the cells hold."""
+        """The same of at least one record, as bytes, whatever the cells hold."""
         return self._read_as(self._bytes, text, rows)
 
     def _converted_to(self, type: pa.DataType) -> csv.ConvertOptions:
