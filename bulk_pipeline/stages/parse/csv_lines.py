@@ -75,8 +75,8 @@ def _sorted(block: Bytes, start: Places, stop: Places, end: Places, plan: Plan) 
     widths = np.diff(np.searchsorted(delimiters, text_end), prepend=0) + 1
     good = (widths == plan.width) & ~blank
     widths[good | blank] = 0
-    for marks in (quotes.places, structure.all_of(block, syntax.escape)):
-        widths[structure.per_line(marks, end)] = 0
+    widths[quotes.lines] = 0
+    widths[structure.per_line(structure.all_of(block, syntax.escape), end)] = 0
     good[_lines_with_odd_quotes(text, text_quotes, text_end, syntax)] = False
     unclosed = _unclosed(block, quotes, text, text_quotes, delimiters, syntax)
     return Lines(start, stop, end, good, np.zeros(len(end), np.bool_), blank, keep, widths, unclosed)
@@ -112,8 +112,7 @@ def _lines_with_odd_quotes(text: Bytes, quotes: Quotes, end: Places, syntax: Syn
     if not len(quotes.places):
         return quotes.places
     wrong = structure.irregular_quotes(text, quotes, syntax.delimiter[0], syntax.quote[0])
-    odd = np.flatnonzero(quotes.unpaired(np.arange(len(end))))
-    return np.concatenate([odd, structure.per_line(wrong, end)])
+    return np.concatenate([np.flatnonzero(quotes.unpaired), structure.per_line(wrong, end)])
 
 
 def _odd_lines(

@@ -38,19 +38,24 @@ class Quotes:
         return ~inside
 
     @cached_property
-    def lines(self) -> Places:
-        """The index of the line that each quote is in; without `ends`, all are in one."""
-        return np.zeros(len(self.places), np.int64) if self.ends is None else per_line(self.places, self.ends)
-
-    @cached_property
     def opens(self) -> Mask:
         """Whether each is the first of a pair."""
         numbers = np.arange(len(self.places))
-        return (numbers - np.searchsorted(self.lines, self.lines)) % 2 == 0
+        if self.ends is not None:
+            numbers -= np.searchsorted(self.lines, self.lines)
+        return numbers % 2 == 0
 
-    def unpaired(self, lines: Places) -> Mask:
-        """Whether these lines have an odd number of them."""
-        return np.bincount(self.lines, minlength=int(lines.max(initial=0)) + 1)[lines] % 2 == 1
+    @cached_property
+    def lines(self) -> Places:
+        """The index of the line that each is in; only with `ends`."""
+        assert self.ends is not None
+        return per_line(self.places, self.ends)
+
+    @cached_property
+    def unpaired(self) -> Mask:
+        """Which lines have an odd number of them; only with `ends`."""
+        assert self.ends is not None
+        return np.bincount(self.lines, minlength=len(self.ends)) % 2 == 1
 
 
 def line_ends(block: Bytes) -> Mask:
@@ -99,7 +104,7 @@ def without_padding(
     """
     between = quotes.outside(beside(block, all_of(block, delimiter + b"\r"), blanks))
     if quotes.ends is not None:
-        between = between[~quotes.unpaired(per_line(between, ends))]
+        between = between[~quotes.unpaired[per_line(between, ends)]]
     if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(between)):
         return None
     places = quotes.outside(all_of(block, blanks))
