@@ -18,7 +18,13 @@ class ArrowParser:
         syntax = plan.syntax
         self._wanted = [str(position) for position in plan.positions]
         self._read = csv.ReadOptions(use_threads=False, column_names=[str(i) for i in range(plan.width)])
-        self._texts, self._bytes = self._converted_to(pa.string()), self._converted_to(pa.binary())
+        self._convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(self._wanted, pa.binary()),
+            include_columns=self._wanted,
+            strings_can_be_null=True,
+            null_values=[""],
+            quoted_strings_can_be_null=False,
+        )
         self._parse = csv.ParseOptions(
             delimiter=syntax.delimiter[:1].decode("latin-1"),
             quote_char=syntax.quote.decode() or False,
@@ -30,27 +36,19 @@ class ArrowParser:
         """The wanted columns; None if this is not text of `rows` records of the right width in UTF-8."""
         if rows == 0:
             return [pa.array([], pa.string()) for _ in self._wanted]
-        return self._read_as(self._texts, text, rows)
+        try:
+            cells = self.binary_columns(text, rows)
+            return None if cells is None else [column.cast(pa.string()) for column in cells]
+        except pa.ArrowInvalid:
+            return None
 
     def binary_columns(self, text: Bytes, rows: int) -> list[pa.Array] | None:
         """The same of at least one record, as bytes, whatever the cells hold."""
-        return self._read_as(self._bytes, text, rows)
-
-    def _converted_to(self, type: pa.DataType) -> csv.ConvertOptions:
-        return csv.ConvertOptions(
-            column_types=dict.fromkeys(self._wanted, type),
-            include_columns=self._wanted,
-            strings_can_be_null=True,
-            null_values=[""],
-            quoted_strings_can_be_null=False,
-        )
-
-    def _read_as(self, convert: csv.ConvertOptions, text: Bytes, rows: int) -> list[pa.Array] | None:
         if text[:3].tobytes() == BYTE_ORDER_MARK:
             text = np.concatenate([_BLANK_LINE, text])  # or Arrow would drop the mark, here a part of a cell
         self._read.block_size = len(text) + 1
         try:
-            table = csv.read_csv(pa.py_buffer(text), self._read, self._parse, convert)
+            table = csv.read_csv(pa.py_buffer(text), self._read, self._parse, self._convert)
         except pa.ArrowInvalid:
             return None
         if table.num_rows != rows:
