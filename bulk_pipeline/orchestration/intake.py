@@ -86,7 +86,7 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         jobs = _assign(stores, inbox)
         requests = tuple(_unstarted(jobs))
         exports = tuple(stores.exports.unstarted())
-        is_backlog = len(jobs) + inbox.lying > _BACKLOG_FILES
+        is_backlog = inbox.holds_more_than(_BACKLOG_FILES - len(jobs))
         most = _BACKLOG_SECONDS if is_backlog else settings.bulk_watch_seconds
         is_over = time.monotonic() + _LOOK_AGAIN_SECONDS > started + most
         if requests or exports or is_over:

@@ -93,10 +93,11 @@ class Inbox:
         """The tables in whose folders files are known to lie, or to follow."""
         return {folder.removesuffix("/") for folder in (*self.memory, *self._places)} - {""}
 
-    @property
-    def lying(self) -> int:
-        """How many files are known to lie there, of those that belong to tables."""
-        return sum(len(lying.found) for lying in self.memory.values())
+    def holds_more_than(self, count: int) -> bool:
+        """Whether more files of tables are known to lie there, or more than could be listed in the time given."""
+        listings = self.memory.values()
+        is_cut = self._places.keys() - {""} or any(lying.next_after is not None for lying in listings)
+        return bool(is_cut) or sum(len(lying.found) for lying in listings) > count
 
     @property
     def cursor(self) -> str:
