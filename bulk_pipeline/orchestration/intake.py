@@ -78,6 +78,7 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         page_size=_PAGE_OBJECTS,
     ).resume(cursor)
     while True:
+        began = time.monotonic()
         for outcome in _claim(stores, inbox):
             if isinstance(outcome, ImportJob):
                 claimed += 1
@@ -88,11 +89,11 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         exports = tuple(stores.exports.unstarted())
         is_backlog = inbox.holds_more_than(_BACKLOG_FILES - len(jobs))
         most = _BACKLOG_SECONDS if is_backlog else settings.bulk_watch_seconds
-        is_over = time.monotonic() + _LOOK_AGAIN_SECONDS > started + most
+        ended, pause = time.monotonic(), _LOOK_AGAIN_SECONDS if inbox.is_walked else 0
+        is_over = ended + pause + (ended - began) > started + most  # if the next look takes as long
         if requests or exports or is_over:
             return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
-        if inbox.is_walked:
-            time.sleep(_LOOK_AGAIN_SECONDS)
+        time.sleep(pause)
 
 
 @cache

@@ -233,5 +233,7 @@ def test_a_listing_ends_when_time_is_over_and_the_next_goes_on_behind_it() -> No
     inbox, met = Inbox(bucket, "uploads", ("users",), page_size=9, listed=9, at_once=2), list[list[str]]()
     while len(met) < 3:
         met += [[found.key for found in page] for page in inbox.pages(lambda: True)]
-        assert inbox.holds_more_than(9) == (len(met) < 3), "who knows how many, if only some were listed in time"
+        assert inbox.holds_more_than(9) == (len(met) < 3), (
+            "who knows how many, if only some were listed in time"
+        )
     assert met == [["users/0", "users/1"], ["users/2", "users/3"], ["users/4", "users/5"]]
