@@ -25,7 +25,7 @@ from bulk_pipeline.stores import merge, plans, settlements
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
 from bulk_pipeline.stores.parts import in_parts
-from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, outages, stopping
+from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, stopping
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
@@ -67,16 +67,16 @@ class PostgresRowStore:
             cancel(connection)
 
     def committed(self) -> Mapping[Range, LoadCounts]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return settlements.committed(connection, self._job_id)
 
     def now(self) -> datetime:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return _value(connection, "SELECT now()")
 
     def is_empty(self) -> bool:
         question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return _value(connection, question)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
@@ -85,7 +85,7 @@ class PostgresRowStore:
             everything = chain(begin.to_batches(), rest)
             return {} if self.is_empty() else self._found_in_parts(everything, merge.existing)
         few = merge.given(self._table, begin)
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return _by_verdict(connection, merge.existing(self._table, begin.column_names, few))
 
     def compare(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> Comparison:
@@ -107,7 +107,7 @@ class PostgresRowStore:
             return owners(connection, self._table, ids, keys)
 
     def decisions(self) -> list[Decision]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return plans.kept(connection, self._job_id)
 
     def keep_decisions(self, decisions: Sequence[Decision]) -> None:
@@ -193,12 +193,17 @@ class PostgresRowStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        with outages(self._postgres.host), self._postgres.connection() as connection:
+        with self._reading() as connection, connection.transaction(), stopping(connection):
+            connection.execute(_SETTLE_IN, [self._session])
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[psycopg.Connection]:
+        """For single short questions; a lost session that is still at one can do no harm."""
+        with self._postgres.reading() as connection, stopping(connection):
             self._busy.add(connection)
             try:
-                with connection.transaction(), stopping(connection):
-                    connection.execute(_SETTLE_IN, [self._session])
-                    yield connection
+                yield connection
             finally:
                 self._busy.discard(connection)
 

@@ -14,18 +14,14 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
 def load_failures(postgres: Postgres, job_id: str) -> Iterator[pa.RecordBatch]:
     """The failures that loading found, in row order: batches of `FAILURES`, one or none for each range."""
-    with postgres.transaction() as connection, connection.cursor("load_failures", binary=True) as cursor:
-        cursor.itersize = 2  # a range with nothing but failures is some megabytes
-        cursor.execute(
-            """
-            SELECT load_failures
-            FROM bulk.import_batches
-            WHERE job_id = %s AND load_failures IS NOT NULL
-            ORDER BY first_row
-            """,
-            [job_id],
-        )
-        for (stream,) in cursor:
+    query = """
+        SELECT load_failures
+        FROM bulk.import_batches
+        WHERE job_id = %s AND load_failures IS NOT NULL
+        ORDER BY first_row
+    """
+    with postgres.reading() as connection, connection.cursor() as cursor:
+        for (stream,) in cursor.stream(query, [job_id], binary=True):  # each may be some megabytes
             yield from pa.ipc.open_stream(stream)
 
 

@@ -65,11 +65,14 @@ def ahead(items: Iterator[T]) -> Generator[T, None, None]:
 def side_by_side(
     work: Callable[[T], R], items: Iterable[T], *, at_once: int, interrupt: Callable[[], None]
 ) -> Generator[R, None, None]:
-    """What `work` makes of each item, in threads, in the order in which they get done.
+    """What `work` makes of each item, in threads, in the order in which they get done; one at a time in this thread.
 
     When one fails no other begins; it is raised once those that have begun are over. `interrupt` ends these early,
     if the caller has no time for that.
     """
+    if at_once == 1:
+        yield from map(work, items)
+        return
     with ThreadPoolExecutor(at_once, thread_name_prefix="writers") as threads:
         running: set[Future[R]] = set()
         try:

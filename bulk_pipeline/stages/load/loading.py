@@ -24,6 +24,8 @@ from bulk_pipeline.stages.load.write import write
 
 _OUTAGES_IN_A_ROW = 3
 """Outages without a batch committed in between, after which the load gives up for now."""
+_FEW_ROWS = 5_000
+"""So many, of one range, are kept in memory: to open the file anew for each look costs more."""
 
 
 def load(
@@ -46,6 +48,8 @@ def load(
     far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `LeaseLostError` and
     `JobCancelledError` before anything more is written.
     """
+    if total_rows <= min(_FEW_ROWS, batch_rows):
+        good = partial(iter, list(good()))
     source = _Source(good, ("_row", "_line", *(name for name in table.column_names if name in columns)))
     outages, seen = 0, -1
     while True:
@@ -92,18 +96,19 @@ def _load_missing(
     now = cache(store.now)  # few files need it
     ready = partial(prepare, table=table, verdicts=verdicts, ids=ids, now=now)
     put = partial(write, table=table, mode=mode, ids=ids, now=now)
-    with closing(ahead(_prepared(source, missing, ready))) as batches:
+    prepared = _prepared(source, missing, ready)
+    with closing(ahead(prepared) if len(missing) > 1 else prepared) as batches:
         yield from side_by_side(
             lambda batch: store.settle(batch.range, partial(put, batch)),
             batches,
-            at_once=1 if verdicts.decisions else store.connections,
+            at_once=1 if verdicts.decisions else min(store.connections, len(missing)),
             interrupt=store.interrupt,
         )
 
 
 def _prepared(
     source: _Source, missing: Sequence[Range], ready: Callable[[Range, pa.Table], Batch]
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     nothing = pa.table({"_row": pa.array([], pa.int64()), "_line": pa.array([], pa.int64())})
     for range_, parts in cut(source.batches(), missing):
         yield ready(range_, pa.Table.from_batches(parts) if parts else nothing)
