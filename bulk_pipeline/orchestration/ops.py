@@ -17,6 +17,7 @@ import dagster as dg
 from bulk_pipeline import tables
 from bulk_pipeline.errors import FileError, StoreUnavailableError
 from bulk_pipeline.orchestration import cleaning, metadata, steps
+from bulk_pipeline.orchestration.materializations import Materializations
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.orchestration.worker import Worker
@@ -86,7 +87,10 @@ def load(
 
 @dg.op(description="Failures to errors.csv, errors.ndjson and the rejected rows; the job's final status.")
 def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.ResourceParam[Worker]) -> None:
-    _pass_on(context, worker, loaded, partial(_emit_one, context=context, worker=worker))
+    with Materializations(context) as materializations:
+        _pass_on(
+            context, worker, loaded, partial(_emit_one, worker=worker, materializations=materializations)
+        )
     if worker.trouble:
         told = "; ".join(f"job {job_id}: {why}" for job_id, why in worker.trouble.items())
         raise dg.Failure(description=told, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False)
@@ -148,7 +152,9 @@ def _load_one(
     return steps.load_rows(staged, worker.stores.work, store, ids, lambda text: tell(f"{job.label}: {text}"))
 
 
-def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext, worker: Worker) -> Staged:
+def _emit_one(
+    job: ImportJob, staged: Staged, *, worker: Worker, materializations: Materializations
+) -> Staged:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
     work = stores.work
 
@@ -167,7 +173,7 @@ def _emit_one(job: ImportJob, staged: Staged, *, context: dg.OpExecutionContext,
         name: stores.objects.presigned_url(bucket, key, seconds=_LINK_SECONDS)
         for name, key in reports.items()
     }
-    context.log_event(metadata.materialization(final, counts, reported.first, links))
+    materializations.add(metadata.materialization(final, counts, reported.first, links))
     with suppress(StoreUnavailableError):  # the job is done; what is left of it goes at night
         work.remove(job.id)
     return staged
