@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+BEHIND_FOLDER = "\U0010ffff"
+"""Behind the name of a folder, sorts behind every key in it that people use."""
+
 
 @dataclass(frozen=True)
 class FoundObject:
@@ -29,9 +32,11 @@ class ObjectHead:
 class Page:
     """Part of a listing. `next_after`: where to go on; None at the end.
 
-    `listed_at`: by the store's own clock; every object that had arrived by then was listed.
+    `listed_at`: by the store's own clock; every object that had arrived by then was listed. `folders`: names that end
+    with a slash, in a listing that gives these instead of what lies in them.
     """
 
     found: tuple[FoundObject, ...]
     next_after: str | None
     listed_at: datetime
+    folders: tuple[str, ...] = ()

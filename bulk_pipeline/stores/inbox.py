@@ -10,22 +10,22 @@ after the pass has begun is left to the next one, so that every pass ends.
 import json
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-from bulk_pipeline.stores.found_objects import FoundObject, Page
+from bulk_pipeline.stores.found_objects import BEHIND_FOLDER, FoundObject, Page
 
-_BEHIND_FOLDER = "\U0010ffff"
-"""Sorts behind every key that people use."""
 _INSTANT = timedelta(microseconds=1)
 
 
 class Listing(Protocol):
     """What the inbox asks of the object store."""
 
-    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page: ...
+    def page(
+        self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000, by_folder: bool = False
+    ) -> Page: ...
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,7 @@ class Inbox:
     def _of_none(self) -> Generator[tuple[FoundObject, ...], None, bool]:
         """The same for what belongs to no table."""
         place = self._places.get("")
-        page = self.objects.page(self.bucket, after=place.after if place else "", limit=self.page_size)
-        page = self._without_tables(page)
+        page = self._strays(place.after if place else "")
         if page.found:
             yield page.found
         if page.next_after is None:
@@ -202,13 +201,20 @@ class Inbox:
         self._places[""] = Place(page.next_after, place.started_at if place else page.listed_at)
         return True
 
-    def _without_tables(self, page: Page) -> Page:
-        """The page up to the first object of a table, and a leap over that table's folder."""
-        for number, found in enumerate(page.found):
-            folder, slash, _ = found.key.partition("/")
-            if slash and folder in self.tables:
-                return Page(page.found[:number], f"{folder}/{_BEHIND_FOLDER}", page.listed_at)
-        return page
+    def _strays(self, after: str) -> Page:
+        """A page of what lies in no folder, or in one that is no table's; those of tables are not looked into."""
+        folder, slash, name = after.partition("/")
+        if slash and name != BEHIND_FOLDER:
+            page = self.objects.page(
+                self.bucket, f"{folder}/", after=after if name else "", limit=self.page_size
+            )
+            return replace(page, next_after=page.next_after or f"{folder}/{BEHIND_FOLDER}")
+        page = self.objects.page(self.bucket, after=after, limit=self.page_size, by_folder=True)
+        strange = next((name for name in page.folders if name.removesuffix("/") not in self.tables), None)
+        if strange is None:
+            return page
+        found = tuple(one for one in page.found if one.key < strange)
+        return replace(page, found=found, next_after=strange) if found else self._strays(strange)
 
 
 def _time(text: str) -> datetime:

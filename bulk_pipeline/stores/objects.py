@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.settings import S3Folder, Settings
 from bulk_pipeline.stores import s3
-from bulk_pipeline.stores.found_objects import FoundObject, ObjectHead, Page
+from bulk_pipeline.stores.found_objects import BEHIND_FOLDER, FoundObject, ObjectHead, Page
 from bulk_pipeline.stores.object_reader import open_object
 from bulk_pipeline.stores.object_writer import ObjectWriter, SmallFirst, write_object
 
@@ -36,8 +36,13 @@ class ObjectStore:
     def __init__(self, settings: Settings) -> None:
         self._client = s3.connect(settings)
 
-    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
-        """Up to `limit` objects in the order of their keys, beginning behind the key `after`."""
+    def page(
+        self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000, by_folder: bool = False
+    ) -> Page:
+        """Up to `limit` objects in the order of their keys, beginning behind the key `after`.
+
+        `by_folder`: a folder counts as one, whatever lies in it, and is in `folders`.
+        """
         place = S3Folder.of(bucket)
         started = time.monotonic()
         with s3.answers(f"s3://{bucket}/{prefix}"):
@@ -46,6 +51,7 @@ class ObjectStore:
                 Prefix=place.key(prefix),
                 StartAfter=place.key(after) if after else "",
                 MaxKeys=min(limit + 1, 1000) if place.prefix else limit,
+                Delimiter="/" if by_folder else "",
             )
         elapsed = timedelta(seconds=time.monotonic() - started)
         answered_at = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
@@ -59,11 +65,15 @@ class ObjectStore:
                 entry["Size"],
                 entry["LastModified"].astimezone(UTC),
             )
-            for entry in entries[:limit]
+            for entry in entries[: None if by_folder else limit]
         )
-        is_more = response["IsTruncated"] or len(entries) > limit
-        following = found[-1].key if found and is_more else None
-        return Page(found, following, answered_at.astimezone(UTC) - elapsed)
+        common = response.get("CommonPrefixes", [])
+        folders = tuple(entry["Prefix"][len(place.key("")) :] for entry in common)
+        ends = [*(one.key for one in found[-1:]), *(f"{name}{BEHIND_FOLDER}" for name in folders[-1:])]
+        is_more = response["IsTruncated"] or len(entries) > len(found)
+        return Page(
+            found, max(ends) if ends and is_more else None, answered_at.astimezone(UTC) - elapsed, folders
+        )
 
     def find(self, bucket: str, key: str) -> FoundObject | None:
         """The object of exactly that key, as a listing shows it."""

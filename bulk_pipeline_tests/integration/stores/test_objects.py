@@ -72,6 +72,24 @@ def test_pages_hold_everything_once_in_order(store: ObjectStore, bucket: str) ->
     ]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_pages_by_folder_name_each_folder_once_and_not_what_lies_in_it(
+    store: ObjectStore, bucket: str, limit: int
+) -> None:
+    for key in ["a", "m/1", "m/2", "m/x/3", "m.csv", "users/1", "users/2", "z"]:
+        store.put(bucket, key, b"")
+    keys, folders, after = list[str](), list[str](), ""
+    while True:
+        page = store.page(bucket, after=after, limit=limit, by_folder=True)
+        assert len(page.found) + len(page.folders) <= limit
+        keys += [found.key for found in page.found]
+        folders += page.folders
+        if page.next_after is None:
+            break
+        after = page.next_after
+    assert (keys, folders) == (["a", "m.csv", "z"], ["m/", "users/"])
+
+
 def test_a_page_says_when_it_was_listed_by_the_stores_clock(store: ObjectStore, bucket: str) -> None:
     found = put(store, bucket)
     page = store.page(bucket)

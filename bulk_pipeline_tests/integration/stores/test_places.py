@@ -49,6 +49,13 @@ def test_a_place_is_no_other_that_begins_like_it(settings: Settings, s3_client: 
     assert [found.key for found in store.page(place).found] == ["a"]
     assert store.find(place, "a") == store.page(place).found[0]
     assert store.page(place, after="a").found == ()
+    store.put(place, "users/b", b"1")
+    level = store.page(place, limit=2, by_folder=True)
+    assert ([found.key for found in level.found], level.folders, level.next_after) == (
+        ["a"],
+        ("users/",),
+        None,
+    )
     with store.open(place, "a") as stream:
         assert stream.read() == b"1"
 

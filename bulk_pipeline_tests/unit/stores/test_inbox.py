@@ -1,10 +1,11 @@
 """The walk through the inbox: nothing is lost, nobody starves, and it says through when it is complete."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bulk_pipeline.stores.found_objects import FoundObject, Page
+from bulk_pipeline.stores.found_objects import BEHIND_FOLDER, FoundObject, Page
 from bulk_pipeline.stores.inbox import Inbox, Memory
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,13 +24,20 @@ class Bucket:
     listed: list[str] = field(default_factory=list)
     arrived: dict[str, datetime] = field(default_factory=dict)
 
-    def page(self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000) -> Page:
-        self.listed.append(prefix)
+    def page(
+        self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000, by_folder: bool = False
+    ) -> Page:
+        self.listed.append("by folder" if by_folder else prefix)
         keys = sorted(key for key in self.keys if key.startswith(prefix) and key > after)
+        names = list(dict.fromkeys(re.sub("/.*", "/", key) for key in keys)) if by_folder else keys
         found = tuple(
-            FoundObject(bucket, key, "etag", 1, self.arrived.get(key, START)) for key in keys[:limit]
+            FoundObject(bucket, name, "etag", 1, self.arrived.get(name, START))
+            for name in names[:limit]
+            if name in self.keys
         )
-        return Page(found, found[-1].key if len(keys) > limit else None, at(len(self.listed)))
+        folders = tuple(name for name in names[:limit] if name not in self.keys)
+        last = max([one.key for one in found] + [f"{name}{BEHIND_FOLDER}" for name in folders], default=None)
+        return Page(found, last if len(names) > limit else None, at(len(self.listed)), folders)
 
 
 def never() -> bool:
@@ -63,6 +71,19 @@ def test_everything_is_met_once_whatever_table_it_belongs_to() -> None:
     met, inbox = walk(Bucket(set(keys)))
     assert sorted(met) == sorted(keys)
     assert inbox.complete_through == {"users": at(2), "articles": at(3)}
+
+
+def test_folders_of_tables_are_not_looked_into_for_what_belongs_to_none() -> None:
+    """They may hold thousands, and a listing costs as much as it passes by."""
+    bucket = Bucket({"a.csv", "m/1", "m/2", "m/3", "n.csv", "o.csv", "p/1", "users/1", "z.csv"})
+    met, _ = walk(bucket)
+    assert met == ["users/1", "a.csv", "m/1", "m/2", "m/3", "n.csv", "o.csv", "p/1", "z.csv"]
+    assert {name: bucket.listed.count(name) for name in ("", "users/", "m/", "p/")} == {
+        "": 1,
+        "users/": 1,
+        "m/": 2,
+        "p/": 1,
+    }
 
 
 def test_an_empty_inbox_is_complete_at_one_look() -> None:
