@@ -57,6 +57,28 @@ def test_a_run_takes_no_more_files_and_bytes_than_its_limits() -> None:
     assert groups(job("a", size_bytes=600), job("b", size_bytes=600)) == [Group("users", ("a",))]
 
 
+def test_a_run_waits_for_more_small_files_that_lie_in_the_inbox() -> None:
+    few = [job("a", arrived=1), job("b", arrived=2)]
+    assert groups(*few, backlog=("users",)) == []
+    assert groups(*few, backlog=("customers",)) == [Group("users", ("a", "b"))], "those of another table"
+    assert groups(*few, job("c", arrived=3), backlog=("users",)) == [Group("users", ("a", "b", "c"))], (
+        "enough"
+    )
+
+
+def test_a_run_does_not_wait_for_long_nor_if_it_would_gain_little() -> None:
+    few = [job("a"), job("b")]
+    assert groups(*few, now=29, scanned=29, backlog=("users",)) == []
+    assert groups(*few, now=30, scanned=30, backlog=("users",)) == [Group("users", ("a", "b"))]
+    assert groups(job("a", size_bytes=1000), backlog=("users",)) == [Group("users", ("a",))], "a large file"
+    crashed = replace(job("a"), isolated=True)
+    assert groups(crashed, backlog=("users",)) == [Group("users", ("a",))], "it runs alone"
+    waiting = replace(job("c", arrived=1), next_attempt_at=at(11))
+    assert groups(*few, waiting, backlog=("users",)) == [Group("users", ("a", "b"))], (
+        "the next one cannot join"
+    )
+
+
 def test_a_file_larger_than_the_limit_still_runs() -> None:
     assert groups(job("a", size_bytes=5000)) == [Group("users", ("a",))]
 
