@@ -6,7 +6,7 @@
   Any final status of a parent releases it. As long as parents are worked on, or the inbox is, it waits for its turn;
   where all that it waits for has come to a halt, a maximum wait releases it, with a warning. Nothing can starve.
 - Many small files share a run; a file whose run crashed runs alone. Where more of a table's files lie in the inbox, a
-  run waits for a while until it gets enough of them: with a second of work of its own it costs as much as ten files.
+  run waits for a while until it gets enough of them: it has work of its own, however few they are.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -106,18 +106,16 @@ def _group(table: Table, state: _State) -> Group | None:
         chosen.append(job)
         size_bytes += job.size_bytes
     else:
-        if chosen and _is_gathering(table, chosen, state):
+        if chosen and size_bytes < limits.group_bytes and _is_gathering(table, chosen, state):
             return None
     return Group(table.name, tuple(job.id for job in chosen), tuple(hurried)) if chosen else None
 
 
 def _is_gathering(table: Table, chosen: Sequence[OpenJob], state: _State) -> bool:
     """Whether more small files will follow soon, and the run can wait for them."""
-    limits = state.limits
     return (
         table.name in state.backlog
-        and len(chosen) < min(_ENOUGH_FILES, limits.group_files)
-        and sum(job.size_bytes for job in chosen) < limits.group_bytes
+        and len(chosen) < min(_ENOUGH_FILES, state.limits.group_files)
         and not chosen[0].isolated
         and state.now - chosen[0].created_at < timedelta(seconds=_GATHER_SECONDS)
     )

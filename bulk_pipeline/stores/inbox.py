@@ -96,8 +96,9 @@ class Inbox:
     def holds_more_than(self, count: int) -> bool:
         """Whether more files of tables are known to lie there, or more than could be listed in the time given."""
         listings = self.memory.values()
-        is_cut = self._places.keys() - {""} or any(lying.next_after is not None for lying in listings)
-        return bool(is_cut) or sum(len(lying.found) for lying in listings) > count
+        if self._places.keys() - {""} or any(lying.next_after is not None for lying in listings):
+            return True
+        return sum(len(lying.found) for lying in listings) > count
 
     @property
     def cursor(self) -> str:

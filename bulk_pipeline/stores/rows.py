@@ -193,14 +193,20 @@ class PostgresRowStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        with self._reading() as connection, connection.transaction(), stopping(connection):
+        with self._known() as connection, connection.transaction(), stopping(connection):
             connection.execute(_SETTLE_IN, [self._session])
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[psycopg.Connection]:
         """For single short questions; a lost session that is still at one can do no harm."""
-        with self._postgres.reading() as connection, stopping(connection):
+        with self._known() as connection, stopping(connection):
+            yield connection
+
+    @contextmanager
+    def _known(self) -> Iterator[psycopg.Connection]:
+        """A connection, which `interrupt` knows of as long as it is used."""
+        with self._postgres.reading() as connection:
             self._busy.add(connection)
             try:
                 yield connection
