@@ -56,24 +56,26 @@ class ObjectStore:
         elapsed = timedelta(seconds=time.monotonic() - started)
         answered_at = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
         # Where somebody has made the prefix as a folder, an object of that name stands for it.
-        entries = [entry for entry in response.get("Contents", []) if entry["Key"] != place.key("")]
+        own = place.key("")
+        entries = {entry["Key"]: entry for entry in response.get("Contents", []) if entry["Key"] != own}
+        names = sorted([*entries, *(common["Prefix"] for common in response.get("CommonPrefixes", []))])
+        shown = names[:limit]
         found = tuple(
             FoundObject(
                 bucket,
-                entry["Key"][len(place.key("")) :],
-                entry["ETag"].strip('"'),
-                entry["Size"],
-                entry["LastModified"].astimezone(UTC),
+                key.removeprefix(own),
+                entries[key]["ETag"].strip('"'),
+                entries[key]["Size"],
+                entries[key]["LastModified"].astimezone(UTC),
             )
-            for entry in entries[: None if by_folder else limit]
+            for key in shown
+            if key in entries
         )
-        common = response.get("CommonPrefixes", [])
-        folders = tuple(entry["Prefix"][len(place.key("")) :] for entry in common)
-        ends = [*(one.key for one in found[-1:]), *(f"{name}{BEHIND_FOLDER}" for name in folders[-1:])]
-        is_more = response["IsTruncated"] or len(entries) > len(found)
-        return Page(
-            found, max(ends) if ends and is_more else None, answered_at.astimezone(UTC) - elapsed, folders
-        )
+        folders = tuple(name.removeprefix(own) for name in shown if name not in entries)
+        following = None
+        if shown and (response["IsTruncated"] or len(names) > limit):
+            following = shown[-1].removeprefix(own) + ("" if shown[-1] in entries else BEHIND_FOLDER)
+        return Page(found, following, answered_at.astimezone(UTC) - elapsed, folders)
 
     def find(self, bucket: str, key: str) -> FoundObject | None:
         """The object of exactly that key, as a listing shows it."""

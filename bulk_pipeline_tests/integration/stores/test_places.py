@@ -56,6 +56,9 @@ def test_a_place_is_no_other_that_begins_like_it(settings: Settings, s3_client: 
         ("users/",),
         None,
     )
+    s3_client.delete_object(Bucket=bucket, Key=f"{prefix}/")  # the marker, for which one more is asked for
+    level = store.page(place, limit=1, by_folder=True)
+    assert ([found.key for found in level.found], level.folders, level.next_after) == (["a"], (), "a")
     with store.open(place, "a") as stream:
         assert stream.read() == b"1"
 
