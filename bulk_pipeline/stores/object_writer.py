@@ -77,7 +77,8 @@ class SmallFirst:
 
 
 class ObjectWriter:
-    """Sends pieces in threads, `at_once`, while the next one is made; holds one more than that."""
+    """Sends pieces in threads, `at_once`, while the next one is made; holds one more than that, in buffers that are
+    used again: new ones cost as much as what is written into them."""
 
     def __init__(
         self, client: Client, place: dict[str, str], threads: ThreadPoolExecutor, at_once: int
@@ -86,20 +87,25 @@ class ObjectWriter:
         self._place = place
         self._threads = threads
         self._at_once = at_once
-        self._waiting: list[bytes] = []
-        self._size = 0
+        self._buffers = [bytearray() for _ in range(at_once + 1)]
+        self._filled = 0
         self._sent: list[Future[dict[str, Any]]] = []
 
     def write(self, data: Any, /) -> None:  # whatever has a buffer
-        self._waiting.append(bytes(data))
-        self._size += len(self._waiting[-1])
-        if self._size >= _PIECE_BYTES * (1 + len(self._sent) // _PIECES_OF_A_SIZE):
-            self._send()
+        rest = memoryview(data).cast("B")
+        while rest:
+            buffer = self._buffer()
+            taken = rest[: len(buffer) - self._filled]
+            buffer[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rest = rest[len(taken) :]
+            if self._filled == len(buffer):
+                self._send(buffer)
 
     def finish(self) -> list[dict[str, Any]]:
         """All pieces, sent; at least one, as S3 wants it."""
-        if self._waiting or not self._sent:
-            self._send()
+        if self._filled or not self._sent:
+            self._send(self._buffer()[: self._filled])
         return [sent.result() for sent in self._sent]
 
     def stop(self) -> None:
@@ -107,13 +113,23 @@ class ObjectWriter:
         for sent in self._sent:
             sent.cancel()
 
-    def _send(self) -> None:
+    def _buffer(self) -> bytearray:
+        """That of the piece which is made: the one before it that had this buffer has been sent."""
+        turn, size = len(self._sent) % len(self._buffers), self._piece_bytes()
+        if len(self._buffers[turn]) != size:
+            self._buffers[turn] = bytearray(size)
+        return self._buffers[turn]
+
+    def _piece_bytes(self) -> int:
+        return _PIECE_BYTES * (1 + len(self._sent) // _PIECES_OF_A_SIZE)
+
+    def _send(self, piece: bytearray) -> None:
         if len(self._sent) >= self._at_once:
             self._sent[-self._at_once].result()
-        piece, self._waiting, self._size = b"".join(self._waiting), [], 0
+        self._filled = 0
         self._sent.append(self._threads.submit(self._send_one, len(self._sent) + 1, piece))
 
-    def _send_one(self, number: int, piece: bytes) -> dict[str, Any]:
+    def _send_one(self, number: int, piece: bytes | bytearray) -> dict[str, Any]:
         with answers(f"s3://{self._place['Bucket']}/{self._place['Key']}"):
             answer = self._client.upload_part(**self._place, PartNumber=number, Body=piece)
         return {"PartNumber": number, "ETag": answer["ETag"]}

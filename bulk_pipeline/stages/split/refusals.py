@@ -52,7 +52,7 @@ def in_row_order(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     found = [part for part in parts if part.num_rows]
     if not found:
         return none()
-    together = pa.concat_batches(found)
+    together = pa.concat_batches(found) if len(found) > 1 else found[0]
     if (np.diff(together["row"].to_numpy()) >= 0).all():
         return together
     return together.take(pc.sort_indices(together["row"]))

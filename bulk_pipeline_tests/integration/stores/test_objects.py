@@ -6,6 +6,8 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from botocore.response import StreamingBody
 
 from bulk_pipeline.errors import NotFoundError, SettingsError, StoreRefusedError, StoreUnavailableError
 from bulk_pipeline.settings import S3Folder, Settings
+from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stores import objects as objects_module
 from bulk_pipeline.stores import s3, servers
 from bulk_pipeline.stores.found_objects import FoundObject
@@ -200,11 +203,29 @@ def test_nothing_is_left_of_an_upload_that_breaks(
     assert "Uploads" not in s3.connect(settings).list_multipart_uploads(Bucket=bucket)
 
 
-@pytest.mark.parametrize("pieces", [[b"a", b"", b"b"], [os.urandom(3 << 20)] * 7], ids=["small", "large"])
+def streaming(store: ObjectStore, bucket: str) -> AbstractContextManager[Sink]:
+    return store.streaming(bucket, "made", content_type="text/csv")
+
+
+def writing(store: ObjectStore, bucket: str) -> AbstractContextManager[Sink]:
+    return store.writing(bucket, "made", content_type="text/csv", may_complete=lambda: None)
+
+
+@pytest.mark.parametrize("making", [streaming, writing])
+@pytest.mark.parametrize(
+    "sizes",
+    [[1, 0, 1], [3 << 20] * 14, [8 << 20] * 2, [1, 41 << 20], [(16 << 20) - 1, 1, 1]],
+    ids=["small", "large", "no more than pieces", "several pieces at once", "a byte more than pieces"],
+)
 def test_what_is_made_piece_by_piece_appears_when_it_is_whole(
-    store: ObjectStore, settings: Settings, bucket: str, pieces: list[bytes]
+    store: ObjectStore,
+    settings: Settings,
+    bucket: str,
+    making: Callable[[ObjectStore, str], AbstractContextManager[Sink]],
+    sizes: list[int],
 ) -> None:
-    with store.streaming(bucket, "made", content_type="text/csv") as writer:
+    pieces = [os.urandom(size) for size in sizes]
+    with making(store, bucket) as writer:
         for piece in pieces:
             writer.write(piece)
         assert store.find(bucket, "made") is None
