@@ -1,24 +1,23 @@
-"""Has several threads work through one stream of record batches, each on a part of it."""
+"""Has several threads work through one stream, each on a part of it."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-import pyarrow as pa
-
+T = TypeVar("T")
 R = TypeVar("R")
 
 
 def in_parts(
-    work: Callable[[Iterator[pa.RecordBatch]], R],
-    batches: Iterable[pa.RecordBatch],
+    work: Callable[[Iterator[T]], R],
+    items: Iterable[T],
     threads: int,
     *,
     interrupt: Callable[[], None],
 ) -> list[R]:
-    """What `work` makes of each part; every batch is in one of them. `interrupt` ends the other parts if one fails."""
-    shared = _Shared(batches)
+    """What `work` makes of each part; every item is in one of them. `interrupt` ends the other parts if one fails."""
+    shared = _Shared(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="parts") as pool:
         parts = [pool.submit(work, shared) for _ in range(threads)]
         try:
@@ -30,16 +29,16 @@ def in_parts(
             raise
 
 
-class _Shared:
-    """Batches that threads take in turn, each of them once."""
+class _Shared(Generic[T]):
+    """Items that threads take in turn, each of them once."""
 
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
-        self._batches = iter(batches)
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
         self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> pa.RecordBatch:
+    def __next__(self) -> T:
         with self._lock:
-            return next(self._batches)
+            return next(self._items)

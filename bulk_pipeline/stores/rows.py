@@ -21,7 +21,7 @@ from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavail
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
-from bulk_pipeline.stores import merge, plans, settlements
+from bulk_pipeline.stores import merge, plans, settlements, stored_keys
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
 from bulk_pipeline.stores.parts import in_parts
@@ -36,6 +36,9 @@ _SETTLE_IN = """
 as it waits for somebody's lock, and nobody could take over."""
 _FEW_ROWS = 5_000
 """So many are looked up without a staging table, which has to be made, analyzed and dropped."""
+_KEPT_ROWS, _KEPT_BYTES = 1_500_000, 64 << 20
+"""So many are looked for in this process, among the keys of a table that is `_AS_LARGE` as the file at most."""
+_AS_LARGE = 1.5
 _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -82,8 +85,7 @@ class PostgresRowStore:
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         begin, rest = _first_rows(rows, _FEW_ROWS)
         if rest is not None:
-            everything = chain(begin.to_batches(), rest)
-            return {} if self.is_empty() else self._found_in_parts(everything, merge.existing)
+            return {} if self.is_empty() else self._many_existing(chain(begin.to_batches(), rest))
         few = merge.given(self._table, begin)
         with self._reading() as connection:
             return _by_verdict(connection, merge.existing(self._table, begin.column_names, few))
@@ -131,6 +133,37 @@ class PostgresRowStore:
             f"Postgres at {self._postgres.host}: rows {range_.first} to {range_.last} "
             f"got into the way of other transactions {_TRIES} times"
         )
+
+    def _many_existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
+        with self._reading() as connection:
+            stored = stored_keys.estimated_rows(connection, self._table)
+        if stored <= _KEPT_ROWS:
+            begin, rest = _first_rows(rows, _KEPT_ROWS)
+            if rest is None and stored <= _AS_LARGE * begin.num_rows:
+                return self._found_among_stored(begin)
+            rows = chain(begin.to_batches(), rest or ())
+        return self._found_in_parts(rows, merge.existing)
+
+    def _found_among_stored(self, rows: pa.Table) -> Mapping[str, np.ndarray]:
+        keys = stored_keys.keys_of(rows, self._table)
+
+        def look(parts: Iterator[stored_keys.Pages]) -> dict[str, np.ndarray]:
+            found = {name: np.zeros(len(of.rows), bool) for name, of in keys.items()}
+            with self._reading() as connection:
+                for part in parts:
+                    for name, stored in stored_keys.fetched(connection, self._table, keys, part).items():
+                        found[name] |= keys[name].among(stored)
+            return found
+
+        with self._reading() as connection:
+            pages = stored_keys.pages(connection, self._table)
+        looked = in_parts(look, pages, self.connections, interrupt=self.interrupt)
+        found = {
+            name: of.rows[np.logical_or.reduce([part[name] for part in looked])] for name, of in keys.items()
+        }
+        if len(found) > 1:
+            found["id"] = np.setdiff1d(found["id"], found[str(self._table.natural_key)])
+        return found
 
     def _found_in_parts(
         self, rows: Iterable[pa.RecordBatch], query: Callable[[Table, Sequence[str]], sql.Composed]
@@ -218,11 +251,12 @@ def _first_rows(
     batches: Iterable[pa.RecordBatch], most: int
 ) -> tuple[pa.Table, Iterator[pa.RecordBatch] | None]:
     """The first batches, more than `most` rows of them if there are so many, and the others; None if that is all."""
-    rest, begin, rows = iter(batches), list[pa.RecordBatch](), 0
+    rest, begin, rows, size_bytes = iter(batches), list[pa.RecordBatch](), 0, 0
     for batch in rest:
         begin.append(batch)
         rows += batch.num_rows
-        if rows > most:
+        size_bytes += batch.nbytes
+        if rows > most or size_bytes > _KEPT_BYTES:
             return pa.Table.from_batches(begin), rest
     return pa.Table.from_batches(begin), None
 

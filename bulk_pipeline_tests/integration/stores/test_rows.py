@@ -1,8 +1,10 @@
 """What the row store promises: searches by whole sets, and nothing left behind."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.resolve import Decision, Fate
+from bulk_pipeline.stores import stored_keys
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
@@ -73,13 +76,32 @@ def test_nothing_temporary_outlives_a_load(customers: Loading) -> None:
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-@pytest.mark.parametrize("few", [0, 2, 100], ids=["staged", "a few, then staged", "a few"])
+@pytest.mark.parametrize(
+    ("few", "kept", "as_large"),
+    [(0, 3, 0), (0, 3, math.inf), (2, 3, math.inf), (0, 100, math.inf), (2, 100, math.inf), (100, 0, 0)],
+    ids=[
+        "staged, as the table is larger",
+        "staged, as the file is",
+        "a few, then staged",
+        "among the stored",
+        "a few, then among the stored",
+        "a few",
+    ],
+)
 def test_keys_that_exist_are_found_however_many_rows_there_are(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, few: int, connections: int
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+    kept: int,
+    as_large: float,
+    connections: int,
 ) -> None:
     monkeypatch.setattr("bulk_pipeline.stores.rows._FEW_ROWS", few)
+    monkeypatch.setattr("bulk_pipeline.stores.rows._KEPT_ROWS", kept)
+    monkeypatch.setattr("bulk_pipeline.stores.rows._AS_LARGE", as_large)
     have = Loading(database_url, connections=connections)
     have.have(customer(1, "it's"), customer(2, 'a "b"\\c'), customer(3, "{x,y}"))
+    have.execute("ANALYZE customers")
     rows = [
         customer(7, "it's"),
         customer(2, "new"),
@@ -93,6 +115,44 @@ def test_keys_that_exist_are_found_however_many_rows_there_are(
         "email": [1, 3, 4],
         "id": [2],
     }
+
+
+def test_the_keys_of_a_table_are_fetched_as_they_are(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part after part, to the end that the table has then."""
+    monkeypatch.setattr("bulk_pipeline.stores.stored_keys._PAGES_AT_ONCE", 2)
+    texts = [
+        "",
+        " ",
+        "A",
+        "a",
+        "\x01\\N",
+        "“naïve” 日本 🙂",
+        "\n",
+        *(f"{number}@b.cd" for number in range(900)),
+    ]
+    have = Loading(database_url)
+    have.have(*(customer(number, text) for number, text in enumerate(texts, 1)))
+    customers = tables.get("customers")
+    with have.postgres() as postgres, postgres.connection() as connection:
+        parts = stored_keys.pages(connection, customers)
+        assert len(parts) > 3
+        have.have(*(customer(number, f"later {number}") for number in range(2_000, 2_300)))
+        found = [stored_keys.fetched(connection, customers, ["email", "id"], part) for part in parts]
+    assert sorted(cell.decode() for part in found for cell in part["email"].to_pylist()) == sorted(
+        [*texts, *(f"later {number}" for number in range(2_000, 2_300))]
+    )
+    ids = [str(UUID(bytes=cell)) for part in found for cell in part["id"].to_pylist()]
+    assert sorted(ids) == sorted([*map(uid, range(1, len(texts) + 1)), *map(uid, range(2_000, 2_300))])
+
+
+def test_no_keys_are_fetched_from_an_empty_table(database_url: str) -> None:
+    customers = tables.get("customers")
+    with Loading(database_url).postgres() as postgres, postgres.connection() as connection:
+        (part,) = stored_keys.pages(connection, customers)
+        found = stored_keys.fetched(connection, customers, ["email", "id"], part)
+    assert [len(keys) for keys in found.values()] == [0, 0]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -1,0 +1,122 @@
+"""The keys that a table has, fetched, and a file's keys that are among them.
+
+Where a table is not much larger than the file this costs less than to stage the file's keys and join them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from bulk_pipeline.schema import ColumnType, Table
+from bulk_pipeline.schema.octets import uuid_octets
+
+_PAGES_AT_ONCE = 2_048
+"""16 MB of the table, of which the keys are a part."""
+_UUID_OCTETS = 16
+_UUID = pa.binary(_UUID_OCTETS)
+_END_OF_TEXT = b"\0"
+"""No text of Postgres has one."""
+
+Pages = tuple[int, int | None]
+"""The first one, and the one after the last; None for the end of the table, wherever that is by then."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Those of a file in one column: row numbers, and cells as `fetched` has them. Rows without a key are left out."""
+
+    rows: np.ndarray
+    cells: pa.ChunkedArray
+
+    def among(self, stored: pa.Array) -> np.ndarray:
+        """Which of them `stored` has too."""
+        return pc.is_in(self.cells, value_set=stored).to_numpy()
+
+
+def keys_of(rows: pa.Table, table: Table) -> dict[str, Keys]:
+    """The keys of rows (`_row` and key columns), by column."""
+    return {name: _keys(rows, table, name) for name in rows.column_names if name != "_row"}
+
+
+def estimated_rows(connection: psycopg.Connection, table: Table) -> int:
+    """How many rows the table has, as far as the planner knows."""
+    question = sql.SQL("EXPLAIN (FORMAT json) SELECT FROM {}").format(sql.Identifier(table.name))
+    answer = connection.execute(question).fetchone()
+    assert answer is not None
+    return answer[0][0]["Plan"]["Plan Rows"]
+
+
+def pages(connection: psycopg.Connection, table: Table) -> Sequence[Pages]:
+    """Parts that make up the whole table."""
+    answer = connection.execute(
+        "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", [table.name]
+    ).fetchone()
+    assert answer is not None
+    firsts = [*range(0, answer[0], _PAGES_AT_ONCE)] or [0]
+    return [*zip(firsts, [*firsts[1:], None], strict=True)]
+
+
+def fetched(
+    connection: psycopg.Connection, table: Table, names: Iterable[str], part: Pages
+) -> Mapping[str, pa.Array]:
+    """The keys in a part of the table, by column; without NULL."""
+    names = list(names)
+    first, after = part
+    query = sql.SQL("SELECT {} FROM {} WHERE ctid >= {}{}").format(
+        sql.SQL(", ").join(_packed(table, name) for name in names),
+        sql.Identifier(table.name),
+        _place(first),
+        sql.SQL(" AND ctid < {}").format(_place(after)) if after is not None else sql.SQL(""),
+    )
+    with connection.cursor(binary=True) as cursor:
+        found = cursor.execute(query).fetchone()
+    assert found is not None
+    return {name: _unpacked(packed, _is_uuid(table, name)) for name, packed in zip(names, found, strict=True)}
+
+
+def _keys(rows: pa.Table, table: Table, name: str) -> Keys:
+    known = rows.filter(pc.is_valid(rows[name])) if rows[name].null_count else rows
+    if _is_uuid(table, name):
+        uuids = [_uuids(uuid_octets(chunk).tobytes()) for chunk in known[name].chunks]
+        return Keys(known["_row"].to_numpy(), pa.chunked_array(uuids, _UUID))
+    return Keys(known["_row"].to_numpy(), known[name].cast(pa.binary()))
+
+
+def _packed(table: Table, name: str) -> sql.Composed:
+    """The keys of many rows in one value: a row of an answer costs more than what is in it."""
+    key = sql.Identifier(name)
+    if _is_uuid(table, name):
+        return sql.SQL("string_agg(uuid_send({}), '')").format(key)
+    return sql.SQL("string_agg(textsend({}), {})").format(key, sql.Literal(_END_OF_TEXT))
+
+
+def _unpacked(packed: bytes | None, is_uuid: bool) -> pa.Array:
+    if is_uuid:
+        return _uuids(packed or b"")
+    if packed is None:
+        return pa.array([], pa.binary())
+    octets = np.frombuffer(packed, np.uint8)
+    gaps = np.flatnonzero(octets == 0)
+    offsets = np.zeros(len(gaps) + 2, np.int32)
+    offsets[1:-1], offsets[-1] = gaps, len(octets)
+    offsets[2:] -= np.arange(1, len(gaps) + 1, dtype=np.int32)
+    return pa.Array.from_buffers(
+        pa.binary(), len(gaps) + 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets[octets != 0])]
+    )
+
+
+def _uuids(octets: bytes) -> pa.Array:
+    return pa.Array.from_buffers(_UUID, len(octets) // _UUID_OCTETS, [None, pa.py_buffer(octets)])
+
+
+def _is_uuid(table: Table, name: str) -> bool:
+    return table.column(name).type is ColumnType.UUID
+
+
+def _place(page: int) -> sql.Composed:
+    return sql.SQL("{}::tid").format(sql.Literal(f"({page},0)"))
