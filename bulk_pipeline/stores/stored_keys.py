@@ -102,11 +102,10 @@ def _unpacked(packed: bytes | None, is_uuid: bool) -> pa.Array:
         return pa.array([], pa.binary())
     octets = np.frombuffer(packed, np.uint8)
     gaps = np.flatnonzero(octets == 0)
-    offsets = np.zeros(len(gaps) + 2, np.int32)
-    offsets[1:-1], offsets[-1] = gaps, len(octets)
-    offsets[2:] -= np.arange(1, len(gaps) + 1, dtype=np.int32)
+    ends = np.append(gaps, len(octets)) - np.arange(len(gaps) + 1)  # as they are without the gaps
+    offsets = np.append(0, ends).astype(np.int32)
     return pa.Array.from_buffers(
-        pa.binary(), len(gaps) + 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets[octets != 0])]
+        pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(octets[octets != 0])]
     )
 
 

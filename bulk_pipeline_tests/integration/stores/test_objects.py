@@ -214,7 +214,7 @@ def writing(store: ObjectStore, bucket: str) -> AbstractContextManager[Sink]:
 @pytest.mark.parametrize("making", [streaming, writing])
 @pytest.mark.parametrize(
     "sizes",
-    [[1, 0, 1], [3 << 20] * 14, [8 << 20] * 2, [1, 41 << 20], [(16 << 20) - 1, 1, 1]],
+    [[1, 0, 1], [4 << 20] * 10, [5 << 20] * 2, [1, 26 << 20], [(10 << 20) - 1, 1, 1]],
     ids=["small", "large", "no more than pieces", "several pieces at once", "a byte more than pieces"],
 )
 def test_what_is_made_piece_by_piece_appears_when_it_is_whole(
