@@ -37,7 +37,7 @@ as it waits for somebody's lock, and nobody could take over."""
 _FEW_ROWS = 5_000
 """So many are looked up without a staging table, which has to be made, analyzed and dropped."""
 _KEPT_ROWS, _KEPT_BYTES = 1_500_000, 64 << 20
-"""So many are looked for in this process, among the keys of a table that is `_AS_LARGE` as the file at most."""
+"""So many are kept, to be looked for among the keys of a table that has `_AS_LARGE` times as many rows at most."""
 _AS_LARGE = 1.5
 _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
@@ -250,7 +250,8 @@ class PostgresRowStore:
 def _first_rows(
     batches: Iterable[pa.RecordBatch], most: int
 ) -> tuple[pa.Table, Iterator[pa.RecordBatch] | None]:
-    """The first batches, more than `most` rows of them if there are so many, and the others; None if that is all."""
+    """The first batches, until they are more than `most` rows or take more than is kept, and the others; None if that
+    is all."""
     rest, begin, rows, size_bytes = iter(batches), list[pa.RecordBatch](), 0, 0
     for batch in rest:
         begin.append(batch)
