@@ -130,7 +130,7 @@ class ObjectWriter:
         self._filled = 0
         self._sent.append(self._threads.submit(self._send_one, len(self._sent) + 1, piece))
 
-    def _send_one(self, number: int, piece: bytes | bytearray) -> dict[str, Any]:
+    def _send_one(self, number: int, piece: bytearray) -> dict[str, Any]:
         with answers(f"s3://{self._place['Bucket']}/{self._place['Key']}"):
             answer = self._client.upload_part(**self._place, PartNumber=number, Body=piece)
         return {"PartNumber": number, "ETag": answer["ETag"]}

@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any, LiteralString
 
 import psycopg
-from psycopg import conninfo, errors, pq
+from psycopg import conninfo, errors, pq, sql
 
 from bulk_pipeline.errors import SettingsError, StoreUnavailableError
 
@@ -206,6 +207,13 @@ def _answers(connection: psycopg.Connection) -> bool:
     except psycopg.Error:
         return False
     return True
+
+
+def value(connection: psycopg.Connection, query: LiteralString | sql.Composed) -> Any:
+    """The one value of the one row that a query gives; its type is the query's matter."""
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def first_line(error: Exception) -> str:

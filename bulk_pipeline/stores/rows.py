@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
-from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
@@ -25,7 +24,7 @@ from bulk_pipeline.stores import merge, plans, settlements, stored_keys
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
 from bulk_pipeline.stores.parts import in_parts
-from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, stopping
+from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, stopping, value
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 
 _TRIES = 8
@@ -75,12 +74,12 @@ class PostgresRowStore:
 
     def now(self) -> datetime:
         with self._reading() as connection:
-            return _value(connection, "SELECT now()")
+            return value(connection, "SELECT now()")
 
     def is_empty(self) -> bool:
         question = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.Identifier(self._table.name))
         with self._reading() as connection:
-            return _value(connection, question)
+            return value(connection, question)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         begin, rest = _first_rows(rows, _FEW_ROWS)
@@ -269,10 +268,3 @@ def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str
         for verdict, rows in cursor.stream(merge.packed(query), binary=True):
             parts[verdict].append(np.frombuffer(rows, ">i8").astype(np.int64))
     return {verdict: np.concatenate(arrays) for verdict, arrays in parts.items()}
-
-
-def _value(connection: psycopg.Connection, query: LiteralString | sql.Composed) -> Any:
-    """The one value of the one row that a query gives; its type is the query's matter."""
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return row[0]

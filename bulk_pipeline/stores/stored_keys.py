@@ -14,6 +14,7 @@ from psycopg import sql
 
 from bulk_pipeline.schema import ColumnType, Table
 from bulk_pipeline.schema.octets import uuid_octets
+from bulk_pipeline.stores.postgres import value
 
 _PAGES_AT_ONCE = 2_048
 """16 MB of the table, of which the keys are a part."""
@@ -46,18 +47,14 @@ def keys_of(rows: pa.Table, table: Table) -> dict[str, Keys]:
 def estimated_rows(connection: psycopg.Connection, table: Table) -> int:
     """How many rows the table has, as far as the planner knows."""
     question = sql.SQL("EXPLAIN (FORMAT json) SELECT FROM {}").format(sql.Identifier(table.name))
-    answer = connection.execute(question).fetchone()
-    assert answer is not None
-    return answer[0][0]["Plan"]["Plan Rows"]
+    return value(connection, question)[0]["Plan"]["Plan Rows"]
 
 
 def pages(connection: psycopg.Connection, table: Table) -> Sequence[Pages]:
     """Parts that make up the whole table."""
-    answer = connection.execute(
-        "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", [table.name]
-    ).fetchone()
-    assert answer is not None
-    firsts = [*range(0, answer[0], _PAGES_AT_ONCE)] or [0]
+    question = sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::int")
+    size = value(connection, question.format(sql.Literal(table.name)))
+    firsts = [*range(0, size, _PAGES_AT_ONCE)] or [0]
     return [*zip(firsts, [*firsts[1:], None], strict=True)]
 
 

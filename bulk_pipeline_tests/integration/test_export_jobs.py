@@ -475,7 +475,7 @@ def at_upload(patch: pytest.MonkeyPatch, number: int | None, error: Exception) -
 
     original, calls = ObjectWriter._send_one, 0
 
-    def replaced(self: ObjectWriter, at: int, piece: bytes) -> Any:
+    def replaced(self: ObjectWriter, at: int, piece: bytearray) -> Any:
         nonlocal calls
         calls += 1
         if number in (None, calls):
