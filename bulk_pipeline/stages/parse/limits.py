@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 """Bytes of text that are looked at together; the unit of streaming in this stage."""
 
 BATCH_ROWS = 131_072
