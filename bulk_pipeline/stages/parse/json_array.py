@@ -18,12 +18,17 @@ from bulk_pipeline.stages.parse.json_text import compact
 from bulk_pipeline.stages.parse.limits import Limits
 
 WINDOW_BYTES = 2 << 20
+_AFTER_DAMAGE_BYTES = 16 << 10
+"""More may follow, and what was made of the rest of a window would be for nothing."""
 _NEXT_OBJECT = re.compile(rb",\s*(?=\{)")
 _CANDIDATES, _LOOK_AHEAD = 20, 1 << 16
-_LONG_ELEMENT = 4 * WINDOW_BYTES
+_LONG_ELEMENT = 8 << 20
+_LONG_DAMAGE = 64 << 10
 _MISSING = "is not valid JSON: a quote or bracket is missing"
 _MOST_GARBAGE = 64 << 10
 _BLANKS = b" \t\r\n"
+_STEPS = np.zeros(256, np.int64)
+_STEPS[[*b"[{"]], _STEPS[[*b"]}"]] = 1, -1
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Elements:
 class _Scan:
     """Where complete elements begin and stop, where the next begins, and whether the array is closed there.
 
-    `astray`: the next element closes more brackets than it opens.
+    `astray`: the next element closes more brackets than it opens, or runs over others.
     """
 
     spans: list[tuple[int, int]]
@@ -54,69 +59,72 @@ def elements(
 
     `all_readable` may say of elements that there is nothing wrong with any of them.
     """
-    data = chunks.peek(64)
-    chunks.drop(data.index(b"[") + 1)
-    data, patience = b"", _Patience()
-    for chunk, final in _windows(chunks):
-        data += chunk
-        if not final and len(data) < WINDOW_BYTES:
+    chunks.drop(chunks.peek(64).index(b"[") + 1)
+    rest, new, patience = 0, WINDOW_BYTES, _Patience()
+    while True:
+        size = rest + max(new, min(rest, _LONG_ELEMENT + 1 - rest))
+        ahead = chunks.peek(size + _LOOK_AHEAD)
+        data, final = ahead[:size], len(ahead) <= size
+        scan = _up_to_damage(data, ahead, _scan(data))
+        found, again = _resolved(data, ahead, scan, patience, final, all_readable)
+        if found.raw:
+            yield found
+        if again is None and not scan.closed:
+            if scan.astray or final or len(data) - scan.rest > _LONG_ELEMENT:
+                again = _next_object(ahead, scan.rest + 1, len(data))
+            if again is not None:
+                yield Elements([_broken(ahead, scan.rest, again)], {0: _MISSING})
+        if again is not None:
+            chunks.drop(again)
+            rest, new = 0, _AFTER_DAMAGE_BYTES
             continue
-        start = 0
-        while True:
-            scan = _scan(data, start)
-            found, again = _resolved(data, scan, patience, final, all_readable)
-            if found.raw:
-                yield found
-            if (
-                again is None
-                and not scan.closed
-                and (scan.astray or final or len(data) - scan.rest > _LONG_ELEMENT)
-            ):
-                again = _next_object(data, scan.rest + 1)
-                if again is not None:
-                    yield Elements([_broken(data, scan.rest, again)], {0: _MISSING})
-            start = scan.rest if again is None else again
-            if again is None:
-                break
-        data = data[start:]
+        chunks.drop(scan.rest)
+        rest, new = len(data) - scan.rest, min(2 * new, WINDOW_BYTES)
         if scan.closed:
-            yield from _after(data, chunks)
+            yield from _after(chunks)
             return
-        if final or len(data) > limits.record_bytes:
-            yield from _unclosed(data, chunks)
+        if final or rest > limits.record_bytes:
+            yield from _unclosed(chunks, rest)
             return
 
 
-def _windows(chunks: Chunks) -> Iterator[tuple[bytes, bool]]:
-    for chunk in chunks:
-        yield chunk, False
-    yield b"", True
-
-
-def _scan(data: bytes, start: int) -> _Scan:
-    block = np.frombuffer(data, np.uint8, offset=start)
+def _scan(data: bytes) -> _Scan:
+    block = np.frombuffer(data, np.uint8)
     quotes = block == ord('"')
-    if data.find(b"\\", start) >= 0:
+    if b"\\" in data:
         quotes &= ~_escaped(block)
-    outside = np.bitwise_xor.accumulate(quotes.view(np.uint8)) == 0
-    deeper = (block == ord("{")) | (block == ord("["))
-    higher = (block == ord("}")) | (block == ord("]"))
-    places = np.flatnonzero((deeper | higher | (block == ord(","))) & outside)
-    steps = deeper[places].astype(np.int64) - higher[places]
+    outside = np.bitwise_xor.accumulate(quotes.view(np.uint8), out=quotes.view(np.uint8)) == 0
+    marks = block == ord(",")
+    for bracket in b"[]{}":
+        marks |= block == bracket
+    places = np.flatnonzero(np.logical_and(marks, outside, out=marks))
+    steps = _STEPS[block[places]]
     depth = 1 + np.cumsum(steps)
     end = int(np.argmax(depth == 0)) if (depth == 0).any() else None
-    cuts = places[:end][(depth[:end] == 1) & (steps[:end] == 0)] + start
-    begins = [start, *(cuts + 1).tolist()]
+    cuts = places[:end][(depth[:end] == 1) & (steps[:end] == 0)]
+    begins = [0, *(cuts + 1).tolist()]
     stops = cuts.tolist()
     if end is None:
         return _Scan(list(zip(begins, stops, strict=False)), begins[-1], False)
-    close = int(places[end]) + start
+    close = int(places[end])
     if data[close] != ord("]"):
         return _Scan(list(zip(begins, stops, strict=False)), begins[-1], closed=False, astray=True)
     spans = list(zip(begins, [*stops, close], strict=True))
     if not data[spans[-1][0] : close].strip(_BLANKS):
         spans.pop()  # an empty array, or a comma before the bracket
     return _Scan(spans, close + 1, True)
+
+
+def _up_to_damage(data: bytes, ahead: bytes, scan: _Scan) -> _Scan:
+    """What comes before the first element that cannot be read and is so long that it must be several."""
+    for index in [i for i, (begin, stop) in enumerate(scan.spans) if stop - begin > _LONG_DAMAGE]:
+        begin, stop = scan.spans[index]
+        last = scan.closed and index + 1 == len(scan.spans)
+        if last or _is_whole(data[begin:stop].strip(_BLANKS)):
+            continue
+        if _next_object(ahead, begin + 1, len(data)) is not None:
+            return _Scan(scan.spans[:index], begin, closed=False, astray=True)
+    return scan
 
 
 def _escaped(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -133,6 +141,7 @@ def _escaped(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 def _resolved(
     data: bytes,
+    ahead: bytes,
     scan: _Scan,
     patience: "_Patience",
     final: bool,
@@ -146,10 +155,10 @@ def _resolved(
         if not lost or not patience.tries():
             continue
         begin = scan.spans[index][0]
-        again = _next_object(data, begin + 1)
+        again = _next_object(ahead, begin + 1, len(data))
         patience.learn(again is not None)
         if again is not None:
-            return Elements([*raw[:index], _broken(data, begin, again)], {index: _MISSING}), again
+            return Elements([*raw[:index], _broken(ahead, begin, again)], {index: _MISSING}), again
     return Elements(raw, {index: "is empty" for index in bad if not raw[index]}), None
 
 
@@ -175,10 +184,10 @@ def _is_whole(item: bytes) -> bool:
     return True
 
 
-def _next_object(data: bytes, start: int) -> int | None:
-    """Where the next object stands that can be read, a few candidates on."""
+def _next_object(data: bytes, start: int, stop: int) -> int | None:
+    """Where the next object stands that can be read, a few candidates on. Its end may lie after `stop`."""
     decoder = json.JSONDecoder()
-    for count, match in enumerate(_NEXT_OBJECT.finditer(data, start)):
+    for count, match in enumerate(_NEXT_OBJECT.finditer(data, start, stop)):
         if count == _CANDIDATES:
             return None
         text = data[match.end() : match.end() + _LOOK_AHEAD].decode("utf-8", "replace")
@@ -205,19 +214,19 @@ class _Patience:
         self._wait = 0 if found else self._next_wait
 
 
-def _after(data: bytes, chunks: Chunks) -> Iterator[Elements]:
-    rest = data.strip(_BLANKS)
+def _after(chunks: Chunks) -> Iterator[Elements]:
+    rest = b""
     for chunk in chunks:
         rest = (rest + chunk)[:_MOST_GARBAGE].lstrip(_BLANKS) if len(rest) < _MOST_GARBAGE else rest
     if rest.rstrip(_BLANKS):
         yield Elements([compact(rest.rstrip(_BLANKS))], {0: "stands after the end of the JSON array"})
 
 
-def _unclosed(data: bytes, chunks: Chunks) -> Iterator[Elements]:
-    """The last element of an array that ends too early or cannot be followed any further."""
+def _unclosed(chunks: Chunks, size: int) -> Iterator[Elements]:
+    """The last element of an array that ends too early or cannot be followed any further; `size` as far as it was."""
+    rest = compact(chunks.peek(size)[:size].strip(_BLANKS))
     for _ in chunks:
         pass
-    rest = compact(data.strip(_BLANKS))
     problem = "the JSON array is not closed after this: the file may be cut short"
     if _is_whole(rest):
         yield Elements([rest, b""], {1: problem})

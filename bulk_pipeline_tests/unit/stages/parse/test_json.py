@@ -215,6 +215,17 @@ def test_strange_elements_side_by_side_stay_apart(item: str) -> None:
     assert not [failure for failure in result.failures if "missing" in failure[4]]
 
 
+def test_rows_between_two_lost_quotes_are_kept() -> None:
+    """To brackets and quotes all that lies between them is one string."""
+    items = [f'{{"email":"user{number}@example.com","city":"Rome, {{Lazio}}"}}' for number in range(3000)]
+    for broken in (500, 2500):
+        items[broken] = items[broken].replace('"city', "city")
+    result = read(as_array(*items), "upload.json")
+    assert list(result.raw.values()) == [item.encode() for item in items]
+    assert [failure[0] for failure in result.failures] == [501, 2501]
+    assert {failure[3] for failure in result.failures} == {MALFORMED}
+
+
 def test_an_empty_array_has_no_rows() -> None:
     for text in (b"[]", b" [ \n ] \n"):
         result = read(text, "upload.json")
