@@ -11,7 +11,7 @@ from bulk_pipeline.orchestration.work import BatchWriter, WorkArea, WorkLocation
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.parse.parsed import Dialect
-from bulk_pipeline.stages.split.keys import positions
+from bulk_pipeline.stages.sorted_sets import positions, union
 
 FOUND_BEFORE_LOAD = ("parse_failures", "validate_failures", "split_failures")
 """The failure files of a job, in the order in which the stages write them."""
@@ -59,8 +59,7 @@ class Staged:
 
     def rejected(self, work: WorkLocation, *names: str) -> np.ndarray:
         """Numbers of the rows with a failure in one of these files: int64, sorted, each once."""
-        found = [batch["row"].to_numpy() for name in names for batch in self.batches(work, name)]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+        return union(batch["row"].to_numpy() for name in names for batch in self.batches(work, name))
 
 
 def _beside(rows: pa.RecordBatch, texts: pa.RecordBatch, columns: Iterable[str]) -> pa.RecordBatch:

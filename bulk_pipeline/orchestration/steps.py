@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from time import monotonic
 
-import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
@@ -22,6 +21,7 @@ from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import Reported, Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.sink import Sink
+from bulk_pipeline.stages.sorted_sets import union
 from bulk_pipeline.stages.split import References, split
 from bulk_pipeline.stages.split.keys import key_columns
 from bulk_pipeline.stages.validate import validate
@@ -45,7 +45,7 @@ def parse_upload(
             raw.write(chunk.raw)
             if chunk.failures.num_rows:
                 failures.write(chunk.failures)
-                rejected += len(np.unique(chunk.failures["row"]))
+                rejected += len(union([chunk.failures["row"].to_numpy()]))
     return Staged(
         job_id=job_id,
         attempt=attempt,

@@ -20,6 +20,7 @@ from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavail
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
+from bulk_pipeline.stages.sorted_sets import difference
 from bulk_pipeline.stores import merge, plans, settlements, stored_keys
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
@@ -161,7 +162,7 @@ class PostgresRowStore:
             name: of.rows[np.logical_or.reduce([part[name] for part in looked])] for name, of in keys.items()
         }
         if len(found) > 1:
-            found["id"] = np.setdiff1d(found["id"], found[str(self._table.natural_key)])
+            found["id"] = difference(found["id"], found[str(self._table.natural_key)])
         return found
 
     def _found_in_parts(

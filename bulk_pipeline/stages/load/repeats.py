@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.split.keys import confirmations, fingerprints, key_columns, positions, repeated
+from bulk_pipeline.stages.sorted_sets import positions
+from bulk_pipeline.stages.split.keys import confirmations, fingerprints, key_columns, repeated
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load.repeats import find_repeats
 from bulk_pipeline.stages.load.resolve import Decision, KeyedRow, resolve
 from bulk_pipeline.stages.load.row_store import Range, RowStore
-from bulk_pipeline.stages.split.keys import key_columns, positions
+from bulk_pipeline.stages.sorted_sets import difference, positions, union
+from bulk_pipeline.stages.split.keys import key_columns
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 
@@ -84,7 +85,7 @@ def _mark_compared(
         verdicts.mark(found.changed, Verdict.CHANGED)
         verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
         verdicts.mark(found.conflicting, Verdict.CONFLICT)
-        tangled = np.union1d(tangled, found.linked)
+        tangled = union([tangled, found.linked])
     verdicts.decisions.update(_resolved(good, table, store, missing, tangled))
     verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
 
@@ -94,7 +95,7 @@ def _resolved(
 ) -> dict[int, Decision]:
     """Decisions about the tangled rows: those that an earlier attempt kept, and new ones for the others."""
     decisions = {decision.row: decision for decision in store.decisions()}
-    tangled = np.setdiff1d(tangled, np.array(sorted(decisions), np.int64))
+    tangled = difference(tangled, np.array(sorted(decisions), np.int64))
     rows = list(_rows(within(good(), missing), tangled))
     if rows:
         keyed = pa.Table.from_batches(rows)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.stages.split.keys import confirmations, fingerprints, positions
+from bulk_pipeline.stages.sorted_sets import positions
+from bulk_pipeline.stages.split.keys import confirmations, fingerprints
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Table
+from bulk_pipeline.stages.sorted_sets import union
 
 _IN_MEMORY = 4 << 20
 _READ_AT_ONCE = 1 << 20
@@ -61,7 +62,7 @@ def repeated(
 def _repeated_within(kept: IO[bytes], number: int, ranges: int) -> np.ndarray:
     everything = np.concatenate([np.empty(0, np.int64), *_within(kept, number, ranges)])
     everything.sort()
-    again = np.unique(everything[1:][everything[1:] == everything[:-1]])
+    again = union([everything[1:][everything[1:] == everything[:-1]]])
     return again[again != 0]
 
 
@@ -76,14 +77,6 @@ def _within(kept: IO[bytes], number: int, ranges: int) -> Iterator[np.ndarray]:
 def _ranges_of(values: np.ndarray, ranges: int) -> np.ndarray:
     width = -(-(1 << 64) // ranges)
     return (values.view(np.uint64) ^ _SIGN) // np.uint64(width)
-
-
-def positions(values: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each value is found in the sorted, unique array `among`: (found: bool, position: int)."""
-    if not len(among):
-        return np.zeros(len(values), bool), np.zeros(len(values), np.int64)
-    at = np.minimum(np.searchsorted(among, values), len(among) - 1)
-    return among[at] == values, at
 
 
 def _texts(cells: pa.Array) -> np.ndarray:

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages.sorted_sets import positions, union
 from bulk_pipeline.stages.split import refusals
 from bulk_pipeline.stages.split.key_claims import Claims
-from bulk_pipeline.stages.split.keys import fingerprints, key_columns, positions, repeated
+from bulk_pipeline.stages.split.keys import fingerprints, key_columns, repeated
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 """Gives the batches of a file from the start, each time it is called."""
@@ -99,7 +100,7 @@ class _KnownReferences:
             return np.empty(0, np.int64)
         missing = self._references.missing(table, ids)
         absent = pc.is_in(ids, value_set=missing).to_numpy(zero_copy_only=False)
-        self._existing[table] = np.union1d(existing, prints[~absent])
+        self._existing[table] = union([existing, prints[~absent]])
         return np.flatnonzero(pc.is_in(cells, value_set=missing, skip_nulls=True))
 
 

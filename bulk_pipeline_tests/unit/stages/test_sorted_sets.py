@@ -1,0 +1,40 @@
+"""Sorted sets of numbers, beside Python's own."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_pipeline.stages.sorted_sets import difference, positions, union
+
+LIMITS = np.iinfo(np.int64)
+numbers = st.one_of(
+    st.integers(0, 12), st.integers(LIMITS.min, LIMITS.max), st.sampled_from([LIMITS.min, LIMITS.max])
+)
+many = st.lists(numbers, max_size=12)
+
+
+def array(of: list[int] | set[int]) -> np.ndarray:
+    return np.array(sorted(of) if isinstance(of, set) else of, np.int64)
+
+
+@given(parts=st.lists(many, max_size=4))
+def test_a_union_has_each_once_in_order(parts: list[list[int]]) -> None:
+    found = union(map(array, parts))
+    assert (found.tolist(), found.dtype) == (sorted({number for part in parts for number in part}), np.int64)
+
+
+@given(left=st.sets(numbers), right=st.sets(numbers))
+def test_a_difference_keeps_the_order(left: set[int], right: set[int]) -> None:
+    assert difference(array(left), array(right)).tolist() == sorted(left - right)
+
+
+@given(values=many, among=st.sets(numbers))
+def test_positions_lead_to_what_was_found(values: list[int], among: set[int]) -> None:
+    found, at = positions(array(values), array(among))
+    assert found.tolist() == [value in among for value in values]
+    assert array(among)[at[found]].tolist() == [value for value in values if value in among]
+
+
+def test_what_was_given_is_left_as_it_is() -> None:
+    given = array([3, 1, 3])
+    assert (union([given]).tolist(), given.tolist()) == ([1, 3], [3, 1, 3])
