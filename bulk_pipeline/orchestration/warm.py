@@ -1,8 +1,11 @@
 """What a run needs before its first row, done beforehand, in the process that runs are forked from.
 
 Imports, and what libraries keep for the next call: pandera its schemas, boto3 its description of S3. No connection
-and no lock may be there when a run is forked.
+and no lock may be there when a run is forked. What is there by then is no garbage in a run: looking through it takes
+0.25 s each time, and copies the pages that are shared.
 """
+
+import gc
 
 import adbc_driver_postgresql.dbapi  # noqa: F401
 import dagster_postgres  # noqa: F401
@@ -27,3 +30,5 @@ def rehearse() -> None:
 
 
 rehearse()
+gc.collect()
+gc.freeze()
