@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.load.row_store import Range
 
-_RANGE_BYTES = 12 << 20
+_RANGE_BYTES = 8 << 20
 """Two ranges are written while a third is made ready: 50,000 rows of 10 KB each would be 1.5 GB at once."""
 
 T = TypeVar("T")

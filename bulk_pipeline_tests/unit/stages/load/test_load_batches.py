@@ -19,7 +19,7 @@ from bulk_pipeline.stages.load.row_store import Range
         (0, 0, 50_000),
         (0, 500, 50_000),
         (1_000_000, 100, 50_000),
-        (1_000_000, 8 << 10, 1536),
+        (1_000_000, 8 << 10, 1024),
         (3, 99 << 20, 1),
     ],
     ids=["nothing written", "no rows", "narrow", "wide", "huge"],
