@@ -17,13 +17,13 @@ def share(text: str) -> Fraction:
     return found
 
 
-def count(text: str) -> int:
+def count(text: str, least: int = 1) -> int:
     """`1000000`, `1_000_000`, `1,000,000` or `1e6`."""
     try:
         found = Fraction(text.strip().replace(",", ""))
     except ValueError:
         found = Fraction(-1)
-    if found < 1 or found.denominator != 1:
+    if found < least or found.denominator != 1:
         raise typer.BadParameter(f"{text!r} is not a count: write 1000000, 1_000_000 or 1e6")
     return int(found)
 

@@ -9,18 +9,18 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
-from bulk_pipeline.cli.numbers import share
+from bulk_pipeline.cli.numbers import count, share
 from bulk_pipeline.cli.whole_file import given
 from bulk_pipeline.samples.formats import Format
 
 
 def write_sample(
     table: Annotated[str, typer.Argument(help="The table the rows are for.")],
-    rows: Annotated[int, typer.Option(min=0, help="How many records.")],
+    rows: Annotated[str, typer.Option(help="How many records: 1000000, 1_000_000 or 1e6.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     bad: Annotated[str, typer.Option(metavar="SHARE", help="How many are bad: 1%, 0.01 or 1/100.")] = "0",
     parents: Annotated[
-        int | None, typer.Option(min=1, help="How many good rows the samples of its parents have.")
+        str | None, typer.Option(help="How many good rows the samples of its parents have.")
     ] = None,
     file_format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.CSV,
     out: Annotated[
@@ -40,8 +40,9 @@ def write_sample(
     if as_json and out is None:
         raise typer.BadParameter("--json takes stdout: name a file with -o")
     declared = tables.get(table)
-    counts = dict.fromkeys(declared.parents, parents) if parents else {}
-    sample = Sample(declared, rows, seed, share(bad), counts)
+    counts = dict.fromkeys(declared.parents, count(parents)) if parents else {}
+    records = count(rows, least=0)
+    sample = Sample(declared, records, seed, share(bad), counts)
     if out is None:
         expected = sample.write(sys.stdout.buffer, file_format)
         sys.stdout.buffer.flush()
@@ -60,7 +61,9 @@ def write_sample(
         for mode, found in expected.items()
     }
     if as_json:
-        output.print_json({"table": table, "rows": rows, "seed": seed, "file": str(out), "expected": known})
+        output.print_json(
+            {"table": table, "rows": records, "seed": seed, "file": str(out), "expected": known}
+        )
         return
     for mode, facts in known.items():
         output.err.print(f"{mode}: {output.text(facts)}", markup=False, soft_wrap=True)

@@ -76,7 +76,7 @@ def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_sample_is_the_same_for_the_same_seed_and_says_what_it_holds(tmp_path: Path) -> None:
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
-    words = ("sample", "users", "--rows", "200", "--seed", "7", "--bad", "5%", "--json")
+    words = ("sample", "users", "--rows", "2e2", "--seed", "7", "--bad", "5%", "--json")
     known = json.loads(run(*words, "-o", first))
     run(*words, "-o", second)
     assert first.read_bytes() == second.read_bytes()

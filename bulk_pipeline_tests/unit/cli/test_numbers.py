@@ -44,5 +44,9 @@ def test_other_counts_are_refused(text: str) -> None:
         numbers.count(text)
 
 
+def test_none_at_all_is_a_count_where_that_makes_sense() -> None:
+    assert numbers.count("0", least=0) == 0
+
+
 def test_counts_have_commas_between_them() -> None:
     assert numbers.counts("1e6,3e6, 10_000_000") == (1_000_000, 3_000_000, 10_000_000)
