@@ -41,6 +41,7 @@ def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_byt
         scope=f"api {sender.account_id}" if sender.account_id else "api",
         owner_id=sender.account_id,
         idempotency_key=asked.key,
+        format=asked.format,
         request_id=sender.request_id,
     )
     return sender.stores.receiver.receive(upload).job.id

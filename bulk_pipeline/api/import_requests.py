@@ -3,6 +3,7 @@
 What is wrong with it is looked for in a fixed order, which clients rely on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -16,13 +17,31 @@ from starlette.datastructures import FormData, UploadFile
 from bulk_pipeline import tables
 from bulk_pipeline.api.idempotency_keys import read_key
 from bulk_pipeline.api.uploads import file_body, file_of, text_of
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema import Mode, UploadFormat, read_format
+from bulk_pipeline.schema.upload_format import DECLARATIONS
 from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stores.remote_files import parse_url
 
 MODES = {"insert": Mode.INSERT_ONLY, "upsert": Mode.UPSERT, "insert_only": Mode.INSERT_ONLY}
 FORMATS = ("csv", "ndjson", "json", "parquet", "xlsx")
 _JSON_BYTES = 64_000
+_DECLARED_FIELDS: dict[str, Any] = {
+    "encoding": {
+        "type": "string",
+        "description": "code page of text that is not Unicode",
+        "examples": ["cp1252"],
+    },
+    "header": {"type": "string", "enum": ["none"], "description": "the first line is a row"},
+    "columns": {
+        "type": "string",
+        "description": "the table's columns for names in the file",
+        "examples": ["E-Mail=email, Ort=city"],
+    },
+    "sheet": {"type": "string", "description": "the sheet of a workbook that holds the rows"},
+    "records": {"type": "string", "description": "the key of a JSON document that holds the rows"},
+}
+"""How the file is to be read, where it does not say so itself."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,7 @@ class Asked:
     table: str
     mode: Mode
     key: str | None
+    format: UploadFormat
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,8 @@ def asked_in_form(form: FormData, mode: str | None, key: str | None) -> tuple[As
     file = file_of(form)
     if file is None:
         raise HTTPException(400, "file is required")
-    return Asked(table, _mode(text_of(form, "mode") or mode, table), token), file
+    texts = {name: text for name in DECLARATIONS if (text := text_of(form, name))}
+    return Asked(table, _mode(text_of(form, "mode") or mode, table), token, _format(texts)), file
 
 
 def asked_in_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[Asked, RemoteAddress]:
@@ -94,7 +115,8 @@ def asked_in_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[As
     url, format_ = parse_url(given["file_url"]), given.get("format")
     if format_ and format_ not in FORMATS:
         raise HTTPException(400, f"format must be one of: {', '.join(FORMATS)}")
-    return Asked(table, _mode(given.get("mode") or mode, table), token), RemoteAddress(url, format_)
+    asked = Asked(table, _mode(given.get("mode") or mode, table), token, _format(given))
+    return asked, RemoteAddress(url, format_)
 
 
 def named(name: str, format_: str | None) -> str:
@@ -116,7 +138,7 @@ def documented_bodies() -> dict[str, Any]:
         "format": "uuid",
         "description": "the same again is answered with the same job",
     }
-    fields = {"resource_type": resource, "mode": mode, "idempotency_token": token}
+    fields = {"resource_type": resource, "mode": mode, "idempotency_token": token, **_DECLARED_FIELDS}
     file_url = {"type": "string", "format": "uri", "examples": ["https://example.com/users.csv"]}
     members = {
         "resource": resource,
@@ -124,6 +146,7 @@ def documented_bodies() -> dict[str, Any]:
         "format": {"type": "string", "enum": list(FORMATS)},
         "mode": mode,
         "idempotency_token": token,
+        **_DECLARED_FIELDS,
     }
     remote = {"type": "object", "properties": members, "required": ["resource", "file_url"]}
     documented = file_body(fields, required=("resource_type", "file"))
@@ -151,6 +174,13 @@ def _key(token: str | None, header: str | None) -> str | None:
         return key and str(UUID(key))  # the same one as a token in the body
     except ValueError:
         return key
+
+
+def _format(texts: Mapping[str, str]) -> UploadFormat:
+    try:
+        return read_format(texts)
+    except DeclarationError as error:
+        raise HTTPException(400, str(error)) from error
 
 
 def _mode(given: str | None, table: str) -> Mode:

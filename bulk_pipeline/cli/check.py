@@ -10,8 +10,16 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
+from bulk_pipeline.cli.upload_options import (
+    ColumnOption,
+    EncodingOption,
+    HeaderOption,
+    RecordsOption,
+    SheetOption,
+    upload_format,
+)
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
 
 
 def check_file(
@@ -22,7 +30,11 @@ def check_file(
         Path | None,
         typer.Option("--output", "-o", help="A folder for errors.csv, errors.ndjson, rejected.*."),
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
+    encoding: EncodingOption = None,
+    header: HeaderOption = None,
+    columns: ColumnOption = None,
+    sheet: SheetOption = None,
+    records: RecordsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Parse and validate a file without importing it: what only the database knows is not looked at.
@@ -32,7 +44,8 @@ def check_file(
     Example: bulk-pipeline check users.csv --table users -o reports
     """
     try:
-        document = _check(file, tables.get(table).name, mode, encoding, out)
+        declared = upload_format(encoding, header, columns, sheet, records)
+        document = _check(file, tables.get(table).name, mode, declared, out)
     except FileError as error:
         document = {"file": str(file), "table": table, "error": str(error), "code": error.code}
     if as_json:
@@ -46,7 +59,7 @@ def check_file(
 
 
 def _check(
-    file: Path, name: str, mode: Mode | None, encoding: str | None, out: Path | None
+    file: Path, name: str, mode: Mode | None, declared: UploadFormat, out: Path | None
 ) -> dict[str, Any]:
     from bulk_pipeline.orchestration import steps
     from bulk_pipeline.orchestration.work import WorkLocation
@@ -56,7 +69,7 @@ def _check(
     mode = mode or table.default_mode
     with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
         work = WorkLocation(Path(folder))
-        upload = open_upload(stream, file.name, table=table, mode=mode, encoding=encoding)
+        upload = open_upload(stream, file.name, table=table, mode=mode, declared=declared)
         parsed = steps.parse_upload(upload, "check", 1, table, mode, work)
         checked = steps.validate_rows(parsed, work)
         found = [checked.batches(work, name) for name in ("parse_failures", "validate_failures")]

@@ -13,7 +13,16 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.jobs import describe, show_grid
+from bulk_pipeline.cli.upload_options import (
+    ColumnOption,
+    EncodingOption,
+    HeaderOption,
+    RecordsOption,
+    SheetOption,
+    upload_format,
+)
 from bulk_pipeline.schema import Mode
+from bulk_pipeline.stores.addresses import metadata_of
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 
 if TYPE_CHECKING:
@@ -37,7 +46,11 @@ def import_files(
     ],
     table: Annotated[str, typer.Option(help="The table they are for.")],
     mode: Annotated[Mode | None, typer.Option(help="How rows meet rows that are there.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
+    encoding: EncodingOption = None,
+    header: HeaderOption = None,
+    columns: ColumnOption = None,
+    sheet: SheetOption = None,
+    records: RecordsOption = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the jobs to their end.")] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -48,7 +61,9 @@ def import_files(
     """
     declared = tables.get(table)
     at = stores_of(home)
-    metadata = {"mode": str(mode or declared.default_mode)} | ({"encoding": encoding} if encoding else {})
+    metadata = metadata_of(
+        mode or declared.default_mode, upload_format(encoding, header, columns, sheet, records)
+    )
     dropped = [_drop(at, file, declared.name, metadata) for file in files]
     if not wait:
         _say_dropped(at, dropped, as_json)

@@ -9,8 +9,10 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bulk_pipeline.cli import output
+from bulk_pipeline.cli.upload_options import EncodingOption, RecordsOption, SheetOption, upload_format
 from bulk_pipeline.cli.whole_file import given, whole_file
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import UploadFormat
 
 
 def parse_files(
@@ -26,7 +28,9 @@ def parse_files(
             help="Write clean CSV here: a file, or for several files a folder.",
         ),
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")] = None,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    records: RecordsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of the records.")
     ] = False,
@@ -41,8 +45,9 @@ def parse_files(
         raise typer.BadParameter(f"{out} is a file: several files need a folder")
     if to_folder and out is not None:
         out.mkdir(parents=True, exist_ok=True)
+    declared = upload_format(encoding, sheet=sheet, records=records)
     seen = [
-        _parse_one(file, out / file.name if to_folder and out else out, encoding, as_json) for file in files
+        _parse_one(file, out / file.name if to_folder and out else out, declared, as_json) for file in files
     ]
     if as_json:
         output.print_json(seen if len(files) > 1 else seen[0])
@@ -50,12 +55,12 @@ def parse_files(
         raise typer.Exit(1)
 
 
-def _parse_one(file: Path, out: Path | None, encoding: str | None, as_json: bool) -> dict[str, Any]:
+def _parse_one(file: Path, out: Path | None, declared: UploadFormat, as_json: bool) -> dict[str, Any]:
     from bulk_pipeline.stages.parse import open_upload, write_clean_csv
 
     try:
         with file.open("rb") as stream, _destination(out, as_json) as sink:
-            upload = open_upload(stream, file.name, encoding=encoding)
+            upload = open_upload(stream, file.name, declared=declared)
             failures = write_clean_csv(upload, sink)
     except (FileError, OSError) as error:
         facts: dict[str, Any] = {"file": str(file), "error": getattr(error, "strerror", None) or str(error)}

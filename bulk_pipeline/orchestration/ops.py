@@ -123,7 +123,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     if job.parser_version not in (None, PARSER_VERSION):
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
     with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
-        upload = open_upload(stream, job.file_name, table=table, mode=job.mode, encoding=job.encoding)
+        upload = open_upload(stream, job.file_name, table=table, mode=job.mode, declared=job.upload_format)
         staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, stores.work)
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])

@@ -4,8 +4,10 @@ from bulk_pipeline.schema.column import Column, ColumnType
 from bulk_pipeline.schema.filters import Filter, Operator
 from bulk_pipeline.schema.selection import Order, Selection, select
 from bulk_pipeline.schema.table import ForeignKey, Mode, Rule, Table
+from bulk_pipeline.schema.upload_format import NOTHING_DECLARED, UploadFormat, read_format
 
 __all__ = [
+    "NOTHING_DECLARED",
     "Column",
     "ColumnType",
     "Filter",
@@ -16,5 +18,7 @@ __all__ = [
     "Rule",
     "Selection",
     "Table",
+    "UploadFormat",
+    "read_format",
     "select",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.column import Column, ColumnType
+from bulk_pipeline.schema.upload_format import NOTHING_DECLARED, UploadFormat
 
 if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
     import pandas as pd
@@ -51,7 +52,8 @@ class Table:
     """The one declaration from which validation, loading, the header match, help and docs follow.
 
     Every table has a column `id` (uuid), its primary key. `natural_key` is a column that identifies a row to
-    people. With `id_optional`, rows without id are accepted in every mode; otherwise see `requires_id`.
+    people. With `id_optional`, rows without id are accepted in every mode; otherwise see `requires_id`. `upload_format`
+    holds for every upload, where the upload itself declares nothing else.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Table:
     default_mode: Mode = Mode.INSERT_ONLY
     id_optional: bool = False
     description: str = ""
+    upload_format: UploadFormat = NOTHING_DECLARED
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -83,6 +86,11 @@ class Table:
         for key in self.foreign_keys:
             if self.column(key.column).type is not ColumnType.UUID:
                 raise DeclarationError(f"table {self.name}: foreign key {key.column} must be of type uuid")
+        for name, column in self.upload_format.columns:
+            if column not in names:
+                raise DeclarationError(
+                    f"table {self.name}: {name!r} stands for {column}, which is not a column"
+                )
         rules = [rule.name for rule in self.rules]
         if len(set(rules)) < len(rules):
             raise DeclarationError(f"table {self.name}: two rules have the same name: {', '.join(rules)}")

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import UnknownTableError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.errors import DeclarationError, UnknownTableError
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat, read_format
 
 UNKNOWN_FOLDER = "_unknown"
 """Where the archive keeps objects that say no table, or no such mode."""
@@ -26,7 +28,7 @@ class Address:
 
     table: str
     mode: Mode
-    encoding: str | None = None
+    format: UploadFormat = NOTHING_DECLARED
     idempotency_key: str | None = None
     force: bool = False
     problem: str | None = None
@@ -35,10 +37,11 @@ class Address:
 def address(key: str, metadata: Mapping[str, str]) -> Address:
     """Read `<table>/<name>`, `<table>/<mode>/<name>` and the metadata, which goes before the key.
 
-    Metadata: `mode`, `encoding`, `idempotency-key`, `force`.
+    Metadata: `mode`, `idempotency-key`, `force`, and what `read_format` reads. What is not ASCII in a value is encoded
+    as RFC 2047 says, which is how S3 hands it out.
     """
     table, slash, rest = key.partition("/")
-    said = {name.lower(): value.replace("\0", "").strip() for name, value in metadata.items()}
+    said = {name.lower(): _decoded(value).replace("\0", "").strip() for name, value in metadata.items()}
     mode, problem = Mode.INSERT_ONLY, None
     if not slash or not table:
         table, problem = "", f"the key {key!r} names no table: drop files as <table>/<name>"
@@ -47,14 +50,26 @@ def address(key: str, metadata: Mapping[str, str]) -> Address:
             mode, problem = _mode(rest, said.get("mode", ""), tables.get(table).default_mode)
         except UnknownTableError as error:
             problem = str(error)
+    try:
+        format_ = read_format(said)
+    except DeclarationError as error:
+        format_, problem = NOTHING_DECLARED, problem or str(error)
     return Address(
         table=table,
         mode=mode,
-        encoding=said.get("encoding") or None,
+        format=format_,
         idempotency_key=said.get("idempotency-key") or None,
         force=said.get("force", "").lower() in _YES,
         problem=problem,
     )
+
+
+def metadata_of(mode: Mode, format_: UploadFormat) -> dict[str, str]:
+    """Metadata of an object that ask for this mode and declare this format."""
+    texts = {"mode": str(mode), **format_.texts()}
+    return {
+        name: _encoded(text) if "=?" in text or not text.isascii() else text for name, text in texts.items()
+    }
 
 
 def archive_key(address: Address, job_id: str, key: str) -> str:
@@ -73,3 +88,16 @@ def _mode(rest: str, said: str, default: Mode) -> tuple[Mode, str | None]:
         return default, f"unknown mode {said!r} in the metadata: expected one of {', '.join(_MODES)}"
     folder, slash, _ = rest.partition("/")
     return (_MODES.get(folder.lower(), default) if slash else default), None
+
+
+def _encoded(text: str) -> str:
+    return Header(text, "utf-8", maxlinelen=0).encode()
+
+
+def _decoded(text: str) -> str:
+    if "=?" not in text:
+        return text
+    try:
+        return str(make_header(decode_header(text)))
+    except (HeaderParseError, LookupError, ValueError):
+        return text

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.addresses import Address, archive_key
@@ -117,7 +118,7 @@ def _insert(
         "mode": asked.mode,
         "status": Status.PENDING,
         "size_bytes": found.size_bytes,
-        "encoding": asked.encoding,
+        "upload_format": Jsonb(asked.format.texts()),
         "idempotency_key": asked.idempotency_key,
         "is_archived": False,
         "first_job_id": None,
@@ -191,12 +192,12 @@ _OPEN_RETRY = job_query("""
 
 _INSERT = job_query("""
     INSERT INTO bulk.import_jobs AS job (
-        id, table_name, mode, status, bucket, key, etag, size_bytes, arrived_at, encoding, idempotency_key,
+        id, table_name, mode, status, bucket, key, etag, size_bytes, arrived_at, upload_format, idempotency_key,
         archive_key, claimed_at, first_job_id, retry_of, error, finished_at
     )
     VALUES (
         %(id)s, %(table)s, %(mode)s, %(status)s, %(bucket)s, %(key)s, %(etag)s, %(size_bytes)s,
-        coalesce(%(arrived_at)s, clock_timestamp()), %(encoding)s, %(idempotency_key)s, %(archive_key)s,
+        coalesce(%(arrived_at)s, clock_timestamp()), %(upload_format)s, %(idempotency_key)s, %(archive_key)s,
         CASE WHEN %(is_archived)s THEN clock_timestamp() END,
         %(first_job_id)s, %(retry_of)s, %(error)s,
         CASE WHEN %(status)s = 'skipped' THEN clock_timestamp() END

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import psycopg
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, read_format
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status, as_uuid
 from bulk_pipeline.stores.records import Records
 
-_JOBS = Records(ImportJob, mode=Mode, status=Status)
+_JOBS = Records(ImportJob, mode=Mode, status=Status, upload_format=read_format)
 job_query, one_job, all_jobs, changed_job = _JOBS.query, _JOBS.one, _JOBS.all, _JOBS.changed
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.printable import printable
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
 
 
 class Status(StrEnum):
@@ -44,7 +44,7 @@ class ImportJob:
     etag: str
     size_bytes: int
     arrived_at: datetime
-    encoding: str | None
+    upload_format: UploadFormat
     idempotency_key: str | None
     archive_key: str | None
     claimed_at: datetime | None

@@ -7,10 +7,12 @@ come, because whoever brought them died, `Claims.finish_abandoned` ends the job,
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from psycopg.types.json import Jsonb
+
 from bulk_pipeline.errors import IdempotencyConflictError, StoreUnavailableError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat
 from bulk_pipeline.stores import drops
-from bulk_pipeline.stores.addresses import Address, archive_key
+from bulk_pipeline.stores.addresses import Address, archive_key, metadata_of
 from bulk_pipeline.stores.claims import BROKEN_OFF
 from bulk_pipeline.stores.job_queries import changed_job, job_query, locked_job, one_job
 from bulk_pipeline.stores.jobs import ImportJob, new_id
@@ -34,12 +36,13 @@ class Upload:
     scope: str
     owner_id: str | None = None
     idempotency_key: str | None = None
-    encoding: str | None = None
+    format: UploadFormat = NOTHING_DECLARED
     request_id: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        return f"{self.table} {self.mode} {self.sha256}"
+        declared = "".join(f" {name}={text}" for name, text in self.format.texts().items())
+        return f"{self.table} {self.mode} {self.sha256}{declared}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Receiver:
         if not receipt.is_new:
             return receipt
         assert job.archive_key is not None
-        metadata = {"mode": upload.mode} | ({"encoding": upload.encoding} if upload.encoding else {})
+        metadata = metadata_of(upload.mode, upload.format)
         try:
             self._objects.upload(self._archive, job.archive_key, upload.content, metadata=metadata)
         except BaseException:
@@ -88,7 +91,7 @@ class Receiver:
             "key": archive_key(asked, job_id, upload.name),
             "sha256": upload.sha256,
             "size_bytes": upload.size_bytes,
-            "encoding": upload.encoding,
+            "upload_format": Jsonb(upload.format.texts()),
             "idempotency_key": upload.idempotency_key,
             "scope": upload.scope,
             "owner_id": upload.owner_id,
@@ -103,7 +106,7 @@ class Receiver:
             raise StoreUnavailableError("the same request broke off a moment ago: send it again")
         if found.fingerprint != upload.fingerprint:
             raise IdempotencyConflictError(
-                f"the idempotency key {upload.idempotency_key!r} was used for another file, table or mode: "
+                f"the idempotency key {upload.idempotency_key!r} was used for another file, table, mode or format: "
                 f"job {found.id}"
             )
         return Receipt(found, is_new=made is not None)
@@ -131,12 +134,12 @@ class Receiver:
 
 _INSERT = job_query("""
     INSERT INTO bulk.import_jobs AS job (
-        id, table_name, mode, bucket, key, etag, size_bytes, arrived_at, encoding, idempotency_key, archive_key,
-        scope, owner_id, upload_name, fingerprint, request_id
+        id, table_name, mode, bucket, key, etag, size_bytes, arrived_at, upload_format, idempotency_key,
+        archive_key, scope, owner_id, upload_name, fingerprint, request_id
     )
     VALUES (
         %(id)s, %(table)s, %(mode)s, %(bucket)s, %(key)s, %(sha256)s, %(size_bytes)s, clock_timestamp(),
-        %(encoding)s, %(idempotency_key)s, %(key)s, %(scope)s, %(owner_id)s, %(upload_name)s, %(fingerprint)s,
+        %(upload_format)s, %(idempotency_key)s, %(key)s, %(scope)s, %(owner_id)s, %(upload_name)s, %(fingerprint)s,
         %(request_id)s
     )
     ON CONFLICT (scope, idempotency_key)

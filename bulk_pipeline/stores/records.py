@@ -1,9 +1,8 @@
 """How queries of a ledger give its jobs: the columns of a dataclass, and rows of Postgres as instances of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, LiteralString, TypeVar
 from uuid import UUID
 
@@ -17,11 +16,11 @@ R = TypeVar("R", bound="DataclassInstance")
 
 
 class Records(Generic[R]):
-    """One kind of job. `enums`: fields that Postgres has as text."""
+    """One kind of job. `readers`: what makes the field of what Postgres has in its place, an enum of a text say."""
 
-    def __init__(self, kind: type[R], /, **enums: type[StrEnum]) -> None:
+    def __init__(self, kind: type[R], /, **readers: Callable[[Any], object]) -> None:
         self._kind = kind
-        self._enums = enums
+        self._readers = readers
         self._columns = sql.SQL(", ").join(
             sql.SQL('job.table_name AS "table"')
             if field.name == "table"
@@ -53,20 +52,22 @@ class Records(Generic[R]):
         return job
 
     def _rows(self, cursor: psycopg.Cursor[Any]) -> "_Maker[R]":
-        return _Maker(self._kind, self._enums, [column.name for column in cursor.description or ()])
+        return _Maker(self._kind, self._readers, [column.name for column in cursor.description or ()])
 
 
 class _Maker(Generic[R]):
     """Makes jobs of the rows of one cursor."""
 
-    def __init__(self, kind: type[R], enums: Mapping[str, type[StrEnum]], names: Sequence[str]) -> None:
+    def __init__(
+        self, kind: type[R], readers: Mapping[str, Callable[[Any], object]], names: Sequence[str]
+    ) -> None:
         self._kind = kind
-        self._enums = enums
+        self._readers = readers
         self._names = names
 
     def __call__(self, values: Sequence[Any]) -> R:
         given = dict(zip(self._names, map(plain, values), strict=True))
-        return self._kind(**given | {name: enum(given[name]) for name, enum in self._enums.items()})
+        return self._kind(**given | {name: read(given[name]) for name, read in self._readers.items()})
 
 
 def plain(value: Any) -> Any:  # whatever Postgres gives

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse import csv_header, header
 from bulk_pipeline.stages.parse.chunks import Chunks
@@ -21,6 +21,7 @@ def open_csv(
     chunks: Chunks,
     encoding: str,
     notes: Notes,
+    declared: UploadFormat,
     *,
     table: Table | None,
     mode: Mode | None,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.json_array import elements
@@ -16,7 +16,14 @@ _ARRAY_PER_LINE = re.compile(rb"\s*\[[^\n{]*\][ \t\r]*\n\s*\[")
 
 
 def open_ndjson(
-    chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+    chunks: Chunks,
+    encoding: str,
+    notes: Notes,
+    declared: UploadFormat,
+    *,
+    table: Table | None,
+    mode: Mode | None,
+    limits: Limits,
 ) -> Opened:
     """One object per line. Keys are matched like the names of a header; none is required of the file, because they
     are known only at its end: a row without one fails by itself."""
@@ -32,7 +39,14 @@ def open_ndjson(
 
 
 def open_json_array(
-    chunks: Chunks, encoding: str, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+    chunks: Chunks,
+    encoding: str,
+    notes: Notes,
+    declared: UploadFormat,
+    *,
+    table: Table | None,
+    mode: Mode | None,
+    limits: Limits,
 ) -> Opened:
     """An array of objects; rows have no lines, their number is the index."""
     if _ARRAY_PER_LINE.match(chunks.peek(HEAD_BYTES)):

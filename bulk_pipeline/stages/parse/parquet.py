@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import ColumnType, Mode, Table
+from bulk_pipeline.schema import ColumnType, Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import bad_character, shown
@@ -26,7 +26,13 @@ _DAMAGED = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSE
 
 
 def open_parquet(
-    path: Path, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits
+    path: Path,
+    notes: Notes,
+    declared: UploadFormat,
+    *,
+    table: Table | None,
+    mode: Mode | None,
+    limits: Limits,
 ) -> Opened:
     """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one
     value is a failure of its cell."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages import file_formats, spreadsheets
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
@@ -88,16 +88,17 @@ def open_upload(
     *,
     table: Table | None = None,
     mode: Mode | None = None,
-    encoding: str | None = None,
+    declared: UploadFormat = NOTHING_DECLARED,
     limits: Limits = DEFAULT_LIMITS,
     spool_dir: Path | None = None,
 ) -> Upload:
     """The upload `name`, whose bytes `stream.read` gives from first to last.
 
     With a `table`, its columns are looked for in the header, those that `mode` requires among them; without
-    one, the records have the columns of the file. `encoding` is a declared code page, used where the file has
-    no byte order mark. Raises `FileError` for a file that cannot be read as a whole.
+    one, the records have the columns of the file. What is `declared` about the upload goes before what the table
+    declares about all of its uploads. Raises `FileError` for a file that cannot be read as a whole.
     """
+    declared = declared.over(table.upload_format) if table else declared
     uploaded, notes, spool = Uploaded(stream), Notes(), Spool(spool_dir)
     try:
         chunks = Chunks(uploaded)
@@ -107,9 +108,9 @@ def open_upload(
         _compare_names(name, packings, kind, notes)
         if isinstance(content, Path):
             open_file = open_parquet if kind == "parquet" else open_xlsx
-            opened = open_file(content, notes, table=table, mode=mode, limits=limits)
+            opened = open_file(content, notes, declared, table=table, mode=mode, limits=limits)
         else:
-            opened = _open_text(content, name, encoding, notes, table, mode, limits)
+            opened = _open_text(content, name, declared, notes, table, mode, limits)
     except BaseException:
         spool.close()
         raise
@@ -154,21 +155,21 @@ def _unpacked(
 def _open_text(
     chunks: Chunks,
     name: str,
-    encoding: str | None,
+    declared: UploadFormat,
     notes: Notes,
     table: Table | None,
     mode: Mode | None,
     limits: Limits,
 ) -> Opened:
-    used, text = to_utf8(chunks, encoding, notes)
+    used, text = to_utf8(chunks, declared.encoding, notes)
     head = text.peek(HEAD_BYTES)
     if not head:
         raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
     format_ = file_formats.of_text(head, name, notes)
     if format_ == "csv":
-        return open_csv(text, used, notes, table=table, mode=mode, limits=limits)
+        return open_csv(text, used, notes, declared, table=table, mode=mode, limits=limits)
     open_file = open_ndjson if format_ == "ndjson" else open_json_array
-    return open_file(text, used, notes, table=table, mode=mode, limits=limits)
+    return open_file(text, used, notes, declared, table=table, mode=mode, limits=limits)
 
 
 def _compare_names(name: str, packings: list[str], kind: str | None, notes: Notes) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import shown
@@ -27,7 +27,15 @@ _ROWS = 8192
 Row = list[str | None]
 
 
-def open_xlsx(path: Path, notes: Notes, *, table: Table | None, mode: Mode | None, limits: Limits) -> Opened:
+def open_xlsx(
+    path: Path,
+    notes: Notes,
+    declared: UploadFormat,
+    *,
+    table: Table | None,
+    mode: Mode | None,
+    limits: Limits,
+) -> Opened:
     """Rows have no lines. Dates and times become ISO 8601, whole numbers have no `.0`, blank rows are
     none."""
     rows = _filled(_rows(path, limits))

@@ -66,7 +66,7 @@ def test_a_drop_becomes_a_job_and_leaves_the_inbox(world: World) -> None:
         found.etag,
         found.last_modified,
     )
-    assert (job.idempotency_key, job.encoding, job.error) == ("k", "cp1252", None)
+    assert (job.idempotency_key, job.upload_format.encoding, job.error) == ("k", "cp1252", None)
     assert world.inbox() == []
     assert world.archived() == {f"users/{job.id}/my_people.csv": b"email\n"}
     assert world.ledger.get(job.id) == job

@@ -3,8 +3,8 @@
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.schema import Mode
-from bulk_pipeline.stores.addresses import Address, address, archive_key
+from bulk_pipeline.schema import Mode, UploadFormat
+from bulk_pipeline.stores.addresses import Address, address, archive_key, metadata_of
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,11 @@ from bulk_pipeline.stores.addresses import Address, address, archive_key
             "users/a.csv",
             {"encoding": "cp1252", "Idempotency-Key": "k 1", "force": "True"},
             Address(
-                table="users", mode=Mode.INSERT_ONLY, encoding="cp1252", idempotency_key="k 1", force=True
+                table="users",
+                mode=Mode.INSERT_ONLY,
+                format=UploadFormat(encoding="cp1252"),
+                idempotency_key="k 1",
+                force=True,
             ),
         ),
         ("users/a.csv", {"idempotency-key": " \0"}, Address(table="users", mode=Mode.INSERT_ONLY)),
@@ -56,6 +60,20 @@ def test_an_unclear_address_has_one_clear_problem(
 ) -> None:
     found = address(key, metadata)
     assert (found.table, found.problem) == (table, problem)
+
+
+@pytest.mark.parametrize("sheet", ["Data", "März", "=?", "=?utf-8?q?x?=", "名簿 2026, gültig"])
+def test_metadata_declare_any_text_in_ascii(sheet: str) -> None:
+    format_ = UploadFormat(sheet=sheet, columns=(("Straße", "city"),))
+    metadata = metadata_of(Mode.UPSERT, format_)
+    assert all(text.isascii() and "\n" not in text for text in metadata.values())
+    asked = address("customers/a.xlsx", metadata)
+    assert asked == Address(table="customers", mode=Mode.UPSERT, format=format_)
+
+
+def test_a_declaration_that_cannot_be_read_is_the_problem() -> None:
+    asked = address("users/a.csv", {"header": "first"})
+    assert asked.problem == "header 'first' is not understood: the only value is none"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from bulk_pipeline import tables
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse import Dialect, Limits, Upload, open_upload, write_clean_csv
 from bulk_pipeline.stages.parse.limits import BATCH_ROWS, DEFAULT_LIMITS
@@ -68,10 +68,12 @@ def opened(
     encoding: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     piece: int = 1 << 20,
+    declared: UploadFormat | None = None,
 ) -> Upload:
-    declared = None if table is None else tables.get(table)
+    into = None if table is None else tables.get(table)
     stream: Any = OneWay(data, piece)
-    return open_upload(stream, name, table=declared, mode=mode, encoding=encoding, limits=limits)
+    format_ = declared or UploadFormat(encoding=encoding)
+    return open_upload(stream, name, table=into, mode=mode, declared=format_, limits=limits)
 
 
 def read(data: bytes, name: str = "upload.csv", table: str | None = "customers", **options: Any) -> Result:

@@ -10,7 +10,7 @@ import pytest
 from bulk_pipeline import tables
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Sample
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
 from bulk_pipeline.stages.parse.upload import Upload, open_upload
 from bulk_pipeline.stages.report import Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
@@ -25,7 +25,9 @@ class Checked:
     """A file parsed, validated and reported on."""
 
     def __init__(self, content: bytes, name: str, encoding: str | None = None) -> None:
-        self.upload: Upload = open_upload(io.BytesIO(content), name, table=USERS, encoding=encoding)
+        self.upload: Upload = open_upload(
+            io.BytesIO(content), name, table=USERS, declared=UploadFormat(encoding=encoding)
+        )
         raw, parsed, validated = [], [], []
         for chunk in self.upload:
             raw.append(chunk.raw)

@@ -1,0 +1,78 @@
+"""What may be declared about an upload, and how."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema import Column, ColumnType, Table, UploadFormat, read_format
+
+_TEXTS = st.text(min_size=1).map(str.strip).filter(lambda text: text and "\0" not in text)
+
+
+@pytest.mark.parametrize(
+    ("declared", "format_"),
+    [
+        ({}, UploadFormat()),
+        ({"mode": "upsert", "encoding": " cp1252 ", "sheet": "\0"}, UploadFormat(encoding="cp1252")),
+        ({"header": "None"}, UploadFormat(no_header=True)),
+        (
+            {"columns": "E-Mail = email,a=b=city,"},
+            UploadFormat(columns=(("E-Mail", "email"), ("a=b", "city"))),
+        ),
+        ({"columns": '{"Ort, Land": "city"}'}, UploadFormat(columns=(("Ort, Land", "city"),))),
+        ({"sheet": "März", "records": "data"}, UploadFormat(sheet="März", records="data")),
+    ],
+)
+def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: UploadFormat) -> None:
+    assert read_format(declared) == format_
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"header": "2"}, "header '2' is not understood: the only value is none"),
+        (
+            {"columns": "email"},
+            "columns 'email' is not understood: write it like E-Mail=email, Ort=city (the name in the file first)",
+        ),
+        (
+            {"columns": '{"a": 1}'},
+            'columns \'{"a": 1}\' is not understood: write a JSON object like {"E-Mail": "email", "Ort": "city"}',
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_would_be_right(
+    declared: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        read_format(declared)
+    assert str(caught.value) == message
+
+
+@given(
+    st.builds(
+        UploadFormat,
+        encoding=st.none() | _TEXTS,
+        no_header=st.booleans(),
+        columns=st.dictionaries(_TEXTS, _TEXTS, max_size=3).map(lambda names: tuple(names.items())),
+        sheet=st.none() | _TEXTS,
+        records=st.none() | _TEXTS,
+    )
+)
+def test_its_texts_declare_the_same_format(format_: UploadFormat) -> None:
+    assert read_format(format_.texts()) == format_
+
+
+def test_the_upload_s_declarations_go_before_the_table_s() -> None:
+    table = UploadFormat(encoding="cp1252", sheet="Data", columns=(("Ort", "city"), ("Mail", "email")))
+    upload = UploadFormat(encoding="latin-1", columns=(("Ort", "first_name"),))
+    assert upload.over(table) == UploadFormat(
+        encoding="latin-1", sheet="Data", columns=(("Ort", "first_name"), ("Mail", "email"))
+    )
+
+
+def test_a_table_declares_names_for_its_own_columns_only() -> None:
+    columns = (Column(name="id", type=ColumnType.UUID),)
+    with pytest.raises(DeclarationError, match="table t: 'Ort' stands for city, which is not a column"):
+        Table(name="t", columns=columns, upload_format=UploadFormat(columns=(("Ort", "city"),)))
