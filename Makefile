@@ -1,4 +1,6 @@
 # One command each. `make setup` installs; everything else calls it, and it costs nothing the second time.
+# `make test-unit PYTHON=python3.12 VENV=.venv-3.12` tries another Python beside the one that `setup` took.
+PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -10,14 +12,14 @@ SECONDS ?= 600
 
 unexport PYTHONDONTWRITEBYTECODE  # every process would compile the project anew
 
-.PHONY: setup demo test test-long test-ops faults load fuzz fuzz-guided defences audit check format lock clean
+.PHONY: setup demo test test-unit test-long test-ops faults load fuzz fuzz-guided defences audit check format lock clean
 
 setup: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "bulk_pipeline needs Python 3.11 or newer; python3 is $$(python3 -V 2>&1)" >&2; exit 1; }
-	python3 -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "bulk_pipeline needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -29,6 +31,9 @@ demo: setup        ## the whole way of a row, on sample files, with servers of i
 # Three processes on two cores: one of them mostly waits for a stack.
 test: setup        ## every test but the long campaigns
 	$(BIN)/pytest -n 3 --dist loadgroup -m "not long and not debian"
+
+test-unit: setup   ## the tests that need no server
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not long and not debian" bulk_pipeline_tests/unit
 
 test-long: setup   ## the long campaigns
 	$(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
@@ -70,4 +75,4 @@ lock:              ## take the newest releases that pyproject.toml allows
 		--python-version 3.11 --extra embedded --group dev pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .bulk .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .bulk .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,9 @@ import orjson
 
 _BLANKS_OUTSIDE_STRINGS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
 
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
 
 class JsonError(Exception):
     """This is not an object that can be a row; the message completes "the row …"."""
@@ -25,10 +28,11 @@ class Number(str):
 
 def read_object(raw: bytes) -> dict[str, Any]:
     """The object, its numbers as `Number`. A byte that is no UTF-8 is kept as a lone surrogate."""
+    text = raw.decode("utf-8", "surrogateescape")
     try:
-        value = _DECODER.decode(raw.decode("utf-8", "surrogateescape"))
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise JsonError(f"is not valid JSON: {_cause(error)} at character {error.pos + 1}") from error
+        raise JsonError(f"is not valid JSON: {_cause(text, error.pos)}") from error
     except RecursionError as error:
         raise JsonError("is nested too deeply") from error
     if not isinstance(value, dict):
@@ -81,8 +85,24 @@ def _refuse_constant(name: str) -> NoReturn:
     raise JsonError(f"is not valid JSON: {name} is not a JSON value")
 
 
-def _cause(error: json.JSONDecodeError) -> str:
-    return error.msg[:1].lower() + error.msg[1:]
+def _cause(text: str, position: int) -> str:
+    """What is wrong where `json` gave up. Its own words, and the place of a comma too many, differ between versions
+    of Python."""
+    if text[position : position + 1] == ",":
+        after = _BLANKS.match(text, position + 1)
+        position = after.end() if after and text[after.end() : after.end() + 1] in ("]", "}") else position
+    at = f"at character {position + 1}"
+    character = text[position : position + 1]
+    if not text[position:].strip(" \t\r\n"):
+        return f"it ends too early, {at}"
+    if character == '"' and not _STRING.match(text, position):
+        return f"the text that begins {at} is not closed"
+    if "\\" in text[max(0, position - 1) : position + 1]:
+        return f"a backslash with nothing that it escapes {at}"
+    if character < " ":
+        return f"control character U+{ord(character):04X} inside a text {at}"
+    shown = character.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"unexpected {shown} {at}"
 
 
 _DECODER = json.JSONDecoder(

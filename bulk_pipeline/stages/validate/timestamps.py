@@ -61,7 +61,9 @@ def _past_end_of_month(text: pa.Array, shaped: np.ndarray) -> np.ndarray:
         dates = text.take(pa.array(late))
         year, month, day = (_number(dates, start, stop) for start, stop in ((0, 4), (5, 7), (8, 10)))
         months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-        days_in_month = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")
+        days_in_month = (months + np.timedelta64(1, "M")).astype("datetime64[D]") - months.astype(
+            "datetime64[D]"
+        )
         past[late] = day > days_in_month.astype(np.int64)
     return past
 

@@ -12,7 +12,7 @@ from bulk_pipeline.bench.choices import FileFormat, LoadMode
 from bulk_pipeline.bench.outcome import Outcome, check, check_content, outcome
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 
 BAD = Fraction(1, 5)
@@ -89,7 +89,7 @@ def job() -> ImportJob:
     """A finished one."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     nothing = dict.fromkeys(
-        ("encoding", "idempotency_key", "archive_key", "claimed_at", "sha256", "first_job_id", "retry_of",
+        ("idempotency_key", "archive_key", "claimed_at", "sha256", "first_job_id", "retry_of",
          "group_id", "run_id", "requested_at", "next_attempt_at", "cancel_requested_at", "batch_rows",
          "parser_version", "columns", "dialect", "total_rows", "error", "error_code", "started_at",
          "scope", "owner_id", "upload_name", "fingerprint", "request_id")
@@ -97,5 +97,5 @@ def job() -> ImportJob:
     return ImportJob(
         id="1", table="users", mode=Mode.INSERT_ONLY, status=Status.COMPLETED, bucket="uploads", key="users/1.csv",
         etag="1", size_bytes=1, arrived_at=now, attempt=1, isolated=False, warnings=[], failure_counts={},
-        reports={}, created_at=now, finished_at=now, updated_at=now, **nothing,
+        reports={}, upload_format=NOTHING_DECLARED, created_at=now, finished_at=now, updated_at=now, **nothing,
     )  # fmt: skip

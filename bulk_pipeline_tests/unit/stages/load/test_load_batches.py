@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 
 import pyarrow as pa
 import pytest
@@ -115,9 +116,10 @@ def test_after_a_failure_nothing_more_begins_and_what_has_begun_is_waited_for() 
         return item
 
     with pytest.raises(LookupError, match="trouble"):
-        list(side_by_side(work, range(10), at_once=2, interrupt=lambda: None))
+        list(
+            side_by_side(work, count(), at_once=2, interrupt=lambda: None)
+        )  # endless, unless the failure ends it
     assert sorted(ended) == sorted(set(begun) - {1})
-    assert len(begun) < 10
 
 
 def test_who_stops_asking_interrupts_what_has_begun() -> None:
