@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError, StoreRefusedError
-from bulk_pipeline.stores import drops
+from bulk_pipeline.stores import drops, repeats
 from bulk_pipeline.stores.addresses import Address, address
 from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.job_queries import locked_job
@@ -85,10 +85,30 @@ class Claims:
             same_request = self._same_request(connection, asked)
             if same_request is not None:
                 return drops.insert_skipped(connection, found, asked, same_request)
-            earlier = drops.of_object(connection, found, asked.mode)
-            if earlier is None or asked.force or _deserves_another(earlier):
+            earlier = repeats.newest_of_object(connection, found, asked)
+            if earlier is None or self._is_work(connection, found, asked, earlier):
                 return drops.insert(connection, found, asked, retry_of=earlier.id if earlier else None)
             return drops.insert_skipped(connection, found, asked, earlier)
+
+    def _is_work(
+        self, connection: psycopg.Connection, found: FoundObject, asked: Address, earlier: ImportJob
+    ) -> bool:
+        """Whether to import an object although `earlier` had the same bytes, mode and format under the same key."""
+        if asked.force or asked.problem or _deserves_another(earlier):
+            return True
+        # The inbox before the ledger: a file that another claimer takes meanwhile is in one of them at least.
+        is_overtaken = repeats.changes_rows(asked.mode) and self._has_predecessors(found, asked.table)
+        return is_overtaken or repeats.is_superseded(connection, earlier)
+
+    def _has_predecessors(self, found: FoundObject, table: str) -> bool:
+        """Whether files of the table that arrived before this one may still lie in the inbox."""
+        page = self._objects.page(found.bucket, f"{table}/")
+        return page.next_after is not None or any(
+            other.key != found.key
+            and other.last_modified <= found.last_modified
+            and not (other.key.endswith("/") and other.size_bytes == 0)
+            for other in page.found
+        )
 
     def _same_request(self, connection: psycopg.Connection, asked: Address) -> ImportJob | None:
         """The job that was asked for with the same idempotency key: it answers, whatever became of it."""

@@ -9,7 +9,7 @@ from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.addresses import Address, archive_key
 from bulk_pipeline.stores.found_objects import FoundObject
 from bulk_pipeline.stores.job_queries import all_jobs, job_query, one_job
-from bulk_pipeline.stores.jobs import ImportJob, Status, new_id
+from bulk_pipeline.stores.jobs import ImportJob, Status, new_id, skip_warning
 
 
 def take_turns(connection: psycopg.Connection, found: FoundObject, asked: Address) -> None:
@@ -26,11 +26,6 @@ def of_drop(connection: psycopg.Connection, found: FoundObject, mode: Mode | Non
     if mode is None:
         return one_job(connection, _OF_DROP_IN_ANY_MODE, _identity(found))
     return one_job(connection, _OF_DROP, _identity(found) | {"mode": mode})
-
-
-def of_object(connection: psycopg.Connection, found: FoundObject, mode: Mode) -> ImportJob | None:
-    """The newest job that worked, or will work, on the same bytes under the same key."""
-    return one_job(connection, _OF_OBJECT, _identity(found) | {"mode": mode})
 
 
 def of_request(connection: psycopg.Connection, table: str, idempotency_key: str) -> ImportJob | None:
@@ -64,13 +59,14 @@ def insert(
 def insert_skipped(
     connection: psycopg.Connection, found: FoundObject, asked: Address, first: ImportJob
 ) -> ImportJob:
-    """The job of a drop that `first` takes care of."""
+    """The job of a drop that `first` takes care of. Its warning says so."""
     return _insert(
         connection,
         found,
         asked,
         status=Status.SKIPPED,
         first_job_id=first.id,
+        warnings=Jsonb([skip_warning(first, found.key, found.etag)]),
         archive_key=first.archive_key,
         is_archived=True,
     )
@@ -123,6 +119,7 @@ def _insert(
         "is_archived": False,
         "first_job_id": None,
         "retry_of": None,
+        "warnings": Jsonb([]),
         "error": asked.problem,
     }
     return _only(one_job(connection, _INSERT, row | special))
@@ -145,15 +142,6 @@ _OF_DROP_IN_ANY_MODE = job_query("""
     FROM bulk.import_jobs AS job
     WHERE bucket = %(bucket)s AND key = %(key)s AND etag = %(etag)s AND arrived_at = %(arrived_at)s
     ORDER BY id
-    LIMIT 1
-""")
-
-_OF_OBJECT = job_query("""
-    SELECT {columns}
-    FROM bulk.import_jobs AS job
-    WHERE bucket = %(bucket)s AND key = %(key)s AND etag = %(etag)s AND mode = %(mode)s
-      AND status <> 'skipped'
-    ORDER BY created_at DESC, id DESC
     LIMIT 1
 """)
 
@@ -193,13 +181,13 @@ _OPEN_RETRY = job_query("""
 _INSERT = job_query("""
     INSERT INTO bulk.import_jobs AS job (
         id, table_name, mode, status, bucket, key, etag, size_bytes, arrived_at, upload_format, idempotency_key,
-        archive_key, claimed_at, first_job_id, retry_of, error, finished_at
+        archive_key, claimed_at, first_job_id, retry_of, warnings, error, finished_at
     )
     VALUES (
         %(id)s, %(table)s, %(mode)s, %(status)s, %(bucket)s, %(key)s, %(etag)s, %(size_bytes)s,
         coalesce(%(arrived_at)s, clock_timestamp()), %(upload_format)s, %(idempotency_key)s, %(archive_key)s,
         CASE WHEN %(is_archived)s THEN clock_timestamp() END,
-        %(first_job_id)s, %(retry_of)s, %(error)s,
+        %(first_job_id)s, %(retry_of)s, %(warnings)s, %(error)s,
         CASE WHEN %(status)s = 'skipped' THEN clock_timestamp() END
     )
     RETURNING {columns}

@@ -160,6 +160,21 @@ def final_status(counts: Counts) -> Status:
     return Status.FAILED if counts.rejected == counts.processed else Status.COMPLETED_WITH_ERRORS
 
 
+def skip_warning(first: ImportJob, key: str, etag: str) -> str:
+    """Say of a skipped object which job takes its place, why, and how to import the object all the same."""
+    since = f"{first.arrived_at:%Y-%m-%d %H:%M} UTC"
+    if (first.key, first.etag) != (key, etag):
+        return (
+            f"skipped: the idempotency key {first.idempotency_key!r} came before with job {first.id} on {since}; "
+            "drop it with force to import it all the same"
+        )
+    if first.status.is_final:
+        reason = f"imported before as job {first.id} on {since}"
+    else:
+        reason = f"being imported already as job {first.id} since {since}"
+    return f"skipped: {reason}; drop it with force to import it again"
+
+
 def load_session(job_id: str) -> str:
     """How the database sessions that write for a job are called, as long as they do."""
     return f"bulk-pipeline load {job_id}"

@@ -197,11 +197,6 @@ def test_force_imports_the_same_object_again(world: World) -> None:
     assert (again.status, again.retry_of) == (Status.PENDING, first.id)
 
 
-def test_the_same_object_in_another_mode_is_another_job(world: World) -> None:
-    world.finished()
-    assert world.claimed(mode="upsert").status is Status.PENDING
-
-
 def test_other_bytes_under_the_same_key_are_another_job(world: World) -> None:
     first = world.claimed(content=b"one")
     world.taken(first)
