@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from bulk_pipeline.api import documented
 from bulk_pipeline.api.customer_jobs import Job, shown
-from bulk_pipeline.api.idempotency_keys import read_key
+from bulk_pipeline.api.idempotency_keys import required_key
 from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.tokens import AccountNeed
 from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
@@ -59,14 +59,14 @@ def post_import(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="The same key again is answered with the same job; with another file it is refused"
+            description="Required. The same key again is answered with the same job; with another file it is refused"
         ),
     ] = None,
 ) -> Job:
     file = file_of(form)
     if file is None:
         raise RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
-    key = read_key(idempotency_key)
+    key = required_key(idempotency_key)
     content, size_bytes, sha256 = content_of(file)
     refuse_what_is_no_table(content, size_bytes)
     receipt = stores.receiver.receive(

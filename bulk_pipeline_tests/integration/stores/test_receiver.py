@@ -66,7 +66,7 @@ def test_fifty_at_once_are_one_job(pipeline: Pipeline) -> None:
 def test_the_same_key_for_something_else_is_refused(pipeline: Pipeline, other: dict[str, object]) -> None:
     pipeline.stores.receiver.receive(upload(FILE, key="k"))
     given = {"content": FILE, "key": "k"} | other
-    with pytest.raises(IdempotencyConflictError, match="another file, table or mode"):
+    with pytest.raises(IdempotencyConflictError, match="another file, table, mode or format"):
         pipeline.stores.receiver.receive(upload(**given))  # pyright: ignore[reportArgumentType]
 
 
