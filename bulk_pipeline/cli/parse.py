@@ -14,6 +14,8 @@ from bulk_pipeline.cli.whole_file import given, whole_file
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import UploadFormat
 
+_SHOWN_FAILURES = 10
+
 
 def parse_files(
     files: Annotated[
@@ -70,7 +72,8 @@ def _parse_one(file: Path, out: Path | None, declared: UploadFormat, as_json: bo
             "rows": upload.rows,
             **upload.dialect.as_dict(),
             "warnings": upload.warnings,
-            "failures": failures,
+            "failure_count": failures.count,
+            "failures": failures.first,
         }
     if not as_json:
         _show(facts)
@@ -93,7 +96,17 @@ def _destination(out: Path | None, as_json: bool) -> Iterator[BinaryIO]:
 
 def _show(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if name == "error":
+        if name == "failures":
+            _show_failures(value, facts["failure_count"])
+        elif name == "error":
             output.err.print(f"error: {output.text(value)}", style="red", markup=False)
-        elif value not in (None, [], {}, ()):
+        elif value not in (None, [], {}, ()) and (value or name != "failure_count"):
             output.err.print(f"{name + ':':<15} {output.text(value)}", markup=False, soft_wrap=True)
+
+
+def _show_failures(first: list[dict[str, Any]], count: int) -> None:
+    for failure in first[:_SHOWN_FAILURES]:
+        place = f"row {failure['row']}" + (f", line {failure['line']}" if failure["line"] else "")
+        output.err.print(f"  {place}: {output.text(failure['message'])}", markup=False, soft_wrap=True)
+    if count > _SHOWN_FAILURES:
+        output.err.print(f"  and {count - _SHOWN_FAILURES:,} more", markup=False)

@@ -8,7 +8,8 @@ cell, an empty string is `""`. Failures and warnings say which rows those are.
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,16 +23,33 @@ from bulk_pipeline.stages.parse.upload import Upload
 _SPECIAL = re.compile(r'[",\r\n]|^[ \t]|[ \t]$|^$')
 """What must be quoted; an unquoted empty cell is NULL."""
 
+MOST_FAILURES = 100
+"""So many are kept of a file's failures, however many it has."""
 
-def write_clean_csv(upload: Upload, out: BinaryIO) -> None:
-    """Reads `upload` to its end and writes its records to `out`, under a header."""
+
+@dataclass
+class FailureSample:
+    """How many failures a file has, and the first `MOST_FAILURES` of them, by the names of `FAILURES`."""
+
+    count: int = 0
+    first: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, failures: pa.RecordBatch) -> None:
+        self.count += failures.num_rows
+        self.first += failures.slice(0, MOST_FAILURES - len(self.first)).to_pylist()
+
+
+def write_clean_csv(upload: Upload, out: BinaryIO) -> FailureSample:
+    """Read `upload` to its end, write its records to `out` under a header, and return what is wrong with them."""
+    failures = FailureSample()
     if upload.dialect.format == "csv":
-        _write_delimited(upload, out)
+        _write_delimited(upload, out, failures)
     else:
-        _write_records(upload, out)
+        _write_records(upload, out, failures)
+    return failures
 
 
-def _write_delimited(upload: Upload, out: BinaryIO) -> None:
+def _write_delimited(upload: Upload, out: BinaryIO, failures: FailureSample) -> None:
     dialect = upload.dialect
     header = [name for name in dialect.header if name not in IGNORED_COLUMNS] or list(upload.columns)
     _write_rows(out, [header])
@@ -40,6 +58,7 @@ def _write_delimited(upload: Upload, out: BinaryIO) -> None:
         if parsed.failures.num_rows == 0:
             _write_batch(out, parsed.records.columns[2:])
         else:
+            failures.add(parsed.failures)
             _write_rows(out, reread.rows(parsed))
 
 
@@ -79,13 +98,14 @@ class _Reread:
         ]
 
 
-def _write_records(upload: Upload, out: BinaryIO) -> None:
+def _write_records(upload: Upload, out: BinaryIO, failures: FailureSample) -> None:
     """Columns may turn up late, so the records wait in a temporary file until all are known."""
     with tempfile.TemporaryFile() as waiting:
         count = 0
         for parsed in upload:
             with pa.ipc.new_stream(waiting, parsed.records.schema) as writer:
                 writer.write_batch(parsed.records)
+            failures.add(parsed.failures)
             count += 1
         waiting.seek(0)
         _write_rows(out, [upload.columns])

@@ -56,6 +56,36 @@ def test_parse_shows_the_dialect_and_writes_clean_csv(tmp_path: Path) -> None:
     assert out.read_text().splitlines() == ["name,size", "one,1", "two; or three,2"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.csv", "a,b\n1,2\n1,2,3\n3,4\n", "malformed_row"),
+        ("a.ndjson", '{"a": 1, "b": 2}\n{"a": 1, "b"\n{"a": 3, "b": 4}\n', "malformed_row"),
+    ],
+)
+def test_parse_prints_the_failures_that_it_finds(tmp_path: Path, name: str, content: str, code: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    document = json.loads(run("parse", file, "--json"))
+    (failure,) = document["failures"]
+    assert (document["rows"], document["failure_count"]) == (3, 1)
+    assert (failure["row"], failure["code"]) == (2, code)
+    assert set(failure) == {"row", "line", "column", "code", "value", "message"}
+    shown = CliRunner().invoke(app, ["parse", str(file)])
+    assert f"row 2, line {failure['line']}: {failure['message']}" in shown.stderr
+
+
+def test_parse_prints_no_failures_of_a_clean_file_and_the_first_hundred_of_a_bad_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a,b\n1,2\n")
+    document = json.loads(run("parse", file, "--json"))
+    assert (document["failure_count"], document["failures"]) == (0, [])
+    file.write_text("a,b\n" + "1,2\n1,2,3\n" * 1000)
+    document = json.loads(run("parse", file, "--json"))
+    assert (document["failure_count"], len(document["failures"])) == (1000, 100)
+    assert "and 990 more" in CliRunner().invoke(app, ["parse", str(file)]).stderr
+
+
 def test_parse_of_several_files_goes_on_after_one_that_cannot_be_read(tmp_path: Path) -> None:
     good, empty, out = tmp_path / "good.csv", tmp_path / "empty.csv", tmp_path / "out"
     good.write_text("a,b\n1,2\n")
