@@ -48,6 +48,14 @@ class NotFoundError(BulkPipelineError):
     """A job, object or report that was asked for does not exist."""
 
 
+class JobGoneError(NotFoundError):
+    """The ledger has no such jobs, or not any more: whoever works on them must stop without writing anything more."""
+
+    def __init__(self, *job_ids: str) -> None:
+        super().__init__(f"no job {', '.join(job_ids)}")
+        self.job_ids = job_ids
+
+
 class AccountExistsError(BulkPipelineError):
     """Somebody has registered with that address already."""
 

@@ -58,6 +58,8 @@ def export_job(
     try:
         return _export(stores, job, lambda text: tell(f"{job.label}: {text}"))
     except LeaseLostError:
+        if _is_gone(stores, job):
+            remove_files(stores, job)  # no later attempt, and no cleaning, would find them
         raise
     except _HOPELESS as error:
         remove_files(stores, job)
@@ -171,6 +173,15 @@ class _Place:
             content_type=self._content_type,
             may_complete=self._may_complete,
         )
+
+
+def _is_gone(stores: Stores, job: ExportJob) -> bool:
+    """Whether the ledger does not have the job any more."""
+    try:
+        stores.exports.get(job.id)
+    except NotFoundError:
+        return True
+    return False
 
 
 def _is_ours(stores: Stores, job: ExportJob) -> bool:

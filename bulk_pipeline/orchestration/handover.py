@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import TypeAdapter
 
-from bulk_pipeline.errors import WorkFilesMissingError
+from bulk_pipeline.errors import JobGoneError, WorkFilesMissingError
 from bulk_pipeline.orchestration.staged import Staged
 from bulk_pipeline.orchestration.stores import Stores
 
@@ -31,11 +31,18 @@ class Handover(dg.IOManager):
         try:
             file = self._stores.work.find(_reference(context.upstream_output))
         except WorkFilesMissingError:
-            if not all(self._stores.ledger.get(job_id).status.is_final for job_id in self._job_ids):
+            if not all(map(self._is_finished, self._job_ids)):
                 raise
             context.log.info("the jobs of the run are finished: nothing to do")
             return []
         return _STAGED.validate_json(file.read_bytes())
+
+    def _is_finished(self, job_id: str) -> bool:
+        """Whether nothing is left to do for the job: it is final, or gone from the ledger."""
+        try:
+            return self._stores.ledger.get(job_id).status.is_final
+        except JobGoneError:
+            return True
 
 
 def _reference(context: dg.OutputContext) -> str:

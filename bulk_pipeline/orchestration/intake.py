@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import StoreRefusedError
+from bulk_pipeline.errors import JobGoneError, StoreRefusedError
 from bulk_pipeline.orchestration.planning import Limits, plan
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
@@ -119,6 +119,8 @@ def _claim_one(stores: Stores, found: FoundObject) -> ImportJob | str | None:
         return stores.claims.claim(found)
     except StoreRefusedError as error:
         return printable(str(error))
+    except JobGoneError:
+        return None  # removed from the ledger half way through: the next look claims the object anew
 
 
 def _assign(stores: Stores, inbox: Inbox) -> list[OpenJob]:

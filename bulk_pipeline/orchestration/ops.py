@@ -15,7 +15,7 @@ from time import monotonic
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import FileError, StoreUnavailableError
+from bulk_pipeline.errors import FileError, JobGoneError, StoreUnavailableError
 from bulk_pipeline.orchestration import cleaning, metadata, steps
 from bulk_pipeline.orchestration.materializations import Materializations
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
@@ -162,11 +162,20 @@ def _emit_one(
         content_type = _CONTENT_TYPES[PurePath(name).suffix]
         return stores.objects.streaming(bucket, f"{job.id}/{name}", content_type=content_type)
 
+    if staged.good < staged.rows:
+        stores.attempts.check(
+            job.id, job.attempt
+        )  # nobody would ever remove the reports of a job that is gone
     found = [staged.batches(work, name) for name in FOUND_BEFORE_LOAD]
     found.append(load_failures(stores.postgres, job.id))
     reported, names = steps.write_job_reports(staged, found, open_report, work)
     reports = {name: f"{job.id}/{name}" for name in names}
-    final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
+    try:
+        final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
+    except JobGoneError:
+        for key in reports.values():
+            stores.objects.remove(bucket, key)
+        raise
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]
     links = {
@@ -213,6 +222,7 @@ def _each(
     def one(job: ImportJob) -> list[Staged]:
         found: list[Staged] = []
         with worker.working_on(job):
+            worker.check(job)
             found.append(step(job))
         return found
 

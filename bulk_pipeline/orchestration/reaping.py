@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from bulk_pipeline.errors import JobFinishedError
+from bulk_pipeline.errors import JobFinishedError, JobGoneError
 from bulk_pipeline.orchestration import runs
 from bulk_pipeline.orchestration.jobs import import_files
 from bulk_pipeline.orchestration.stores import Stores
@@ -61,5 +61,5 @@ def forget_lost_requests(
 
 
 def _cancel(stores: Stores, job_id: str) -> None:
-    with suppress(JobFinishedError):
+    with suppress(JobFinishedError, JobGoneError):
         stores.ledger.cancel(job_id)

@@ -1,7 +1,8 @@
 """A run's hold on its jobs: leases, heartbeats, and what each kind of trouble means for a job.
 
 A problem of one file fails that file's job alone. An outage or a bug gives the job back, to be tried again later by
-a run of its own. Whatever went wrong, the run says so in the end.
+a run of its own. Whatever went wrong, the run says so in the end. A job whose row is gone from the ledger is no
+trouble: the run stops working on it and writes nothing more for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +15,14 @@ from bulk_pipeline.errors import (
     FileError,
     JobCancelledError,
     JobFinishedError,
+    JobGoneError,
     LeaseLostError,
     StoreUnavailableError,
 )
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
 from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.jobs import ImportJob, Status, new_id
+from bulk_pipeline.stores.jobs import ImportJob, Status, as_uuid, new_id
 from bulk_pipeline.stores.leases import Lease
 
 
@@ -78,10 +80,13 @@ class Worker:
         return [taken for job_id in job_ids if (taken := self._to_repeat(job_id)) is not None]
 
     def take(self, job_ids: Iterable[str]) -> list[ImportJob]:
-        """Lease those of the jobs that are not final. `LeaseHeldError` if another run is at work on one."""
+        """Lease those of the jobs that are in the ledger and not final.
+
+        `LeaseHeldError` if another run is at work on one.
+        """
         asked = list(job_ids)
         new = [job_id for job_id in asked if job_id not in self._held]
-        leases = self.stores.leases.take(new, self._run_id)
+        leases = self._lease(new)
         if leases:
             heartbeat = Heartbeat(
                 self.stores.postgres, leases, seconds=self.stores.settings.bulk_heartbeat_seconds
@@ -89,24 +94,25 @@ class Worker:
             self._exit.enter_context(heartbeat)
             self._held |= {lease.job_id: lease for lease in leases}
             self._heartbeats |= {lease.job_id: heartbeat for lease in leases}
-        for job_id in asked:
-            if job_id not in self._held:
-                self._log.info(f"job {job_id} is finished: nothing to do")
+        taken = {lease.job_id for lease in leases}
+        for job_id in new:
+            if job_id not in taken:
+                self._log.info(f"job {job_id} is finished or gone from the ledger: nothing to do")
         return [self._held[job_id].job for job_id in asked if job_id in self._held]
+
+    def check(self, job: ImportJob) -> None:
+        """Raise, inside of `working_on`, if heartbeats have found that the work on the job should stop."""
+        self._heartbeats[job.id].check(job.id)
 
     @contextmanager
     def working_on(self, job: ImportJob) -> Iterator[None]:
         """Work on a job that was taken; its troubles end here, an outage ends the run."""
         lease = self._held[job.id]
         try:
-            self._heartbeats[job.id].check(job.id)
-            yield
-        except FileError as error:
-            self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
-            self._drop(job, str(error))
-        except JobCancelledError as error:
-            self.stores.attempts.finish_cancelled(job.id, lease.attempt)
-            self._drop(job, str(error))
+            with self._ending(job, lease):
+                yield
+        except JobGoneError:
+            self._forget(job)
         except LeaseLostError as error:
             self._drop(job, str(error))
         except StoreUnavailableError:
@@ -116,6 +122,18 @@ class Worker:
             self._give_back(lease, f"{type(error).__name__}: {error}")
             self._drop(job, traces.summary(error))
 
+    @contextmanager
+    def _ending(self, job: ImportJob, lease: Lease) -> Iterator[None]:
+        """End the job if its file cannot be read, or if somebody has cancelled it."""
+        try:
+            yield
+        except FileError as error:
+            self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
+            self._drop(job, str(error))
+        except JobCancelledError as error:
+            self.stores.attempts.finish_cancelled(job.id, lease.attempt)
+            self._drop(job, str(error))
+
     def finished(self, job: ImportJob) -> None:
         """The job is final: the run is done with it."""
         del self._held[job.id]
@@ -124,7 +142,10 @@ class Worker:
 
     def _to_repeat(self, job_id: str) -> str | None:
         """The job or, if it failed, a new one for its file; None if that one is left to the sensor."""
-        job = self.stores.ledger.get(job_id)
+        try:
+            job = self.stores.ledger.get(job_id)
+        except JobGoneError:
+            return job_id  # `take` leaves it out
         if job.status not in (Status.FAILED, Status.CANCELLED):
             return job_id
         again = self.stores.claims.retry(job_id)
@@ -144,6 +165,21 @@ class Worker:
         self.stores.leases.forget_request(ledger.get(job.id))
         return False
 
+    def _lease(self, job_ids: list[str]) -> list[Lease]:
+        """Lease the jobs, but for those that are gone from the ledger."""
+        while True:
+            try:
+                return self.stores.leases.take(job_ids, self._run_id)
+            except JobGoneError as error:
+                job_ids = [job_id for job_id in job_ids if str(as_uuid(job_id)) not in error.job_ids]
+
+    def _forget(self, job: ImportJob) -> None:
+        """Stop working on a job whose row is gone, and remove its work files."""
+        self._held.pop(job.id, None)
+        self._log.info(f"{job.label} is gone from the ledger: nothing more is written for it")
+        with suppress(StoreUnavailableError):  # what stays goes at night
+            self.stores.work.remove(job.id)
+
     def _drop(self, job: ImportJob, why: str) -> None:
         self._held.pop(job.id, None)
         self.trouble[job.id] = printable(why)
@@ -152,7 +188,7 @@ class Worker:
     def _give_back(self, lease: Lease, why: str) -> None:
         """Let the job be tried again, or end it if a person has cancelled the run. Whatever cannot be said now,
         in an outage, the reaper finds out when the lease expires."""
-        with suppress(StoreUnavailableError, LeaseLostError):
+        with suppress(StoreUnavailableError, LeaseLostError, JobGoneError):
             if self._was_cancelled():
                 with suppress(JobFinishedError):
                     self.stores.ledger.cancel(lease.job_id)

@@ -15,10 +15,17 @@ from bulk_pipeline.stores.postgres import Postgres
 
 
 class Attempts:
-    """Every method raises `LeaseLostError` if `attempt` is not the job's newest, or the job is final."""
+    """Every method raises `JobGoneError` if the ledger does not have the job any more, and `LeaseLostError` if
+    `attempt` is not its newest, or the job is final.
+    """
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
+
+    def check(self, job_id: str, attempt: int) -> None:
+        """Return if the attempt may still write for the job."""
+        with self._postgres.transaction() as connection:
+            _fenced(connection, job_id, attempt)
 
     def note_parsed(
         self,

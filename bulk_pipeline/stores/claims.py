@@ -4,11 +4,12 @@ A claim goes: row in the ledger → copy in the archive → `claimed_at` on the 
 may be repeated, so that whoever sees the drop next finishes what another began.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
 
-from bulk_pipeline.errors import JobNotFinishedError, NotFoundError, StoreRefusedError
+from bulk_pipeline.errors import JobGoneError, JobNotFinishedError, NotFoundError, StoreRefusedError
 from bulk_pipeline.stores import drops, repeats
 from bulk_pipeline.stores.addresses import Address, address
 from bulk_pipeline.stores.found_objects import FoundObject
@@ -57,7 +58,11 @@ class Claims:
         """Finish claims that broke off and whose object nobody may ever list again; gives their jobs."""
         with self._postgres.transaction() as connection:
             jobs = drops.abandoned(connection, older_than)
-        return [self._finish(job.id) for job in jobs]
+        finished = list[ImportJob]()
+        for job in jobs:
+            with suppress(JobGoneError):
+                finished.append(self._finish(job.id))
+        return finished
 
     def retry(self, job_id: str) -> ImportJob:
         """A new job for the archived bytes of a finished one; the open retry, if there is one already.

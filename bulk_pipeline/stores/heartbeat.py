@@ -1,8 +1,8 @@
-"""Keeps leases alive while work goes on, and notices what the worker should know: a lost lease, a cancel."""
+"""Keeps leases alive while work goes on, and notices lost leases, cancels, and jobs that are gone."""
 
 from collections.abc import Iterable
 
-from bulk_pipeline.errors import JobCancelledError, LeaseLostError
+from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError
 from bulk_pipeline.stores.beating import Beating
 from bulk_pipeline.stores.leases import Lease
 from bulk_pipeline.stores.postgres import Postgres
@@ -17,9 +17,12 @@ class Heartbeat(Beating):
         self._held = {lease.job_id: lease for lease in leases}
         self._lost: set[str] = set()
         self._cancelled: set[str] = set()
+        self._gone: set[str] = set()
 
     def check(self, job_id: str) -> None:
-        """Raise `LeaseLostError` or `JobCancelledError` if the work on the job should stop."""
+        """Raise `JobGoneError`, `LeaseLostError` or `JobCancelledError` if the work on the job should stop."""
+        if job_id in self._gone:
+            raise JobGoneError(job_id)
         if job_id in self._lost:
             raise LeaseLostError(f"job {job_id} has been taken over")
         if job_id in self._cancelled:
@@ -46,6 +49,9 @@ class Heartbeat(Beating):
                 lease = self._held.pop(job_id)
                 if not (is_final and attempt == lease.attempt):  # else this run has finished it itself
                     self._lost.add(job_id)
+        for job_id in {lease.job_id for lease in leases} - {str(row[0]) for row in news}:
+            del self._held[job_id]
+            self._gone.add(job_id)
 
 
 _BEAT = """

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline.errors import JobGoneError
 from bulk_pipeline.schema import Mode, read_format
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status, as_uuid
 from bulk_pipeline.stores.records import Records
@@ -14,7 +14,7 @@ job_query, one_job, all_jobs, changed_job = _JOBS.query, _JOBS.one, _JOBS.all, _
 
 
 def job_by_id(connection: psycopg.Connection, job_id: str) -> ImportJob:
-    """`NotFoundError` without it."""
+    """`JobGoneError` without it."""
     return _found(one_job(connection, _BY_ID, {"id": as_uuid(job_id)}), job_id)
 
 
@@ -29,14 +29,17 @@ def job_locked_for_takeover(connection: psycopg.Connection, job_id: str) -> Impo
 
 
 def counts_of(connection: psycopg.Connection, job_ids: Sequence[str]) -> dict[str, Counts]:
-    """The counts of each job: sums over its committed batches."""
+    """The counts of each job: sums over its committed batches. `JobGoneError` without one of the jobs."""
     rows = connection.execute(_COUNTS, {"ids": list(job_ids)}).fetchall()
-    return {str(job_id): Counts(*counts) for job_id, *counts in rows}
+    counts = {str(job_id): Counts(*numbers) for job_id, *numbers in rows}
+    if missing := [job_id for job_id in job_ids if job_id not in counts]:
+        raise JobGoneError(*missing)
+    return counts
 
 
 def _found(job: ImportJob | None, job_id: str) -> ImportJob:
     if job is None:
-        raise NotFoundError(f"no job {job_id}")
+        raise JobGoneError(job_id)
     return job
 
 

@@ -4,12 +4,13 @@ Times are the database's, so that the clocks of workers do not matter.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
 
-from bulk_pipeline.errors import LeaseHeldError, LeaseLostError, NotFoundError
+from bulk_pipeline.errors import JobGoneError, LeaseHeldError, LeaseLostError
 from bulk_pipeline.stores.job_queries import (
     all_jobs,
     changed_job,
@@ -58,21 +59,23 @@ class Leases:
         """Leases on those of the jobs that are not final, in the order given; on all of them or none.
 
         Each begins a new attempt, but for jobs that this run has already. Waits for the batch that an earlier
-        attempt may be committing. Raises `LeaseHeldError` and `NotFoundError`.
+        attempt may be committing. Raises `LeaseHeldError`, and `JobGoneError` for those that are not in the ledger.
         """
         asked = list(dict.fromkeys(str(as_uuid(job_id)) for job_id in job_ids))
         with self._postgres.transaction() as connection:
             # Whoever has a job may be committing a batch, for which the lock would wait: refuse before that.
             _refuse_held(self._holders(connection, asked), run_id)
             jobs = {job.id: job for job in all_jobs(connection, _LOCKED_ALL, {"ids": asked})}
+            if missing := [job_id for job_id in asked if job_id not in jobs]:
+                raise JobGoneError(*missing)
             holders = self._holders(connection, asked)
-            leases = [self._take_one(connection, jobs.get(i), i, holders.get(i), run_id) for i in asked]
+            leases = [self._take_one(connection, jobs[i], holders.get(i), run_id) for i in asked]
         return [lease for lease in leases if lease is not None]
 
     def release(self, lease: Lease, *, error: str) -> ImportJob:
         """Give the job back after an outage: it waits for its next attempt, or fails if there is none.
 
-        Raises `LeaseLostError` if it is not this run's any more.
+        Raises `LeaseLostError` if it is not this run's any more, and `JobGoneError`.
         """
         with self._postgres.transaction() as connection:
             job = job_locked_for_takeover(connection, lease.job_id)
@@ -92,9 +95,9 @@ class Leases:
     def reap(self, lease: Lease, *, error: str) -> ImportJob | None:
         """End an expired lease: like `release`, but the job has its next run to itself.
 
-        None if the lease is not expired any more: its run has spoken, or somebody else was faster.
+        None if the lease is not expired any more: its run has spoken, somebody else was faster, or the job is gone.
         """
-        with self._postgres.transaction() as connection:
+        with suppress(JobGoneError), self._postgres.transaction() as connection:
             holder = self._holders(connection, [lease.job_id]).get(lease.job_id)
             if holder is None or holder.is_live:
                 return None
@@ -106,6 +109,7 @@ class Leases:
             if holder is None or holder.is_live or job.attempt != lease.attempt:
                 return None
             return self._give_back(connection, job, error, isolate=True)
+        return None
 
     def is_silent(
         self, run_id: str, job_ids: Sequence[str], *, since: datetime, older_than: timedelta
@@ -129,27 +133,24 @@ class Leases:
     def _take_one(
         self,
         connection: psycopg.Connection,
-        job: ImportJob | None,
-        job_id: str,
+        job: ImportJob,
         holder: _Holder | None,
         run_id: str,
     ) -> Lease | None:
-        if job is None:
-            raise NotFoundError(f"no job {job_id}")
         if job.claimed_at is None:
-            raise LeaseHeldError(f"job {job_id} is still being claimed")
+            raise LeaseHeldError(f"job {job.id} is still being claimed")
         if job.status.is_final:
             return None
         if holder is not None and holder.run_id == run_id:
-            connection.execute(_RENEW, {"id": job_id})
+            connection.execute(_RENEW, {"id": job.id})
             return Lease(job, run_id)
         if holder is not None:
-            _refuse_held({job_id: holder}, run_id)
+            _refuse_held({job.id: holder}, run_id)
         if job.cancel_requested_at is not None:
             changed_job(connection, job.id, _CANCEL)
             return None
         begun = changed_job(connection, job.id, _BEGIN, run_id=run_id)
-        connection.execute(_LEASE, {"id": job_id, "attempt": begun.attempt, "run_id": run_id})
+        connection.execute(_LEASE, {"id": job.id, "attempt": begun.attempt, "run_id": run_id})
         return Lease(begun, run_id)
 
     def _give_back(

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from psycopg.types.json import Jsonb
 
-from bulk_pipeline.errors import IdempotencyConflictError, StoreUnavailableError
+from bulk_pipeline.errors import IdempotencyConflictError, JobGoneError, StoreUnavailableError
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat
 from bulk_pipeline.stores import drops
 from bulk_pipeline.stores.addresses import Address, archive_key, metadata_of
@@ -78,7 +78,12 @@ class Receiver:
         except BaseException:
             self._give_up(job.id)
             raise
-        return Receipt(self._settle(job.id), is_new=True)
+        try:
+            return Receipt(self._settle(job.id), is_new=True)
+        except JobGoneError as error:
+            raise StoreUnavailableError(
+                f"job {job.id} was removed from the ledger while its file was on the way: send it again"
+            ) from error
 
     def _record(self, upload: Upload) -> Receipt:
         job_id = new_id()
@@ -128,7 +133,7 @@ class Receiver:
                 job = locked_job(connection, job_id)
                 if job.claimed_at is None:
                     drops.mark_gone(connection, job, BROKEN_OFF)
-        except StoreUnavailableError:
+        except (JobGoneError, StoreUnavailableError):
             return
 
 

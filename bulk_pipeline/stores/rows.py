@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
@@ -34,6 +34,7 @@ _SETTLE_IN = """
 """
 """The name by which lost sessions are found. And without the check what a killed run has begun would stay for as long
 as it waits for somebody's lock, and nobody could take over."""
+_IS_THERE = "SELECT EXISTS (SELECT FROM bulk.import_jobs WHERE id = %s)"
 _FEW_ROWS = 5_000
 """So many are looked up without a staging table, which has to be made, analyzed and dropped."""
 _KEPT_ROWS, _KEPT_BYTES = 1_500_000, 64 << 20
@@ -203,6 +204,8 @@ class PostgresRowStore:
             [self._job_id, self._attempt],
         ).fetchone()
         if held is None:
+            if connection.execute(_IS_THERE, [self._job_id]).fetchone() == (False,):
+                raise JobGoneError(self._job_id)
             raise LeaseLostError(
                 f"job {self._job_id}: attempt {self._attempt} is not the current one any more"
             )

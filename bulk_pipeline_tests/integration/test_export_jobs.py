@@ -19,9 +19,11 @@ from bulk_pipeline.errors import (
     StoreUnavailableError,
     UnknownTableError,
 )
+from bulk_pipeline.orchestration import exporting as exporting_module
 from bulk_pipeline.orchestration.exporting import export_job, remove_files
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
+from bulk_pipeline.stores.export_heartbeat import ExportHeartbeat
 from bulk_pipeline.stores.export_jobs import ExportStatus
 from bulk_pipeline.stores.export_leases import ExportLeases
 from bulk_pipeline.stores.objects import ObjectStore
@@ -340,6 +342,28 @@ class TestLeases:
         with pytest.raises(NotFoundError):
             upload.__exit__(None, None, None)
         assert exporting.emails(done) == ["a@x.co"]
+
+    @pytest.mark.parametrize("at", ["parts", "manifest", "end"])
+    def test_a_job_whose_row_is_gone_leaves_nothing(
+        self, exporting: Exporting, monkeypatch: pytest.MonkeyPatch, at: str
+    ) -> None:
+        exporting.have("a@example.com")
+        job = exporting.ask()
+        owner, name = {
+            "parts": (exporting_module, "write_parts"),
+            "manifest": (ExportHeartbeat, "check"),
+            "end": (ExportLeases, "finish"),
+        }[at]
+        function = getattr(owner, name)
+
+        def truncating(*given: Any, **named: Any) -> Any:
+            exporting.execute("TRUNCATE bulk.export_jobs")
+            return function(*given, **named)
+
+        monkeypatch.setattr(owner, name, truncating)
+        with pytest.raises(LeaseLostError):
+            exporting.run(job)
+        assert exporting.is_clean()
 
     def test_progress_is_seen_while_it_works(self, exporting: Exporting) -> None:
         leases = exporting.stores.export_leases

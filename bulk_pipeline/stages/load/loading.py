@@ -45,8 +45,8 @@ def load(
     `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
     call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
     are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the counts so
-    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `LeaseLostError` and
-    `JobCancelledError` before anything more is written.
+    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `JobGoneError`, `LeaseLostError`
+    and `JobCancelledError` before anything more is written.
     """
     if total_rows <= min(_FEW_ROWS, batch_rows):
         good = partial(iter, list(good()))

@@ -117,7 +117,8 @@ class BatchWriter(Protocol):
 
 class RowStore(Protocol):
     """One table, for one attempt at one job. Everything may raise `StoreUnavailableError`; what writes may
-    raise `LeaseLostError` and `JobCancelledError`. `connections`: how many ranges may be settled at a time.
+    raise `JobGoneError`, `LeaseLostError` and `JobCancelledError`. `connections`: how many ranges may be settled at a
+    time.
     """
 
     connections: int

@@ -96,10 +96,10 @@ def test_the_same_bytes_in_another_mode_or_declared_otherwise_are_work(
     world: World, metadata: dict[str, str]
 ) -> None:
     first = world.finished("customers/a.csv")
-    other = world.claimed("customers/a.csv", **metadata)
+    other = world.claimed("customers/a.csv", b"one", **metadata)
     assert other.status is Status.PENDING
     world.finish(world.taken(other), 2)
-    again = world.claimed("customers/a.csv", **metadata)
+    again = world.claimed("customers/a.csv", b"one", **metadata)
     assert (again.status, again.first_job_id) == (Status.SKIPPED, other.id)
     assert (world.claimed("customers/a.csv").status, first.status) == (Status.PENDING, Status.COMPLETED)
 
