@@ -26,6 +26,7 @@ from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stores.jobs import ImportJob
+from bulk_pipeline.stores.known_rows import PostgresKnownRows
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline.stores.settlements import load_failures
@@ -71,9 +72,7 @@ def validate(
 def split(
     context: dg.OpExecutionContext, validated: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
-    work = worker.stores.work
-    references = PostgresReferences(worker.stores.postgres)
-    return _pass_on(context, worker, validated, lambda _, staged: steps.split_rows(staged, references, work))
+    return _pass_on(context, worker, validated, partial(_split_one, worker=worker))
 
 
 @dg.op(description="Good rows into Postgres, batch by batch, each in one transaction with its ledger row.")
@@ -142,14 +141,23 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     return replace(staged, batch_rows=noted.batch_rows)
 
 
+def _split_one(job: ImportJob, staged: Staged, *, worker: Worker) -> Staged:
+    stores = worker.stores
+    known = PostgresKnownRows(_row_store(job, worker))
+    return steps.split_rows(staged, PostgresReferences(stores.postgres), known, stores.work)
+
+
 def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
-    settings = worker.stores.settings
-    store = PostgresRowStore(
-        worker.stores.postgres, staged.table, job.id, job.attempt, connections=settings.bulk_load_connections
-    )
-    return steps.load_rows(staged, worker.stores.work, store, ids, lambda text: tell(f"{job.label}: {text}"))
+    store, work = _row_store(job, worker), worker.stores.work
+    return steps.load_rows(staged, work, store, ids, lambda text: tell(f"{job.label}: {text}"))
+
+
+def _row_store(job: ImportJob, worker: Worker) -> PostgresRowStore:
+    stores, table = worker.stores, tables.get(job.table)
+    connections = stores.settings.bulk_load_connections
+    return PostgresRowStore(stores.postgres, table, job.id, job.attempt, connections=connections)
 
 
 def _emit_one(

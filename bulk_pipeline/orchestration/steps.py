@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from time import monotonic
+from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
@@ -81,17 +83,30 @@ def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
     return replace(validated, good=validated.rows - len(rejected))
 
 
-def split_rows(staged: Staged, references: References, work: WorkLocation) -> Staged:
+class KnownRows(Protocol):
+    """Knows which rows of a file have a key that the table has, and says the same in every attempt at the job."""
+
+    def existing(self, rows: pa.RecordBatch) -> np.ndarray:
+        """The numbers of those of the rows (`_row` and key columns) that have one."""
+        ...
+
+    def keep(self) -> None:
+        """Keep the answers with the job; to be called before any of its rows is written."""
+        ...
+
+
+def split_rows(staged: Staged, references: References, known: KnownRows, work: WorkLocation) -> Staged:
     """Good rows apart from rejected ones, once references and the keys within the file are known."""
     area = work.area(staged.job_id, staged.attempt)
     rejected = staged.rejected(work, "parse_failures", "validate_failures")
     rows = partial(staged.batches, work, "rows")
     good = 0
     with area.writer("split_failures") as failures:
-        for part in split(rows, rejected, staged.table, staged.mode, references, area.folder):
+        for part in split(rows, rejected, staged.table, staged.mode, references, known.existing, area.folder):
             good += int((~part.failed).sum())
             if part.failures.num_rows:
                 failures.write(part.failures)
+    known.keep()
     return replace(staged, files=staged.written(area, failures), good=good)
 
 

@@ -1,7 +1,11 @@
-"""`bulk.import_plans`: decisions about rows that depend on each other, kept for later attempts at a job."""
+"""`bulk.import_plans`: what was decided about rows before the first one was written, kept for later attempts at a job.
+
+In `upsert` decisions about rows that depend on each other, in `insert_only` the rows whose keys the table had.
+"""
 
 from collections.abc import Sequence
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
@@ -17,6 +21,7 @@ _DECISIONS = pa.schema(
         pa.field("made", pa.list_(pa.timestamp("us", tz="UTC")), nullable=False),
     ]
 )
+_KNOWN_ROWS = pa.schema([pa.field("row", pa.int64(), nullable=False)])
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
@@ -31,9 +36,25 @@ def kept(connection: psycopg.Connection, job_id: str) -> list[Decision]:
 def keep(connection: psycopg.Connection, job_id: str, decisions: Sequence[Decision]) -> None:
     """Add decisions to those the job has."""
     columns = {field.name: [getattr(decision, field.name) for decision in decisions] for field in _DECISIONS}
+    _add(connection, job_id, pa.table(columns, schema=_DECISIONS))
+
+
+def known_rows(connection: psycopg.Connection, job_id: str) -> np.ndarray | None:
+    """The numbers of rows that were kept; None if none were, not even an empty set."""
+    found = connection.execute(
+        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s AND part = 0", [job_id]
+    ).fetchone()
+    return pa.ipc.open_stream(found[0]).read_all()["row"].to_numpy() if found else None
+
+
+def keep_known_rows(connection: psycopg.Connection, job_id: str, numbers: np.ndarray) -> None:
+    _add(connection, job_id, pa.table({"row": numbers}, schema=_KNOWN_ROWS))
+
+
+def _add(connection: psycopg.Connection, job_id: str, rows: pa.Table) -> None:
     out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, _DECISIONS, options=_OPTIONS) as writer:
-        writer.write_table(pa.table(columns, schema=_DECISIONS))
+    with pa.ipc.new_stream(out, rows.schema, options=_OPTIONS) as writer:
+        writer.write_table(rows)
     connection.execute(
         """
         INSERT INTO bulk.import_plans (job_id, part, decisions)

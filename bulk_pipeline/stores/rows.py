@@ -118,6 +118,16 @@ class PostgresRowStore:
             self._fence(connection)
             plans.keep(connection, self._job_id, decisions)
 
+    def known_rows(self) -> np.ndarray | None:
+        """The numbers of rows kept with the job, as those with a key of the table; None if none were kept."""
+        with self._reading() as connection:
+            return plans.known_rows(connection, self._job_id)
+
+    def keep_known_rows(self, numbers: np.ndarray) -> None:
+        with self._transaction() as connection:
+            self._fence(connection)
+            plans.keep_known_rows(connection, self._job_id, numbers)
+
     def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
         for tries in range(_TRIES):
             try:

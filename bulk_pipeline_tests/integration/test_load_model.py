@@ -17,6 +17,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.row_store import LoadCounts
 from bulk_pipeline.stages.split import split
+from bulk_pipeline.stores.known_rows import PostgresKnownRows
 from bulk_pipeline_tests.databases import Databases
 from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
 
@@ -52,10 +53,10 @@ class Model:
         if repeated := len(keys & claimed):
             self.codes += [(number, "duplicate_in_file")] * repeated
             return
-        claimed |= keys
         if any(keys & {known, row[1]} for known, row in self.before.items()):
             self.codes.append((number, "already_exists"))
             return
+        claimed |= keys
         self.rows[record[0] or f"new {number}"] = record
         self.writers[record[0] or f"new {number}"] = [number]
 
@@ -137,11 +138,13 @@ def check(
     job.execute("TRUNCATE customers")
     job.have(*map(_row, stored))
     job.start()
-    rows, codes = _split(job, [_row(record) for record in file])
+    records = [_row(record) for record in file]
     for batches in dies_after:
         with suppress(Died):
+            rows, _ = _split(job, records)
             job.load(*rows, progress=_dying_after(batches))
         job = job.take_over()
+    rows, codes = _split(job, records)
     counts = job.load(*rows)
 
     assert counts == model.counts()
@@ -156,8 +159,13 @@ def _row(record: Record) -> Row:
 
 def _split(job: Loading, rows: list[Row]) -> tuple[list[Row | None], list[tuple[int, str]]]:
     """The rows that loading gets, None for the others, and why those are rejected."""
-    nobody = np.empty(0, np.int64)
-    parts = list(split(lambda: job.batches(rows), nobody, tables.get(job.table), job.mode, NoReferences()))
+    nobody, table = np.empty(0, np.int64), tables.get(job.table)
+    with job.store() as store:
+        known = PostgresKnownRows(store)
+        parts = list(
+            split(lambda: job.batches(rows), nobody, table, job.mode, NoReferences(), known.existing)
+        )
+        known.keep()
     good = {row for part in parts for row in part.good["_row"].to_pylist()}
     found = [failure for part in parts for failure in part.failures.to_pylist()]
     kept = [row if number in good else None for number, row in enumerate(rows, 1)]

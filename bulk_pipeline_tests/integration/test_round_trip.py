@@ -22,6 +22,7 @@ from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import open_upload
+from bulk_pipeline.stores.known_rows import PostgresKnownRows
 from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
@@ -137,8 +138,8 @@ class World:
         work = WorkLocation(self.folder)
         staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
         staged = replace(steps.validate_rows(staged, work), batch_rows=1000)
-        staged = steps.split_rows(staged, PostgresReferences(self.postgres), work)
         store = PostgresRowStore(self.postgres, table, job.job_id, 1)
+        staged = steps.split_rows(staged, PostgresReferences(self.postgres), PostgresKnownRows(store), work)
         loaded = steps.load_rows(staged, work, store, IdMaker(), lambda _: None)
         assert loaded.good == upload.rows
         assert upload.warnings == []

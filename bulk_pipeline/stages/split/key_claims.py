@@ -1,7 +1,7 @@
 """Who had a key first: the claims that the rows of a file make on their keys, in file order (insert_only)."""
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,14 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.sorted_sets import positions
 from bulk_pipeline.stages.split.keys import confirmations, fingerprints
+
+Stored = Callable[[pa.RecordBatch], np.ndarray]
+"""Gives the numbers of those of the rows (`_row` and key columns) that have a key of a row in the table."""
+
+
+def nothing_stored(rows: pa.RecordBatch) -> np.ndarray:
+    """The answer of a table without rows."""
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -21,25 +29,34 @@ class Losers:
 
 
 class Claims:
-    """The claims of one file. `repeated`: for each key column, the fingerprints that occur more than once."""
+    """The claims of one file. `repeated`: for each key column, the fingerprints that occur more than once.
 
-    def __init__(self, repeated: Mapping[str, np.ndarray]) -> None:
+    `stored` is asked about the rows that have such a fingerprint only.
+    """
+
+    def __init__(self, repeated: Mapping[str, np.ndarray], stored: Stored) -> None:
         self._ledgers = {name: _Ledger(prints) for name, prints in repeated.items() if len(prints)}
+        self._keys = tuple(repeated)
+        self._stored = stored
 
     def make(self, rows: pa.RecordBatch, failed: np.ndarray) -> Iterator[Losers]:
-        """Let the rows claim their keys in turn; those that `failed`, and losers, claim nothing."""
+        """Let the rows claim their keys in turn. Losers claim nothing, and neither do rows that `failed`, which lose
+        nothing either, nor rows with a key that is in the table: loading will reject them."""
         watched = {name: ledger.watched(rows[name]) for name, ledger in self._ledgers.items()}
-        suspects = np.flatnonzero(np.logical_or.reduce([found for found, _ in watched.values()] or [[]]))
+        repeats = np.logical_or.reduce([found for found, _ in watched.values()] or [[]])
+        suspects = np.flatnonzero(repeats & ~failed if watched else repeats)
         if not len(suspects):
             return
         claims = [
             self._ledgers[name].claims(rows[name], suspects, found[suspects], at[suspects])
             for name, (found, at) in watched.items()
         ]
-        numbers = rows["_row"].to_numpy()[suspects].tolist()
-        for turn, (row, has_failed) in enumerate(zip(numbers, failed[suspects].tolist(), strict=True)):
+        numbers = rows["_row"].to_numpy()[suspects]
+        keys = rows.select(["_row", *(name for name in self._keys if name in rows.schema.names)])
+        is_stored = np.isin(numbers, self._stored(keys.take(pa.array(suspects))))
+        for turn, (row, exists) in enumerate(zip(numbers.tolist(), is_stored.tolist(), strict=True)):
             beaten = [claim.is_beaten(turn) for claim in claims]
-            if not has_failed and not any(beaten):
+            if not exists and not any(beaten):
                 for claim in claims:
                     claim.win(turn, row)
         for name, claim in zip(watched, claims, strict=True):

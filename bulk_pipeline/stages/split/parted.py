@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.sorted_sets import positions, union
 from bulk_pipeline.stages.split import refusals
-from bulk_pipeline.stages.split.key_claims import Claims
+from bulk_pipeline.stages.split.key_claims import Claims, Stored, nothing_stored
 from bulk_pipeline.stages.split.keys import fingerprints, key_columns, repeated
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
@@ -46,15 +46,17 @@ def split(
     table: Table,
     mode: Mode,
     references: References,
+    stored: Stored = nothing_stored,
     folder: Path | None = None,
 ) -> Iterator[Parted]:
     """Part typed batches (`_row`, `_line`, columns of `table`) of all rows that could be read.
 
     `rejected`: the numbers of rows that have failures already (int64, sorted, unique). In `upsert` a key may
-    be repeated in a file, so only references are looked at. `folder`: for keys of a file with very many.
+    be repeated in a file, so only references are looked at. `stored` is asked about rows that repeat a key: one that
+    is in the table already claims nothing. `folder`: for keys of a file with very many.
     """
     known = _KnownReferences(references)
-    claims = _claims(batches, table, folder) if mode is Mode.INSERT_ONLY else None
+    claims = _claims(batches, table, stored, folder) if mode is Mode.INSERT_ONLY else None
     for rows in batches():
         failed, _ = positions(rows["_row"].to_numpy(), rejected)
         found = []
@@ -69,13 +71,12 @@ def split(
         yield Parted(rows, failed, refusals.in_row_order(found))
 
 
-def _claims(batches: Batches, table: Table, folder: Path | None) -> Claims:
-    return Claims(
-        {
-            name: repeated((rows[name] for rows in batches() if name in rows.schema.names), folder=folder)
-            for name in key_columns(table)
-        }
-    )
+def _claims(batches: Batches, table: Table, stored: Stored, folder: Path | None) -> Claims:
+    again = {
+        name: repeated((rows[name] for rows in batches() if name in rows.schema.names), folder=folder)
+        for name in key_columns(table)
+    }
+    return Claims(again, stored)
 
 
 class _KnownReferences:

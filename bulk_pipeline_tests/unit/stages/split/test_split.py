@@ -12,6 +12,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.split import Parted, split
 from bulk_pipeline.stages.split import key_claims as claims
+from bulk_pipeline.stages.split.key_claims import Stored, nothing_stored
 from bulk_pipeline_tests.unit.stages.rows import records
 
 INSERT, UPSERT = Mode.INSERT_ONLY, Mode.UPSERT
@@ -38,11 +39,12 @@ def parted(
     mode: Mode = INSERT,
     rejected: tuple[int, ...] = (),
     parents: Parents | None = None,
+    stored: Stored = nothing_stored,
     size: int = 1_000,
 ) -> list[Parted]:
     batches = [records(rows[start : start + size], start + 1) for start in range(0, len(rows), size)]
     failed = np.array(rejected, np.int64)
-    return list(split(lambda: iter(batches), failed, table, mode, parents or Parents()))
+    return list(split(lambda: iter(batches), failed, table, mode, parents or Parents(), stored))
 
 
 def good(parts: list[Parted]) -> list[int]:
@@ -78,7 +80,7 @@ DUPLICATE = "duplicate_in_file"
             people("1a", "2a", "3a"), (), [(2, "email", 1), (3, "email", 1)], id="one winner for all"
         ),
         pytest.param(people("1a", "2a"), (1,), [], id="a rejected row claims nothing"),
-        pytest.param(people("1a", "2a"), (2,), [(2, "email", 1)], id="a rejected row hears of it too"),
+        pytest.param(people("1a", "2a"), (2,), [], id="a rejected row hears of nothing more"),
         pytest.param(people("1a", "1b", "2b"), (), [(2, "id", 1)], id="a loser claims nothing"),
         pytest.param(people("1a", "2a", "1a"), (1,), [(3, "email", 2)], id="the first good row wins"),
         pytest.param(people("a", "b"), (), [], id="no id is not a key"),
@@ -112,6 +114,44 @@ def test_the_later_row_learns_who_had_its_key() -> None:
 
 def test_keys_are_compared_as_they_are_written() -> None:
     assert good(parted(CUSTOMERS, emails("a@b.cd", "A@b.cd", "a@b.cd "))) == [1, 2, 3]
+
+
+class InTable:
+    """A table with rows of these keys; remembers which rows it was asked about."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = {key for row in people(*keys) for key in row.values()}
+        self.asked: list[int] = []
+
+    def __call__(self, rows: pa.RecordBatch) -> np.ndarray:
+        self.asked += rows["_row"].to_pylist()
+        known = [row["_row"] for row in rows.to_pylist() if self.keys & {row["id"], row["email"]}]
+        return np.array(known, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "lost"),
+    [
+        pytest.param(["1z"], people("1a", "2a"), [], id="by its id"),
+        pytest.param(["9a"], people("1a", "1b"), [], id="by its natural key"),
+        pytest.param(["1z"], people("1a", "2a", "3a"), [(3, "email", DUPLICATE)], id="the next one claims"),
+        pytest.param(["1z"], people("2a", "1a"), [(2, "email", DUPLICATE)], id="which may have lost before"),
+        pytest.param(["1z"], people("1a", "1a"), [], id="as often as it comes"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1_000], ids="batches of {}".format)
+def test_a_row_that_is_in_the_table_claims_nothing(
+    table: list[str], rows: Rows, lost: list, size: int
+) -> None:
+    assert failures(parted(USERS, rows, stored=InTable(*table), size=size)) == lost
+
+
+def test_the_table_is_asked_about_clean_rows_with_repeated_keys_only() -> None:
+    table = InTable()
+    parted(USERS, people("1a", "2b", "3c", "4a", "2d", "5a"), rejected=(4,), stored=table)
+    assert table.asked == [1, 2, 5, 6]
+    parted(USERS, people("1a", "1a"), mode=UPSERT, stored=table)
+    assert table.asked == [1, 2, 5, 6]
 
 
 def test_an_upsert_may_repeat_keys() -> None:
@@ -159,7 +199,6 @@ def test_a_row_with_an_unknown_author_does_not_shut_out_a_later_one_with_the_sam
     assert failures(parts) == [
         (1, "author_id", "unknown_reference"),
         (3, "author_id", "unknown_reference"),
-        (3, "slug", DUPLICATE),
     ]
 
 
@@ -197,21 +236,25 @@ def test_equal_fingerprints_of_different_keys_are_told_apart(monkeypatch: pytest
 people_in_any_order = st.lists(
     st.tuples(st.sampled_from(["", "1", "2", "3"]), st.sampled_from("abc"), st.booleans()), max_size=12
 )
+tables_of_people = st.lists(st.sampled_from(["1a", "2x", "8b", "9y"]), max_size=2, unique=True)
 
 
-@given(rows=people_in_any_order, size=st.integers(1, 5))
-def test_split_decides_like_a_loop_over_the_rows(rows: list[tuple[str, str, bool]], size: int) -> None:
+@given(rows=people_in_any_order, table=tables_of_people, size=st.integers(1, 5))
+def test_split_decides_like_a_loop_over_the_rows(
+    rows: list[tuple[str, str, bool]], table: list[str], size: int
+) -> None:
     rejected = tuple(number for number, (*_, bad) in enumerate(rows, 1) if bad)
-    parts = parted(USERS, people(*(id_ + email for id_, email, _ in rows)), rejected=rejected, size=size)
-    assert failures(parts, "row", "column", "message") == list(_one_by_one(rows))
+    file = people(*(id_ + email for id_, email, _ in rows))
+    parts = parted(USERS, file, rejected=rejected, stored=InTable(*table), size=size)
+    assert failures(parts, "row", "column", "message") == list(_one_by_one(rows, InTable(*table).keys))
 
 
-def _one_by_one(rows: list[tuple[str, str, bool]]) -> Iterator[tuple[int, str, str]]:
+def _one_by_one(rows: list[tuple[str, str, bool]], stored: set[str | None]) -> Iterator[tuple[int, str, str]]:
     winners: dict[tuple[str, str], int] = {}
     for number, (id_, email, bad) in enumerate(rows, 1):
         keys = [("id", id_)] * bool(id_) + [("email", email)]
-        lost = [key for key in keys if key in winners]
+        lost = [key for key in keys if key in winners and not bad]
         for column, value in lost:
             yield number, column, f"{column} '{value}' was already used in row {winners[column, value]}"
-        if not lost and not bad:
+        if not lost and not bad and not stored & {value for _, value in keys}:
             winners.update(dict.fromkeys(keys, number))
