@@ -11,7 +11,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.schema import Table
 from bulk_pipeline.schema.filters import column_of
-from bulk_pipeline.stages.export.formats import Format
+from bulk_pipeline.stages.export.formats import HTTP_FORMATS, Format
 from bulk_pipeline.stages.export.request import ExportRequest
 
 ONE_PART_ROWS = 2**62
@@ -73,8 +73,8 @@ def _table(given: object) -> Table:
 def _format(given: object) -> Format:
     if given is None or given == "":
         raise SelectionError("format is required")
-    if given not in tuple(Format):
-        raise SelectionError(f"format must be one of: {', '.join(Format)}")
+    if given not in HTTP_FORMATS:
+        raise SelectionError(f"format must be one of: {', '.join(HTTP_FORMATS)}")
     return Format(str(given))
 
 

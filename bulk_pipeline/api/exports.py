@@ -18,7 +18,7 @@ from bulk_pipeline.api.streams import ExportStream, StreamsNeed, attachment
 from bulk_pipeline.api.tokens import CallerNeed
 from bulk_pipeline.errors import IdempotencyConflictError, JobNotFinishedError, NotFoundError
 from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.stages.export.formats import CONTENT_TYPES, Format
+from bulk_pipeline.stages.export.formats import CONTENT_TYPES, HTTP_FORMATS, Format
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 
 router = APIRouter(prefix="/exports", tags=["exports"])
@@ -28,12 +28,12 @@ _OF_ONE = _USUAL | documented.in_second_family(documented.NOT_FOUND)
 _CONFLICT = documented.in_second_family(documented.CONFLICT)
 _TOO_MANY = documented.in_second_family(documented.TOO_MANY)
 _FILE: dict[str, Any] = {
-    kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
-    for kind in CONTENT_TYPES.values()
+    CONTENT_TYPES[format_].partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
+    for format_ in HTTP_FORMATS
 }
 _STREAM: documented.Answers = {200: {"description": "The rows, in key order", "content": _FILE}}
 
-_FORMATS = {"type": "string", "enum": list(Format), "description": "How the rows are written"}
+_FORMATS = {"type": "string", "enum": list(HTTP_FORMATS), "description": "How the rows are written"}
 _RESOURCES = {"type": "string", "enum": list(tables.names()), "description": "The table"}
 _BODY = {
     "type": "object",

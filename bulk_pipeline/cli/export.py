@@ -14,9 +14,8 @@ import typer
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, stores_of
 from bulk_pipeline.cli.export_jobs import describe, show_manifest
-from bulk_pipeline.cli.whole_file import whole_file
-from bulk_pipeline.errors import OutputError
-from bulk_pipeline.stages.export.formats import Compression, Format, by_name
+from bulk_pipeline.cli.whole_file import is_special, standard_output, whole_file
+from bulk_pipeline.stages.export.formats import Compression, Format, of_file
 from bulk_pipeline.stages.export.request import ROWS_PER_PART, ExportRequest, Kind
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 
@@ -30,7 +29,7 @@ _STDOUT = "-"
 def export_table(
     table: Annotated[str, typer.Argument(help="The table.")],
     format_: Annotated[
-        Format | None, typer.Option("--format", help="csv, unless the name of the file says otherwise.")
+        Format | None, typer.Option("--format", help="Without it, what the name of the file says, else csv.")
     ] = None,
     out: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Write to this file, or to stdout.")
@@ -47,7 +46,7 @@ def export_table(
         bool, typer.Option("--incremental", help="Only what changed since the last such export.")
     ] = False,
     for_spreadsheets: Annotated[
-        bool, typer.Option("--for-spreadsheets", help="Formulas made harmless, for an import to undo.")
+        bool, typer.Option("--for-spreadsheets", help="For Excel: marked as UTF-8, formulas made harmless.")
     ] = False,
     rows_per_part: Annotated[int, typer.Option(min=1, help="Of each file in the bucket.")] = ROWS_PER_PART,
     prefix: Annotated[str, typer.Option(help="Folders in the bucket before <table>/.")] = "",
@@ -60,11 +59,12 @@ def export_table(
 
     Example: bulk-pipeline export users --where role=admin --where "created_at>=2026-01-01" -o admins.csv.gz
     """
-    said = by_name(out or "")
+    is_named = out is not None and out != _STDOUT and not is_special(Path(out))
+    chosen_format, chosen_compression = of_file(out if is_named and out else "", format_, compression)
     request = ExportRequest(
         table=table,
-        format=format_ or said[0] or Format.CSV,
-        compression=compression or said[1],
+        format=chosen_format,
+        compression=chosen_compression,
         kind=Kind.INCREMENTAL if incremental else Kind.FULL,
         columns=_listed(columns),
         filters=tuple(where or ()),
@@ -116,8 +116,6 @@ def _stream(home: Path, request: ExportRequest, out: str, as_json: bool) -> None
         # Whoever reads stdout has seen enough; Python would complain of it again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     if out == _STDOUT:
         return
     if as_json:
@@ -130,15 +128,10 @@ def _stream(home: Path, request: ExportRequest, out: str, as_json: bool) -> None
 def _opened(out: str) -> Iterator[IO[bytes]]:
     """Stdout, or a file that appears under its name when it is whole."""
     if out == _STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output() as stdout:
+            yield stdout
         return
-    path = Path(out)
-    if path.exists() and not path.is_file():  # a pipe, a device
-        with path.open("wb") as file:
-            yield file
-        return
-    with whole_file(path) as file:
+    with whole_file(Path(out)) as file:
         yield file
 
 

@@ -11,7 +11,6 @@ from bulk_pipeline.schema.octets import text_bytes
 from bulk_pipeline.stages.sink import Bytes
 
 CONTROL = "".join(map(chr, range(0x20)))
-_WITHOUT_HEADER = csv.WriteOptions(include_header=False)
 _SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
@@ -77,11 +76,12 @@ def joined(parts: Iterable[pa.Array | bytes], *, null: bytes = b"") -> Bytes:
     return text_bytes(rows).data
 
 
-def csv_records(columns: Sequence[pa.Array]) -> Bytes:
+def csv_records(columns: Sequence[pa.Array], delimiter: str = ",") -> Bytes:
     """The rows as CSV: RFC 4180 with LF. Every text is quoted, numbers and booleans are not, NULL is nothing."""
     out = pa.BufferOutputStream()
     names = [str(place) for place in range(len(columns))]
-    csv.write_csv(pa.RecordBatch.from_arrays(columns, names), out, _WITHOUT_HEADER)
+    options = csv.WriteOptions(include_header=False, delimiter=delimiter)
+    csv.write_csv(pa.RecordBatch.from_arrays(columns, names), out, options)
     return out.getvalue()
 
 

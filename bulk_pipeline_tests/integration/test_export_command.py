@@ -80,13 +80,62 @@ def test_a_file_of_what_is_asked_for(exporting: Exporting, here: Here, tmp_path:
 def test_stdout_has_the_rows_and_nothing_else(exporting: Exporting, environ: dict[str, str]) -> None:
     exporting.have("=a@x.co")
     done = run(environ, "export", "customers", "-o", "-", "--columns", "email", "--for-spreadsheets")
-    assert (done.stdout, done.stderr) == (b'email,_defused\n"\'=a@x.co",\n', b"")
+    assert (done.stdout, done.stderr) == (b'\xef\xbb\xbfemail,_defused\n"\'=a@x.co",\n', b"")
 
 
 def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, tmp_path: Path) -> None:
+    exporting.have("a@x.co", "b@x.co")
+    asked = ("--columns", "email,city", "--order", "email")
+    for name in ("x.csv", "x.tsv", "x.ndjson", "x.json", "x.jsonl.gz", "x"):
+        here.run("export", "customers", "-o", tmp_path / name, *asked)
+    here.run("export", "customers", "-o", tmp_path / "x.parquet", *asked)
+    lines = [{"email": "a@x.co", "city": None}, {"email": "b@x.co", "city": None}]
+    assert (tmp_path / "x.csv").read_bytes() == b'email,city\n"a@x.co",\n"b@x.co",\n'
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "x.csv").read_bytes()
+    assert (tmp_path / "x.tsv").read_bytes() == b'email\tcity\n"a@x.co"\t\n"b@x.co"\t\n'
+    assert [json.loads(line) for line in (tmp_path / "x.ndjson").read_text().splitlines()] == lines
+    assert gzip.decompress((tmp_path / "x.jsonl.gz").read_bytes()) == (tmp_path / "x.ndjson").read_bytes()
+    assert json.loads((tmp_path / "x.json").read_text()) == lines
+    assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("x.xlsx", (), b"cannot write .xlsx: use .csv, .tsv, .ndjson, .json or .parquet; --for-spreadsheets"),
+        ("x.csv.zip", (), b"cannot write .zip: "),
+        ("x.txt", (), b"the ending .txt of "),
+        ("x.xlsx", ("--format", "csv"), b"cannot write .xlsx: "),
+        ("x.json", ("--format", "csv"), b"promises json, and csv is asked for"),
+        ("x.csv", ("--compression", "gzip"), b"promises a file that is not compressed, and compression gzip"),
+        ("x.tsv", ("--for-spreadsheets",), b"for_spreadsheets is for csv, not tsv"),
+    ],
+)
+def test_no_file_has_another_format_than_its_name(
+    exporting: Exporting, here: Here, tmp_path: Path, name: str, words: Sequence[str], said: bytes
+) -> None:
     exporting.have("a@x.co")
-    here.run("export", "customers", "-o", tmp_path / "x.parquet")
-    assert parquet.read_table(tmp_path / "x.parquet")["email"].to_pylist() == ["a@x.co"]
+    told = here.run("export", "customers", "-o", tmp_path / name, *words, status=1)[1]
+    assert told.startswith(b"error: ")
+    assert said in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_writes_every_format_too(exporting: Exporting, here: Here) -> None:
+    exporting.have("a@x.co")
+    for format_ in ("tsv", "json"):
+        job = here.document("export", "customers", "--no-wait", "--format", format_)
+        assert (job["status"], job["format"]) == ("pending", format_)
+
+
+def test_a_place_that_is_none_is_one_sentence(exporting: Exporting, here: Here, tmp_path: Path) -> None:
+    exporting.have("a@x.co")
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file" / "x.csv"
+    told = here.run("export", "customers", "-o", below, status=1)[1]
+    assert told.decode() == f"error: cannot write {below}: Not a directory\n"
+    told = here.run("export", "customers", "-o", tmp_path, "--format", "csv", status=1)[1]
+    assert told.decode() == f"error: cannot write {tmp_path}: it is a folder\n"
 
 
 def test_a_file_that_does_not_become_whole_does_not_appear(

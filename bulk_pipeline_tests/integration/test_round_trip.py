@@ -39,6 +39,8 @@ KINDS = [
     ),
     pytest.param({"format": Format.NDJSON, "compression": Compression.ZSTD}, id="ndjson"),
     pytest.param({"format": Format.PARQUET}, id="parquet"),
+    pytest.param({"format": Format.TSV}, id="tsv"),
+    pytest.param({"format": Format.JSON}, id="json"),
 ]
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

@@ -9,7 +9,10 @@ from bulk_pipeline.stages.export.formats import Compression, Format, extension
 
 @dataclass(frozen=True)
 class Layout:
-    """`columns` of the rows, in this order. `for_spreadsheets`: formulas are defused (CSV only)."""
+    """`columns` of the rows, in this order.
+
+    `for_spreadsheets` (CSV only): formulas are defused, and the file begins with a byte order mark.
+    """
 
     columns: tuple[Column, ...]
     format: Format

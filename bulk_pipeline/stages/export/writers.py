@@ -1,7 +1,8 @@
 """Writers of one file each: record batches in, bytes out to a `Sink`, with their number and checksum."""
 
 import hashlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, assert_never
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -49,23 +50,60 @@ class Counted:
 
 def writer(layout: Layout, sink: Sink) -> Writer:
     """The writer for the layout's format; a header is written at once."""
-    return _ParquetRows(layout, sink) if layout.format is Format.PARQUET else _Lines(layout, sink)
+    match layout.format:
+        case Format.CSV | Format.TSV:
+            return _Text(layout, sink, lines.delimited_lines, start=lines.delimited_header(layout))
+        case Format.NDJSON:
+            return _Text(layout, sink, lines.ndjson_lines)
+        case Format.JSON:
+            return _JsonArray(layout, sink)
+        case Format.PARQUET:
+            return _ParquetRows(layout, sink)
+    assert_never(layout.format)
 
 
-class _Lines:
-    def __init__(self, layout: Layout, sink: Sink) -> None:
+class _Text:
+    def __init__(
+        self,
+        layout: Layout,
+        sink: Sink,
+        lines_of: Callable[[Layout, pa.RecordBatch], Bytes],
+        start: bytes = b"",
+    ) -> None:
         self._layout = layout
         self._sink = sink
         self._packer = packer(layout.compression)
-        self._lines = lines.csv_lines if layout.format is Format.CSV else lines.ndjson_lines
-        if layout.format is Format.CSV:
-            self._sink.write(self._packer.compress(lines.csv_header(layout)))
+        self._lines_of = lines_of
+        self._append(start)
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self._sink.write(self._packer.compress(self._lines(self._layout, rows)))
+        self._append(self._lines_of(self._layout, rows))
 
     def close(self) -> None:
         self._sink.write(self._packer.flush())
+
+    def _append(self, text: Bytes) -> None:
+        self._sink.write(self._packer.compress(text))
+
+
+class _JsonArray(_Text):
+    """The comma before the first element is the array's opening bracket."""
+
+    def __init__(self, layout: Layout, sink: Sink) -> None:
+        super().__init__(layout, sink, lines.json_elements)
+        self._is_open = False
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        elements = self._lines_of(self._layout, rows)
+        if not self._is_open:
+            self._append(b"[")
+            elements = memoryview(elements)[1:]
+            self._is_open = True
+        self._append(elements)
+
+    def close(self) -> None:
+        self._append(b"\n]\n" if self._is_open else b"[]\n")
+        super().close()
 
 
 class _ParquetRows:

@@ -51,7 +51,7 @@ def test_times_are_written_the_same_in_runs_and_alone() -> None:
     times = [NEW_YEAR, NEW_YEAR, NEW_YEAR, None, None, first, first, last]
     together = batch(COLUMNS, *[{"made_at": time} for time in times])
     alone = [batch(COLUMNS, {"made_at": time}) for time in times]
-    for format_ in (Format.CSV, Format.NDJSON):
+    for format_ in (Format.CSV, Format.NDJSON, Format.TSV, Format.JSON):
         assert written(layout(format_), together) == written(layout(format_), *alone)
 
 
@@ -68,6 +68,23 @@ def test_ndjson_has_every_column_in_every_row() -> None:
     }
     assert empty == dict.fromkeys(full)
     assert null_tag == {**empty, "tags": [None]}
+
+
+def test_tsv_is_csv_with_tabs() -> None:
+    rows = batch(COLUMNS, {**FULL, "name": "a\tb"}, {})
+    assert written(layout(Format.TSV, "name", "active", "made_at"), rows.select(["name", "active", "made_at"])) == (
+        b"name\tactive\tmade_at\n"
+        b'"a\tb"\ttrue\t"2026-01-01T00:00:00.000001Z"\n'
+        b"\t\t\n"
+    )  # fmt: skip
+
+
+def test_json_is_an_array_of_the_objects_that_ndjson_has() -> None:
+    rows = batch(COLUMNS, FULL, {}, {"tags": [None]})
+    array = written(layout(Format.JSON), rows.slice(0, 1), rows.slice(1))
+    lines = written(layout(Format.NDJSON), rows)
+    assert array == b"[\n" + lines.removesuffix(b"\n").replace(b"\n", b",\n") + b"\n]\n"
+    assert json.loads(array) == [json.loads(line) for line in lines.splitlines()]
 
 
 def test_parquet_keeps_types() -> None:
@@ -118,8 +135,12 @@ def test_without_rows_the_columns_are_still_said(format_: Format) -> None:
     match format_:
         case Format.CSV:
             assert empty == b"id,name\n"
+        case Format.TSV:
+            assert empty == b"id\tname\n"
         case Format.NDJSON:
             assert empty == b""
+        case Format.JSON:
+            assert empty == b"[]\n"
         case Format.PARQUET:
             assert parquet.read_schema(io.BytesIO(empty)).names == ["id", "name"]
 
@@ -152,6 +173,8 @@ def test_any_text_is_read_back_as_it_was(found: list[tuple[str | None, list[str]
     ]
     lines = written(layout(Format.NDJSON, "name", "tags"), rows).decode().removesuffix("\n").split("\n")
     assert [tuple(json.loads(line).values()) for line in lines] == found
+    array = json.loads(written(layout(Format.JSON, "name", "tags"), rows))
+    assert [tuple(row.values()) for row in array] == found
 
 
 def test_defused_cells_begin_with_an_apostrophe_and_the_header_says_so() -> None:
@@ -160,7 +183,7 @@ def test_defused_cells_begin_with_an_apostrophe_and_the_header_says_so() -> None
         asked.columns, *({"name": name} for name in ("=1+1", "@x", "'tis", "plain", "a=b", "", None))
     )
     assert written(asked, rows).decode().splitlines() == [
-        "id,name,_defused", ',"\'=1+1",', ',"\'@x",', ',"\'\'tis",', ',"plain",', ',"a=b",', ',"",', ",,",
+        "\ufeffid,name,_defused", ',"\'=1+1",', ',"\'@x",', ',"\'\'tis",', ',"plain",', ',"a=b",', ',"",', ",,",
     ]  # fmt: skip
 
 
@@ -173,7 +196,7 @@ def test_a_time_that_no_file_can_hold_is_refused(microseconds: int) -> None:
         written(layout(Format.CSV, "made_at"), pa.RecordBatch.from_arrays([times], ["made_at"]))
 
 
-@pytest.mark.parametrize("format_", [Format.NDJSON, Format.PARQUET])
+@pytest.mark.parametrize("format_", [format_ for format_ in Format if format_ is not Format.CSV])
 def test_only_csv_is_for_spreadsheets(format_: Format) -> None:
     with pytest.raises(SelectionError, match="for_spreadsheets is for csv, not"):
         layout(format_, for_spreadsheets=True)

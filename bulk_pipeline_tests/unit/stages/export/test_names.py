@@ -1,0 +1,108 @@
+"""The name of a file says its format, and no file has another format than its name says."""
+
+import re
+
+import pytest
+
+from bulk_pipeline.errors import SelectionError
+from bulk_pipeline.stages.export.formats import Compression, Format, extension, of_file
+from bulk_pipeline.stages.file_formats import by_name
+
+GZIP, ZSTD, NONE = Compression.GZIP, Compression.ZSTD, Compression.NONE
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "compression"),
+    [
+        ("x.csv", Format.CSV, NONE),
+        ("x.CSV.GZ", Format.CSV, GZIP),
+        ("x.tsv", Format.TSV, NONE),
+        ("x.tab.zst", Format.TSV, ZSTD),
+        ("x.ndjson", Format.NDJSON, NONE),
+        ("x.jsonl.gz", Format.NDJSON, GZIP),
+        ("x.json", Format.JSON, NONE),
+        ("x.json.zst", Format.JSON, ZSTD),
+        ("x.parquet", Format.PARQUET, NONE),
+        ("x.pq", Format.PARQUET, NONE),
+        ("2026.11/x.y.csv", Format.CSV, NONE),
+        ("", Format.CSV, NONE),
+        ("users", Format.CSV, NONE),
+        (".users", Format.CSV, NONE),
+        ("2026.11/users", Format.CSV, NONE),
+        ("users.gz", Format.CSV, GZIP),
+    ],
+)
+def test_a_name_says_its_format(name: str, format_: Format, compression: Compression) -> None:
+    assert of_file(name) == (format_, compression)
+
+
+@pytest.mark.parametrize("format_", Format)
+@pytest.mark.parametrize("compression", Compression)
+def test_an_import_reads_every_ending_as_what_was_written(format_: Format, compression: Compression) -> None:
+    name = f"x{extension(format_, compression)}"
+    assert by_name(name)[1] == ("csv" if format_ is Format.TSV else format_)
+    assert of_file(name)[0] is format_
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "compression", "chosen"),
+    [
+        ("x.txt", Format.CSV, None, (Format.CSV, NONE)),
+        ("x.2026-11-28", Format.JSON, GZIP, (Format.JSON, GZIP)),
+        ("x", Format.NDJSON, ZSTD, (Format.NDJSON, ZSTD)),
+        ("x.gz", Format.TSV, None, (Format.TSV, GZIP)),
+        ("x.jsonl", Format.NDJSON, None, (Format.NDJSON, NONE)),
+        ("x.csv.gz", Format.CSV, GZIP, (Format.CSV, GZIP)),
+        ("x.parquet", None, ZSTD, (Format.PARQUET, ZSTD)),
+    ],
+)
+def test_what_is_asked_for_is_written_where_the_name_says_nothing_else(
+    name: str, format_: Format | None, compression: Compression | None, chosen: tuple[Format, Compression]
+) -> None:
+    assert of_file(name, format_, compression) == chosen
+
+
+POSSIBLE = "use .csv, .tsv, .ndjson, .json or .parquet"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("x.xlsx", f"cannot write .xlsx: {POSSIBLE}; --for-spreadsheets makes a .csv that spreadsheets open"),
+        ("x.XLS", "cannot write .xls: "),
+        ("x.ods", "cannot write .ods: "),
+        ("x.csv.zip", f"cannot write .zip: {POSSIBLE}; .gz or .zst after it compresses the file"),
+        ("x.csv.bz2", "cannot write .bz2: "),
+        ("x.csv.Z", "cannot write .z: "),
+        ("x.tar.gz", "cannot write .tar: "),
+        ("x.xlsx.gz", "cannot write .xlsx: "),
+        ("x.psv", "cannot write .psv: "),
+        ("x.avro", "cannot write .avro: "),
+        ("x.txt", f"the ending .txt of 'x.txt' names no format: {POSSIBLE}; or say --format"),
+        ("x.2026-11-28", "the ending .2026-11-28 of 'x.2026-11-28' names no format: "),
+        ("x.parquet.gz", "Parquet is compressed inside its file: call it x.parquet, with --compression gzip"),
+    ],
+)
+def test_a_name_that_promises_what_cannot_be_written_is_refused_with_what_can(name: str, told: str) -> None:
+    with pytest.raises(SelectionError, match=re.escape(told)):
+        of_file(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "compression", "told"),
+    [
+        ("x.csv", Format.JSON, None, "'x.csv' promises csv, and json is asked for"),
+        ("x.json", Format.NDJSON, None, "'x.json' promises json, and ndjson is asked for"),
+        ("x.xlsx", Format.CSV, None, "cannot write .xlsx"),
+        ("x.csv.zip", Format.CSV, None, "cannot write .zip"),
+        ("x.gz", Format.PARQUET, None, "Parquet is compressed inside its file"),
+        ("x.csv", None, GZIP, "'x.csv' promises a file that is not compressed, and compression gzip is asked for"),
+        ("x.csv.gz", None, ZSTD, "'x.csv.gz' promises gzip, and compression zstd is asked for"),
+        ("x.csv.gz", None, NONE, "'x.csv.gz' promises gzip, and compression none is asked for"),
+    ],
+)  # fmt: skip
+def test_a_name_that_promises_something_else_than_is_asked_for_is_refused(
+    name: str, format_: Format | None, compression: Compression | None, told: str
+) -> None:
+    with pytest.raises(SelectionError, match=re.escape(told)):
+        of_file(name, format_, compression)
