@@ -25,6 +25,11 @@ _BAD_LEAD = re.compile("[\udcc2-\udcf4](?=[\udc80-\udcbf]|\\Z)")
 _KEEP_BAD_BYTES = "bulk_pipeline.keep_bad_bytes"
 
 
+def has_mark(chunks: Chunks) -> bool:
+    """Whether the text begins with a byte order mark."""
+    return chunks.peek(4).startswith(tuple(mark for mark, _ in _MARKS))
+
+
 def to_utf8(chunks: Chunks, declared: str | None, notes: Notes) -> tuple[str, Chunks]:
     """The encoding's name, and the text as UTF-8 without byte order mark."""
     wanted = None if declared is None else _code_page(declared)

@@ -41,6 +41,7 @@ class Dialect:
     header_line: int | None = None
     skipped_lines: int = 0
     record_end: str | None = None
+    byte_order_mark: bool = False
 
     def as_dict(self) -> dict[str, object]:
         return {**asdict(self), "header": list(self.header)}

@@ -18,7 +18,7 @@ from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
 from bulk_pipeline.stages.parse.csv_file import open_csv
-from bulk_pipeline.stages.parse.encoding import to_utf8
+from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.stages.parse.parquet import open_parquet
@@ -106,6 +106,7 @@ def open_upload(
             raise FileError("empty_file", "the file is empty (0 bytes)")
         packings, kind, content = _unpacked(chunks, uploaded, spool, limits)
         _compare_names(name, packings, kind, notes)
+        marked = not isinstance(content, Path) and has_mark(content)
         if isinstance(content, Path):
             open_file = open_parquet if kind == "parquet" else open_xlsx
             opened = open_file(content, notes, declared, table=table, mode=mode, limits=limits)
@@ -114,7 +115,7 @@ def open_upload(
     except BaseException:
         spool.close()
         raise
-    dialect = replace(opened.dialect, compression="+".join(packings) or None)
+    dialect = replace(opened.dialect, compression="+".join(packings) or None, byte_order_mark=marked)
     return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool)
 
 

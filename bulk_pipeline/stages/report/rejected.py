@@ -4,7 +4,8 @@ The three columns `_row,_line,_errors` stand FIRST: a quote that is never closed
 after it, and a row with three cells too few would even become right by them. CSV stays CSV (a sheet
 becomes CSV); JSON arrays and Parquet become NDJSON. A file of rejected rows that is dropped again and
 rejected again gets new values in these columns, not six of them. The text is UTF-8, with a byte order mark
-if the upload's was not, because a mark wins over the encoding that may be declared for the upload's name.
+if the upload's was not, because a mark wins over the encoding that may be declared for the upload's name; CSV also if
+the upload had one or was a sheet, because Excel reads it in the machine's code page without.
 """
 
 import codecs
@@ -41,12 +42,15 @@ def rejected_suffix(dialect: Dialect) -> str:
 
 def rejected_start(dialect: Dialect) -> bytes:
     """What comes before the first row: a byte order mark if one is needed, and the header if there is one."""
+    is_marked = dialect.byte_order_mark or dialect.format == "xlsx"
     dialect = _written(dialect)
     mark = codecs.BOM_UTF8 if dialect.encoding not in (None, "utf-8") else b""
     if rejected_suffix(dialect) == ".ndjson":
         return mark
     names = [*COLUMNS, *(name for name in dialect.header if name not in COLUMNS)]
     header = _delimiter(dialect).join(_cell(name, dialect) for name in names)
+    if is_marked:
+        mark = codecs.BOM_UTF8
     return mark + (header + _record_end(dialect)).encode()
 
 

@@ -121,6 +121,7 @@ def test_the_dialect_as_a_dict_is_plain_json() -> None:
         "header_line": 1,
         "skipped_lines": 0,
         "record_end": "LF",
+        "byte_order_mark": False,
     }
 
 

@@ -185,7 +185,7 @@ def test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost() -> No
         (
             Dialect("xlsx", header=("role", "e,mail", "n")),
             b'{"role":"","e,mail":null,"n":1.5}',
-            b'_row,_line,_errors,role,"e,mail",n\n1,2,"say ""no""","",,1.5\n',
+            b'\xef\xbb\xbf_row,_line,_errors,role,"e,mail",n\n1,2,"say ""no""","",,1.5\n',
         ),
     ],
 )

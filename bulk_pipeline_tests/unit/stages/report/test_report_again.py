@@ -1,5 +1,6 @@
 """A file of rejected rows, dropped again as it is: it is read without a word, and says the same."""
 
+import codecs
 import io
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,6 +16,7 @@ from bulk_pipeline.stages.parse.upload import Upload, open_upload
 from bulk_pipeline.stages.report import Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.validate import validate
+from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
 USERS = tables.get("users")
 HEADER = "id,email,name,role\n"
@@ -36,6 +38,7 @@ class Checked:
         sinks = io.BytesIO(), io.BytesIO(), io.BytesIO()
         write_reports([parsed, validated], raw, USERS, self.upload.dialect, Reports(*sinks))
         self.messages = said(parsed + validated)
+        self.errors_csv = sinks[0].getvalue()
         self.rejected = sinks[2].getvalue()
         self.rejected_name = "rejected" + rejected_suffix(self.upload.dialect)
 
@@ -97,6 +100,65 @@ def test_the_rejected_file_speaks_the_upload_s_dialect(content: str, encoding: s
     assert again.messages == first.messages
     assert again.upload.dialect.delimiter == first.upload.dialect.delimiter
     assert again.upload.dialect.record_end == first.upload.dialect.record_end
+
+
+def bad_sheet() -> Checked:
+    header = [*HEADER.strip().split(",")]
+    content = workbook([header, GOOD.strip().split(","), ["1", "a@b.co", 'J "ü", rgen', "admin"]])
+    return Checked(content, "users.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "line_end", "name"),
+    [
+        (",", "\n", "users.csv"),
+        (";", "\r\n", "users.csv"),
+        ("\t", "\r\n", "users.tsv"),
+        ("|", "\n", "users.txt"),
+    ],
+)
+def test_rejected_rows_of_a_file_with_a_byte_order_mark_have_one_and_are_read_again(
+    delimiter: str, line_end: str, name: str
+) -> None:
+    text = f"{HEADER}{GOOD}1,a@b.co,Jürgen,admin\n".replace(",", delimiter).replace("\n", line_end)
+    first = Checked(text.encode("utf-8-sig"), name)
+    again = first.again()
+
+    assert first.rejected.startswith(codecs.BOM_UTF8 + b"_row")
+    assert again.rejected.startswith(codecs.BOM_UTF8 + b"_row")
+    assert [code for _, code, _ in first.messages] == ["bad_type"]
+    assert again.messages == first.messages
+    assert again.upload.warnings == []
+    assert again.upload.columns == ("id", "email", "name", "role")
+    assert again.again().rejected == again.rejected
+
+
+def test_rejected_rows_of_a_sheet_have_a_byte_order_mark_and_are_read_again() -> None:
+    first = bad_sheet()
+    again = first.again()
+
+    assert first.rejected_name == "rejected.csv"
+    assert first.rejected.startswith(codecs.BOM_UTF8 + b"_row,_line,_errors,id,email,name,role\n")
+    assert 'J ""ü"", rgen' in first.rejected.decode()
+    assert again.messages == first.messages
+    assert again.upload.warnings == []
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_only_delimited_text_and_sheets_have_a_mark(mark: bytes) -> None:
+    plain = Checked(f"{HEADER}{GOOD}1,a@b.co,Jürgen,admin\n".encode(), "users.csv")
+    lines = Checked(mark + b'{"id":"1","email":"a@b.co","name":"J","role":"admin"}\n', "users.ndjson")
+    array = Checked(mark + b'[{"id":"1","email":"a@b.co","name":"J","role":"admin"}]', "users.json")
+
+    assert plain.rejected.startswith(b"_row")
+    assert lines.rejected.startswith(b'{"_row"')
+    assert array.rejected.startswith(b'{"_row"')
+
+
+def test_errors_csv_never_has_a_mark() -> None:
+    marked = f"{HEADER}1,a@b.co,Jürgen,admin\n".encode("utf-8-sig")
+    assert Checked(marked, "users.csv").errors_csv.startswith(b"row,error,raw\n1,")
+    assert bad_sheet().errors_csv.startswith(b"row,error,raw\n")
 
 
 def test_a_row_that_was_fixed_is_good() -> None:
