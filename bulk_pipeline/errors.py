@@ -3,6 +3,7 @@
 A bad row is never an exception: it is a failure (see `stages.failures`).
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -134,7 +135,14 @@ class RowsRefusedError(BulkPipelineError):
 
 
 class StackError(BulkPipelineError):
-    """The embedded stack could not be started, found or stopped."""
+    """The embedded stack could not be started, found or stopped.
+
+    `details`: lines for a person to read below the message, such as the end of a log.
+    """
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 class WrongResultError(BulkPipelineError):

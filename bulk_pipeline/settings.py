@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bulk_pipeline.errors import SettingsError
@@ -132,7 +133,7 @@ class Settings(BaseSettings):
     )
     bulk_nightly_export_formats: str = Field(
         default="csv.gz,parquet",
-        description="how: csv, csv.gz, csv.zst, ndjson, ndjson.gz, ndjson.zst, parquet",
+        description="how: csv, tsv, ndjson, json or parquet; .gz or .zst after all but parquet",
     )
     bulk_export_retention_days: float = Field(default=30, gt=0, description="age at which exports go")
     bulk_export_expiry_hours: float = Field(
@@ -197,7 +198,34 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**given)  # pyright: ignore[reportCallIssue, reportArgumentType]  # filled from the environment
     except ValidationError as error:
-        problems = "; ".join(
-            ": ".join([*(str(name).upper() for name in p["loc"]), p["msg"]]) for p in error.errors()
+        raise SettingsError("; ".join(_problem(problem) for problem in error.errors())) from error
+
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+}
+"""By pydantic's stable names of problems, whose sentences are for programmers."""
+
+
+def _problem(problem: ErrorDetails) -> str:
+    """The variable, its value unless that is a secret, and what is expected."""
+    name = "".join(map(str, problem["loc"]))
+    context = problem.get("ctx", {})
+    field = Settings.model_fields.get(name)
+    if problem["type"] == "missing":
+        expected = field.description if field and field.description else "a value"
+        return f"{name.upper()} is not set; expected {expected}"
+    subject = f"{name.upper()}: " if name else ""
+    if problem["type"] in _EXPECTED:
+        return (
+            f"{subject}{problem['input']!r} is wrong; expected {_EXPECTED[problem['type']].format(**context)}"
         )
-        raise SettingsError(f"{problems} (see .env.example)") from error
+    return f"{subject}{context.get('error', problem['msg'])}"

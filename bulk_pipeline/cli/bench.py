@@ -76,7 +76,7 @@ def peers(
     from bulk_pipeline.bench import peers as tools
     from bulk_pipeline.bench import report
 
-    number = numbers.count(rows)
+    number = numbers.count(rows, "--rows")
     with _rig() as (rig, about):
         found = tools.run(rig, number, rounds, seed, _tell)
     facts = {"workload": f"{number:,} rows of customers, CSV, seed {seed}"}
@@ -124,7 +124,12 @@ def small_files(
     """
     from bulk_pipeline.bench import report, small_files
 
-    asked = (_orphan(table), numbers.count(files), numbers.count(rows), numbers.share(bad))
+    asked = (
+        _orphan(table),
+        numbers.count(files, "--files"),
+        numbers.count(rows, "--rows"),
+        numbers.share(bad, "--bad"),
+    )
     with _rig() as (rig, about):
         found = small_files.run(rig, *asked)
     _show("small-files", about, found, report.small_files(found), [], as_json)
@@ -152,9 +157,11 @@ def latency(
     """
     from bulk_pipeline.bench import latency, report
 
-    table, number = _orphan(table), numbers.count(rows)
+    table, number = _orphan(table), numbers.count(rows, "--rows")
     with _rig() as (rig, about):
-        found = latency.run(rig, by, table, files, number, numbers.count(beside) if beside else 0, _tell)
+        found = latency.run(
+            rig, by, table, files, number, numbers.count(beside, "--beside") if beside else 0, _tell
+        )
     facts = {"workload": f"{files} files of {number:,} rows of {table}, one at a time, by {by}"}
     if found.beside:
         facts["beside"] = (
@@ -179,7 +186,7 @@ def http(
     """
     from bulk_pipeline.bench import http, report
 
-    number, size = numbers.count(rows), numbers.count(upload) if upload else 0
+    number, size = numbers.count(rows, "--rows"), numbers.count(upload, "--upload") if upload else 0
     with _rig() as (rig, about):
         found = http.run(rig, posts=posts, clients=clients, rows=number, upload_bytes=size, tell=_tell)
     _show(
@@ -221,7 +228,7 @@ def scale(
     """
     from bulk_pipeline.bench import report, scale
 
-    sizes = numbers.counts(rows)
+    sizes = numbers.counts(rows, "--rows")
     workload = _workload(table, str(sizes[0]), mode, bad, file_format, seed)
     with _rig() as (rig, about):
         found = scale.run(rig, workload, sizes, pairs, _tell)
@@ -245,9 +252,9 @@ def _workload(
     try:
         return Workload(
             table=table,
-            rows=numbers.count(rows),
+            rows=numbers.count(rows, "--rows"),
             mode=mode,
-            bad=numbers.share(bad),
+            bad=numbers.share(bad, "--bad"),
             format=file_format,
             seed=seed,
         )

@@ -1,6 +1,7 @@
 """Which servers a command talks to: those the environment names, else those of the stack in the home folder."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -30,6 +31,12 @@ def stores_of(home: Path) -> "Stores":
     if (at_end := _AT_END.get()) is not None:
         at_end.callback(stores.close)
     return stores
+
+
+def start_command(home: Path) -> str:
+    """The command that starts the stack in the folder."""
+    where = "" if home == DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
+    return f"bulk-pipeline up{where} --detach"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`parse`: what the parser sees in a file, without a table and without any stack."""
 
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +10,19 @@ import typer
 
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.upload_options import EncodingOption, RecordsOption, SheetOption, upload_format
-from bulk_pipeline.cli.whole_file import given, whole_file
+from bulk_pipeline.cli.whole_file import (
+    given,
+    is_special,
+    make_folder,
+    standard_output,
+    unlike_names,
+    whole_file,
+)
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import UploadFormat
+from bulk_pipeline.stages.export.formats import Format, Written, of_file
+
+_CLEAN_CSV = Written((Format.CSV,), packs=False)
 
 _SHOWN_FAILURES = 10
 
@@ -42,19 +52,28 @@ def parse_files(
     Example: bulk-pipeline parse export.txt -o clean.csv
     """
     out = given(out)
-    to_folder = out is not None and (len(files) > 1 or out.is_dir())
     if len(files) > 1 and out is not None and out.is_file():
-        raise typer.BadParameter(f"{out} is a file: several files need a folder")
-    if to_folder and out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        raise typer.BadParameter(f"{out} is a file: several files need a folder", param_hint="-o")
+    outs = _outs(files, out)
     declared = upload_format(encoding, sheet=sheet, records=records)
-    seen = [
-        _parse_one(file, out / file.name if to_folder and out else out, declared, as_json) for file in files
-    ]
+    seen = [_parse_one(file, clean, declared, as_json) for file, clean in zip(files, outs, strict=True)]
     if as_json:
         output.print_json(seen if len(files) > 1 else seen[0])
     if any("error" in facts for facts in seen):
         raise typer.Exit(1)
+
+
+def _outs(files: list[Path], out: Path | None) -> list[Path | None]:
+    """Where the clean CSV of each file goes. `SelectionError` for a name that promises something else."""
+    if out is None:
+        return [None] * len(files)
+    if len(files) == 1 and not out.is_dir():
+        if not is_special(out):
+            of_file(out.name, Format.CSV, written=_CLEAN_CSV)
+        return [out]
+    make_folder(out)
+    names = [f"{name.removesuffix('.csv')}.csv" for name in unlike_names(file.name for file in files)]
+    return [out / name for name in names]
 
 
 def _parse_one(file: Path, out: Path | None, declared: UploadFormat, as_json: bool) -> dict[str, Any]:
@@ -87,11 +106,11 @@ def _destination(out: Path | None, as_json: bool) -> Iterator[BinaryIO]:
         with whole_file(out) as sink:
             yield sink
     elif as_json:
-        with Path("/dev/null").open("wb") as sink:
+        with Path(os.devnull).open("wb") as sink:
             yield sink
     else:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output() as sink:
+            yield sink
 
 
 def _show(facts: dict[str, Any]) -> None:

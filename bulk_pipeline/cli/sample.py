@@ -1,6 +1,5 @@
 """`sample`: realistic data of any size, the same for the same seed, with the counts an import must come to."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,9 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
 from bulk_pipeline.cli.numbers import count, share
-from bulk_pipeline.cli.whole_file import given
+from bulk_pipeline.cli.whole_file import given, is_special, standard_output, whole_file
 from bulk_pipeline.samples.formats import Format
+from bulk_pipeline.stages.export import formats
 
 
 def write_sample(
@@ -22,13 +22,15 @@ def write_sample(
     parents: Annotated[
         str | None, typer.Option(help="How many good rows the samples of its parents have.")
     ] = None,
-    file_format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.CSV,
+    file_format: Annotated[
+        Format | None, typer.Option("--format", help="Without it, what the name of the file says, else csv.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE|-", help="Write to this file, not stdout.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write sample data, and say what an import into an empty table must come to.
+    """Write sample data, and print the counts that importing it should produce.
 
     Children refer to the rows that the samples of their parents have for the same seed.
 
@@ -39,16 +41,13 @@ def write_sample(
     out = given(out)
     if as_json and out is None:
         raise typer.BadParameter("--json takes stdout: name a file with -o")
+    chosen = _format(out, file_format)
     declared = tables.get(table)
-    counts = dict.fromkeys(declared.parents, count(parents)) if parents else {}
-    records = count(rows, least=0)
-    sample = Sample(declared, records, seed, share(bad), counts)
-    if out is None:
-        expected = sample.write(sys.stdout.buffer, file_format)
-        sys.stdout.buffer.flush()
-    else:
-        with out.open("wb") as file:
-            expected = sample.write(file, file_format)
+    counts = dict.fromkeys(declared.parents, count(parents, "--parents")) if parents else {}
+    records = count(rows, "--rows", least=0)
+    sample = Sample(declared, records, seed, share(bad, "--bad"), counts)
+    with standard_output() if out is None else whole_file(out) as file:
+        expected = sample.write(file, chosen)
     known = {
         str(mode): {
             "total": found.rows,
@@ -67,3 +66,11 @@ def write_sample(
         return
     for mode, facts in known.items():
         output.err.print(f"{mode}: {output.text(facts)}", markup=False, soft_wrap=True)
+
+
+def _format(out: Path | None, asked: Format | None) -> Format:
+    """The format that is asked for, else what the name of the file says, which may not say anything else."""
+    if out is None or is_special(out):
+        return asked or Format.CSV
+    written = formats.Written(tuple(map(formats.Format, Format)), packs=False)
+    return Format(formats.of_file(out.name, formats.Format(asked) if asked else None, written=written)[0])

@@ -1,12 +1,22 @@
 """`up`, `down`, `status`, `migrate`, `demo`: the servers and processes the pipeline runs on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bulk_pipeline.cli import output
-from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, stores_of
+from bulk_pipeline.cli.connection import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    settings_of,
+    start_command,
+    stores_of,
+)
+
+if TYPE_CHECKING:
+    from bulk_pipeline.stack.status import StackStatus
 
 
 def up(
@@ -21,7 +31,7 @@ def up(
     """
     from bulk_pipeline import stack
 
-    output.err.print(f"starting in {home.resolve()} ...", markup=False)
+    output.err.print(f"starting in {home.resolve()} ...", markup=False, soft_wrap=True)
     stack.up(home, detach=detach, on_ready=lambda url: _ready(url, detach))
 
 
@@ -51,12 +61,11 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 
     found = stack.status(home)
     waiting = stores_of(home).ledger.open_counts() if found.healthy else {}
-    open_jobs = {str(state): waiting.get(state, 0) for state in (Status.PENDING, Status.PROCESSING)}
-    document = found.as_dict() | open_jobs
+    pending, processing = (waiting.get(state, 0) for state in (Status.PENDING, Status.PROCESSING))
     if as_json:
-        output.print_json(document)
+        output.print_json(found.as_dict() | {"pending": pending, "processing": processing})
     else:
-        _show(document)
+        _show(found, pending, processing, home)
     if not found.healthy:
         raise typer.Exit(1)
 
@@ -122,25 +131,28 @@ def _ready(url: str, detach: bool) -> None:
         output.say("Ctrl-C stops it")
 
 
-def _show(document: dict[str, object]) -> None:
-    s3 = document["s3"]
-    assert isinstance(s3, dict)
-    services = document["services"]
-    assert isinstance(services, (list, tuple))
+def _show(found: "StackStatus", pending: int, processing: int, home: Path) -> None:
+    if not found.up:
+        output.print_facts({"home": found.home, "stack": "not running"})
+        output.say(f"start it with: {start_command(home)}")
+        return
+    running = {service.name for service in found.services if service.healthy}
+    addresses = {
+        "Dagster UI": ("webserver", found.dagster_url),
+        "API": ("api", found.api_url),
+        "S3": ("objects", found.s3.endpoint_url),
+    }
     output.print_facts(
         {
-            "home": document["home"],
-            "healthy": document["healthy"],
-            "Dagster UI": document["dagster_url"],
-            "API": document["api_url"],
-            "S3": s3["endpoint_url"],
-            "jobs pending": document["pending"],
-            "jobs processing": document["processing"],
+            "home": found.home,
+            "healthy": found.healthy,
+            **{name: address for name, (service, address) in addresses.items() if service in running},
+            "jobs pending": pending,
+            "jobs processing": processing,
         }
     )
-    if services:
-        output.print_grid(
-            ("service", "state", "pid", "restarts"),
-            ((s["name"], s["problem"] or "healthy", str(s["pid"] or ""), s["restarts"]) for s in services),
-        )
+    output.print_grid(
+        ("service", "state", "pid", "restarts"),
+        ((s.name, s.problem or "healthy", str(s.pid or ""), s.restarts) for s in found.services),
+    )
     output.say("connection strings and keys: bulk-pipeline status --json")

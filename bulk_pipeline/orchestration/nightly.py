@@ -21,9 +21,7 @@ def nightly_formats(settings: Settings) -> list[tuple[Format, Compression]]:
     names = [name.strip().removeprefix(".") for name in settings.bulk_nightly_export_formats.split(",")]
     for name in names:
         if name not in _FORMATS:
-            raise SettingsError(
-                f"BULK_NIGHTLY_EXPORT_FORMATS: {name!r} is none of {', '.join(_FORMATS)} (see .env.example)"
-            )
+            raise SettingsError(f"BULK_NIGHTLY_EXPORT_FORMATS: {name!r} is none of {', '.join(_FORMATS)}")
     return [_FORMATS[name] for name in dict.fromkeys(names)]
 
 

@@ -102,12 +102,21 @@ def at(folder: Path) -> Home:
 
 
 def make(home: Home) -> None:
-    """Make the folders. Root's is passable, for `nobody`, who runs Postgres; those inside are closed."""
-    if not home.folder.exists():
-        home.folder.mkdir(parents=True)
-        home.folder.chmod(0o711 if unprivileged() else 0o700)
-    for folder in (home.dagster, home.work, home.logs):
-        folder.mkdir(exist_ok=True, mode=0o700)
+    """Make the folders. Root's is passable, for `nobody`, who runs Postgres; those inside are closed.
+
+    Raises `StackError` if they cannot be made.
+    """
+    try:
+        if not home.folder.exists():
+            home.folder.mkdir(parents=True)
+            home.folder.chmod(0o711 if unprivileged() else 0o700)
+        for folder in (home.dagster, home.work, home.logs):
+            folder.mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StackError(
+            f"no stack can live in {home.folder}: {reason}; choose another folder with --home"
+        ) from error
 
 
 def read(home: Home) -> Record:
@@ -120,9 +129,14 @@ def read(home: Home) -> Record:
 def write(home: Home, record: Record) -> None:
     """Replace the record at one stroke, readable only by its owner."""
     fresh = home.record.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(record.model_dump_json(indent=2))
-    fresh.rename(home.record)
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_text(record.model_dump_json(indent=2))
+        fresh.rename(home.record)
+    except OSError as error:
+        raise StackError(f"cannot write {home.record}: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stack.failures import program_failed
 from bulk_pipeline.stack.leftovers import terminate, working_in
 from bulk_pipeline.stack.ports import HOST
 from bulk_pipeline.stack.process import Service
@@ -68,7 +69,7 @@ def create(gateway: Gateway) -> None:
         check=False,
     )
     if finished.returncode:
-        raise StackError(f"juicefs format failed in {gateway.folder}: {finished.stderr.strip()}")
+        raise program_failed(f"juicefs format failed in {gateway.folder}", gateway.folder, finished.stderr)
 
 
 def service(gateway: Gateway, settings: Settings, log: Path) -> Service:

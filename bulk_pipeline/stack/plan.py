@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings, read_settings
 from bulk_pipeline.stack import objects, postgres
 from bulk_pipeline.stack.api import Api
 from bulk_pipeline.stack.dagster import Dagster, storage_url
 from bulk_pipeline.stack.home import Home, Record
 from bulk_pipeline.stack.objects import Gateway
-from bulk_pipeline.stack.ports import HOST, free_port
+from bulk_pipeline.stack.ports import HOST, free_port, is_free
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stores import servers
 
@@ -41,6 +42,7 @@ class Plan:
 
 def make(home: Home, before: Record, environ: Mapping[str, str], definitions: str) -> Plan:
     """Keep the ports and secrets of the last time where possible, so that addresses stay what they were."""
+    api_port = _api_port(environ)
     ports = {name: free_port(before.ports.get(name)) for name in _PORTS}
     secrets = {name: before.secrets.get(name) or objects.new_secret() for name in _SECRETS}
     cluster, gateway = None, None
@@ -49,11 +51,24 @@ def make(home: Home, before: Record, environ: Mapping[str, str], definitions: st
     if _is_ours("S3_ENDPOINT_URL", "objects", environ, before):
         gateway = Gateway(home.objects, ports["objects"], secrets["objects"])
     dagster = Dagster(home.dagster, ports["webserver"], ports["code_server"], definitions)
-    api = Api(home.folder, int(environ.get("API_PORT") or ports["api"]), secrets["api"])
+    api = Api(home.folder, api_port or ports["api"], secrets["api"])
     settings = _settings(home, cluster, gateway, dagster, api, environ)
     environment = _environment(home, settings, environ)
     record = Record(secrets=secrets, ports=ports, environment=environment)
     return Plan(home, cluster, gateway, dagster, api, settings, environment, record)
+
+
+def _api_port(environ: Mapping[str, str]) -> int | None:
+    """The port that somebody has chosen for the API. `StackError` if another program listens there."""
+    chosen = environ.get("API_PORT", "")
+    if not chosen:
+        return None
+    port = read_settings(database_url="postgresql://", api_port=chosen).api_port
+    if port and not is_free(port):
+        raise StackError(
+            f"port {port} is taken by another program: set API_PORT to another port, or leave it out for a free one"
+        )
+    return port or None
 
 
 def _is_ours(variable: str, server: str, environ: Mapping[str, str], before: Record) -> bool:

@@ -13,9 +13,9 @@ def free_port(preferred: int | None = None) -> int:
 
     Chosen by chance, so that stacks which start at the same moment do not choose the same.
     """
-    if preferred and _is_free(preferred):
+    if preferred and is_free(preferred):
         return preferred
-    return next(port for port in random.SystemRandom().sample(_CANDIDATES, 1_000) if _is_free(port))
+    return next(port for port in random.SystemRandom().sample(_CANDIDATES, 1_000) if is_free(port))
 
 
 def is_open(port: int) -> bool:
@@ -24,7 +24,8 @@ def is_open(port: int) -> bool:
         return visitor.connect_ex((HOST, port)) == 0
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server may listen there."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
         # As the servers do it: a closed connection's TIME_WAIT does not keep a port from being used again.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import binaries
 from bulk_pipeline.stack.account import Account, passable, unprivileged
+from bulk_pipeline.stack.failures import program_failed
 from bulk_pipeline.stack.leftovers import terminate, wait_gone, working_in
 from bulk_pipeline.stack.ports import HOST
 from bulk_pipeline.stack.process import Service
@@ -182,7 +182,7 @@ def _initdb(programs: binaries.Binaries, data: Path, password_file: Path, accoun
         extra_groups=[] if account else None,
     )
     if finished.returncode:
-        raise StackError(f"initdb failed in {data}: {finished.stderr.strip()}")
+        raise program_failed(f"initdb failed in {data}", data, finished.stderr)
 
 
 def _stop_postmaster(running: list[psutil.Process], pid_file: Path) -> None:

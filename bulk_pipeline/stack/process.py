@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack.account import Account
+from bulk_pipeline.stack.failures import not_started
 
 POLL_SECONDS = 0.03
 _PR_SET_PDEATHSIG = 1
@@ -50,6 +51,8 @@ class Child:
 
     service: Service
     process: subprocess.Popen[bytes] = field(repr=False)
+    log_start: int = 0
+    """How long the log was before."""
 
     @property
     def alive(self) -> bool:
@@ -63,6 +66,7 @@ def start(service: Service) -> Child:
     with service.log.open("ab") as log, warnings.catch_warnings():
         # Python 3.12 warns of any fork beside threads; the child only makes one system call before it execs.
         warnings.simplefilter("ignore", DeprecationWarning)
+        log_start = log.tell()
         try:
             process = subprocess.Popen(
                 service.command,
@@ -79,7 +83,7 @@ def start(service: Service) -> Child:
             )
         except OSError as error:
             raise StackError(f"{service.name} cannot be started: {error}") from error
-    return Child(service, process)
+    return Child(service, process, log_start)
 
 
 def wait(child: Child, seconds: float) -> None:
@@ -89,7 +93,9 @@ def wait(child: Child, seconds: float) -> None:
         if not child.alive:
             raise exited(child)
         if time.monotonic() > deadline:
-            raise StackError(f"{service.name} does not answer after {seconds:g} s\n{tail(service.log)}")
+            raise not_started(
+                f"{service.name} does not answer after {seconds:g} s", service.log, child.log_start
+            )
         time.sleep(POLL_SECONDS)
 
 
@@ -121,17 +127,7 @@ def stop(children: Iterable[Child]) -> None:
 def exited(child: Child) -> StackError:
     """The error for a process that should run."""
     name, code = child.service.name, child.process.returncode
-    return StackError(f"{name} stopped with exit code {code}\n{tail(child.service.log)}")
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """The end of a log, for a message."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 8_000))
-        text = file.read().decode(errors="replace")
-    return f"end of {log}:\n" + "\n".join(text.splitlines()[-lines:])
+    return not_started(f"{name} stopped with exit code {code}", child.service.log, child.log_start)
 
 
 def _stop_with_owner(stop_signal: signal.Signals) -> None:

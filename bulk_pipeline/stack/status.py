@@ -10,6 +10,9 @@ from bulk_pipeline.stack.health import dagster_health
 from bulk_pipeline.stack.home import Record
 from bulk_pipeline.stores import servers
 
+_OWN = ("api", *startup.DAGSTER)
+"""What the stack always runs itself. At the address of one that does not run, another program may answer."""
+
 
 @dataclass(frozen=True)
 class S3Status:
@@ -51,16 +54,17 @@ class StackStatus:
 
 
 def status(folder: Path) -> StackStatus:
-    """The state of the stack in a folder, which need not be up nor exist."""
+    """The state of the stack in a folder, which need not be up nor exist. Nothing is reached where no stack is up."""
     place = home.at(folder)
     record = home.read(place)
-    known = record.environment
+    up = home.is_up(record)
+    known = record.environment if up else {}
     services = _services(record) if known else ()
     buckets = servers.buckets(_settings(known)) if known else {}
     return StackStatus(
         home=str(place.folder),
         healthy=bool(services) and all(service.healthy for service in services),
-        up=home.is_up(record),
+        up=up,
         dagster_url=known.get("DAGSTER_URL"),
         api_url=known.get("API_URL"),
         database_url=known.get("DATABASE_URL"),
@@ -109,7 +113,7 @@ def _dagster_problems(record: Record) -> dict[str, str | None]:
 def _service(record: Record, name: str, problem: str | None) -> ServiceStatus:
     started = record.services.get(name)
     process = started.find() if started else None
-    if started and not process:
+    if not process and (started or name in _OWN):
         problem = "does not run"
     return ServiceStatus(
         name, problem is None, problem, process.pid if process else None, started.restarts if started else 0

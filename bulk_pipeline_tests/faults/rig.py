@@ -166,7 +166,9 @@ class Rig:
 
     def clean_up(self) -> str | None:
         """Start what the stack does every night; gives the run's id, or None if the webserver cannot start it yet."""
-        url = str(embedded.status(self.home).dagster_url)
+        url = embedded.status(self.home).dagster_url
+        if url is None:
+            return None
         try:
             return graphql.ask(url, _CLEAN_UP, {"selector": _SELECTOR})["launchRun"]["run"]["runId"]
         except (OSError, KeyError):

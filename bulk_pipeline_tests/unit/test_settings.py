@@ -113,3 +113,26 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         None,
         50_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("API_PORT", "abc", "API_PORT: 'abc' is wrong; expected a whole number"),
+        ("API_PORT", "99999", "API_PORT: '99999' is wrong; expected at most 65535"),
+        ("BULK_LEASE_SECONDS", "soon", "BULK_LEASE_SECONDS: 'soon' is wrong; expected a number"),
+        ("BULK_LEASE_SECONDS", "0", "BULK_LEASE_SECONDS: '0' is wrong; expected more than 0"),
+        ("API_TOKEN_REQUIRED", "perhaps", "API_TOKEN_REQUIRED: 'perhaps' is wrong; expected true or false"),
+        ("S3_SSE", "rot13", "S3_SSE: 'rot13' is wrong; expected 'AES256' or 'aws:kms'"),
+        ("S3_BUCKET_UPLOADS", "a//b", "S3_BUCKET_UPLOADS: 'a//b' is neither a bucket nor bucket/prefix"),
+        ("DATABASE_URL", "",
+         "DATABASE_URL is not set; expected Postgres, as postgresql://user:password@host:port/database"),
+    ],
+)  # fmt: skip
+def test_a_wrong_variable_is_one_sentence_with_its_value_and_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    assert str(refused.value) == sentence

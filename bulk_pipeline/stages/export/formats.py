@@ -1,5 +1,6 @@
 """The formats an export can have, and the names of files that promise one. No other module lists them."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -50,7 +51,9 @@ _COMPRESSION_ENDINGS = {
 }
 _WORKBOOKS = frozenset((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"))
 _PACKINGS = frozenset((".zip", ".bz2", ".xz", ".7z", ".rar", ".lz4", ".br", ".tar", ".tgz", ".z"))
-_NOT_WRITTEN = frozenset((".psv", ".avro", ".orc", ".arrow", ".feather", ".xml", ".html", ".pdf", ".sql"))
+_NOT_WRITTEN = (
+    _WORKBOOKS | _PACKINGS | {".psv", ".avro", ".orc", ".arrow", ".feather", ".xml", ".html", ".pdf", ".sql"}
+)
 
 
 def extension(format_: Format, compression: Compression) -> str:
@@ -58,28 +61,57 @@ def extension(format_: Format, compression: Compression) -> str:
     return f".{format_}" if format_ is Format.PARQUET else f".{format_}{_SUFFIXES[compression]}"
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a command can write: its formats, the usual one first, and whether it compresses them."""
+
+    formats: tuple[Format, ...]
+    packs: bool
+
+    def instead_of(self, ending: str) -> str:
+        """What to do where a name ends in something that cannot be written."""
+        *names, last = (f".{format_}" for format_ in self.formats)
+        possible = f"use {', '.join(names)} or {last}" if names else f"use {last}"
+        if self.packs and ending in _WORKBOOKS:
+            return f"{possible}; --for-spreadsheets makes a .csv that spreadsheets open"
+        if self.packs and ending in _PACKINGS:
+            return f"{possible}; .gz or .zst after it compresses the file"
+        return possible
+
+
+EXPORTS = Written((Format.CSV, Format.TSV, Format.NDJSON, Format.JSON, Format.PARQUET), packs=True)
+
+
 def of_file(
-    name: str, format_: Format | None = None, compression: Compression | None = None
+    name: str,
+    format_: Format | None = None,
+    compression: Compression | None = None,
+    written: Written = EXPORTS,
 ) -> tuple[Format, Compression]:
     """The format and the compression of a file of that name: as they are asked for, else as the name says.
 
-    A name without an ending promises nothing, and CSV is written. Raises `SelectionError` for an ending that promises
-    something that is not asked for, or that cannot be written, and for an unknown one if no format is asked for.
+    A name without an ending promises nothing, and the usual format is written. Raises `SelectionError` for an ending
+    that promises something that is not asked for, or that cannot be written, and for an unknown one if no format is
+    asked for.
     """
     stem, packed = _packing(PurePath(name))
     ending = stem.suffix.lower()
-    if ending in _WORKBOOKS | _PACKINGS | _NOT_WRITTEN:
-        raise SelectionError(f"cannot write {ending}: {_possible(ending)}")
     promised = _FORMAT_ENDINGS.get(ending)
+    if packed and not written.packs:
+        raise SelectionError(
+            f"cannot write {PurePath(name).suffix}: {written.instead_of(ending)}, not compressed"
+        )
+    if ending in _NOT_WRITTEN or (promised and promised not in written.formats):
+        raise SelectionError(f"cannot write {ending}: {written.instead_of(ending)}")
     if ending and promised is None and format_ is None:
         raise SelectionError(
-            f"the ending {ending} of {name!r} names no format: {_possible(ending)}; or say --format"
+            f"the ending {ending} of {name!r} names no format: {written.instead_of(ending)}; or say --format"
         )
     if None not in (promised, format_) and promised is not format_:
         raise SelectionError(
             f"{name!r} promises {promised}, and {format_} is asked for: change one of the two"
         )
-    chosen = format_ or promised or Format.CSV
+    chosen = format_ or promised or written.formats[0]
     if chosen is Format.PARQUET:
         if packed is not None:
             raise SelectionError(
@@ -107,13 +139,3 @@ def _check_packing(
     raise SelectionError(
         f"{name!r} {says}, and compression {asked} is asked for: {remedy}, or leave the compression out"
     )
-
-
-def _possible(ending: str) -> str:
-    names = [f".{format_}" for format_ in (Format.CSV, Format.TSV, Format.NDJSON, Format.JSON)]
-    possible = f"use {', '.join(names)} or .parquet"
-    if ending in _WORKBOOKS:
-        return f"{possible}; --for-spreadsheets makes a .csv that spreadsheets open"
-    if ending in _PACKINGS:
-        return f"{possible}; .gz or .zst after it compresses the file"
-    return possible

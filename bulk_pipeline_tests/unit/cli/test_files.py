@@ -1,5 +1,6 @@
-"""The commands that need no stack: check, parse, sample, tables."""
+"""The commands that need no stack, but for `check`: parse, sample, tables."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,45 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from bulk_pipeline.cli.app import app
-
-GOOD = "0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70,a@example.com,Ada,reader\n"
-BAD = ",foo@bar,Ada,boss\n"
-HEADER = "id,email,name,role\n"
+from bulk_pipeline.errors import SelectionError
 
 
 def run(*words: str | Path, status: int = 0) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == status, result.output
     return result.stdout
-
-
-@pytest.fixture
-def users(tmp_path: Path) -> Path:
-    file = tmp_path / "users.csv"
-    file.write_text(HEADER + GOOD + BAD)
-    return file
-
-
-def test_check_counts_failures_and_writes_the_reports(users: Path, tmp_path: Path) -> None:
-    out = tmp_path / "reports"
-    document = json.loads(run("check", users, "--table", "users", "--json", "-o", out, status=3))
-    assert (document["total"], document["good"], document["rejected"]) == (2, 1, 1)
-    assert document["failures"] == {"bad_format": 1, "not_allowed": 1, "required": 1}
-    assert sorted(file.name for file in out.iterdir()) == ["errors.csv", "errors.ndjson", "rejected.csv"]
-    assert (out / "errors.csv").read_text().startswith("row,error,raw\n2,")
-
-
-def test_check_says_what_is_wrong_with_a_whole_file(tmp_path: Path) -> None:
-    file = tmp_path / "users.csv"
-    file.write_text("colour,size\nred,3\n")
-    document = json.loads(run("check", file, "--table", "users", "--json", status=1))
-    assert document["code"] in ("no_header", "missing_column")
-    assert "colour" in document["error"]
-
-
-def test_check_accepts_a_clean_file(users: Path) -> None:
-    users.write_text(HEADER + GOOD)
-    assert json.loads(run("check", users, "--table", "users", "--json"))["rejected"] == 0
 
 
 def test_parse_shows_the_dialect_and_writes_clean_csv(tmp_path: Path) -> None:
@@ -96,6 +65,32 @@ def test_parse_of_several_files_goes_on_after_one_that_cannot_be_read(tmp_path: 
     assert not (out / "empty.csv").exists()
 
 
+def test_clean_csv_is_never_written_under_another_name(tmp_path: Path) -> None:
+    book, packed, out = tmp_path / "a.json", tmp_path / "a.csv.gz", tmp_path / "out"
+    book.write_text('[{"a":"1"}]')
+    packed.write_bytes(gzip.compress(b"a\n2\n"))
+    run("parse", book, packed, "-o", out)
+    assert {file.name: file.read_text() for file in out.iterdir()} == {
+        "a.json.csv": "a\n1\n",
+        "a.csv.gz.csv": "a\n2\n",
+    }
+    for name in ("clean.xlsx", "clean.json", "clean.csv.gz"):
+        with pytest.raises(SelectionError, match=r"cannot write \.(xlsx|json|gz): use \.csv"):
+            CliRunner().invoke(app, ["parse", str(book), "-o", str(tmp_path / name)], catch_exceptions=False)
+        assert not (tmp_path / name).exists()
+
+
+def test_files_of_one_name_do_not_write_over_each_other(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text(f"a\n{folder}\n")
+    run("parse", tmp_path / "x" / "a.csv", tmp_path / "y" / "a.csv", "-o", tmp_path / "out")
+    assert {file.name: file.read_text() for file in (tmp_path / "out").iterdir()} == {
+        "a.csv": "a\nx\n",
+        "a-2.csv": "a\ny\n",
+    }
+
+
 def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sample = run("sample", "users", "--rows", "3", "-o", "-")
@@ -111,6 +106,37 @@ def test_a_sample_is_the_same_for_the_same_seed_and_says_what_it_holds(tmp_path:
     run(*words, "-o", second)
     assert first.read_bytes() == second.read_bytes()
     assert known["expected"]["insert_only"]["rejected"] == 10
+
+
+def test_the_name_of_a_sample_says_its_format(tmp_path: Path) -> None:
+    run("sample", "users", "--rows", "2", "-o", tmp_path / "x.ndjson")
+    run("sample", "users", "--rows", "2", "-o", tmp_path / "x.csv")
+    assert [json.loads(line)["name"] for line in (tmp_path / "x.ndjson").read_text().splitlines()]
+    assert (tmp_path / "x.csv").read_text().startswith("id,email,name")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("x.parquet", ()), ("x.csv.gz", ()), ("x.xlsx", ()), ("x.json", ()), ("x.csv", ("--format", "ndjson"))],
+)
+def test_a_sample_is_never_written_under_another_name(
+    tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    command = ["sample", "users", "--rows", "2", "-o", str(tmp_path / name), *words]
+    with pytest.raises(SelectionError, match=name.partition(".")[2].rpartition(".")[2]):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(("--rows", "many"), "--rows"), (("--rows", "1", "--bad", "200%"), "--bad"),
+     (("--rows", "1", "--parents", "x"), "--parents")],
+)  # fmt: skip
+def test_a_number_that_is_none_names_its_option(words: tuple[str, ...], named: str) -> None:
+    result = CliRunner().invoke(app, ["sample", "comments", *words], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert f"Invalid value for {named}: " in result.stderr
 
 
 def test_a_template_is_a_header_to_fill_in() -> None:

@@ -1,9 +1,11 @@
 """Which servers are ours, and what Dagster's processes and clients are told."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from bulk_pipeline.errors import SettingsError, StackError
 from bulk_pipeline.stack import home as homes
 from bulk_pipeline.stack import plan
 from bulk_pipeline.stack.home import Home, Record
@@ -78,3 +80,25 @@ def test_only_processes_carry_the_mark(home: Home) -> None:
         **made.environment,
         plan.MARK: str(home.folder),
     }
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting(home: Home) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(
+            StackError, match=f"port {port} is taken by another program: set API_PORT to another"
+        ):
+            plan.make(home, Record(), GIVEN | {"API_PORT": str(port)}, "definitions")
+
+
+def test_a_port_that_is_none_is_named_with_what_is_expected(home: Home) -> None:
+    with pytest.raises(SettingsError, match=r"^API_PORT: 'abc' is wrong; expected a whole number$"):
+        plan.make(home, Record(), GIVEN | {"API_PORT": "abc"}, "definitions")
+
+
+@pytest.mark.parametrize("port", ["", "0"])
+def test_port_0_is_any_free_port(home: Home, port: str) -> None:
+    made = plan.make(home, Record(), GIVEN | {"API_PORT": port}, "definitions")
+    assert made.api.port == made.record.ports["api"]
