@@ -70,6 +70,14 @@ def create_buckets(settings: Settings) -> None:
             _create_bucket(client, place)
 
 
+def missing_buckets(settings: Settings) -> list[str]:
+    """The names of those of the four buckets that are not there."""
+    places = map(S3Folder.of, buckets(settings).values())
+    with _client(settings) as client:
+        missing = [place.bucket for place in places if not _bucket_exists(client, place)]
+    return list(dict.fromkeys(missing))
+
+
 def buckets(settings: Settings) -> dict[str, str]:
     """The four places: what each is for → its bucket, or bucket/prefix."""
     return {

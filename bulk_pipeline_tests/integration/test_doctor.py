@@ -1,0 +1,195 @@
+"""`bulk-pipeline doctor`: one line per cause, with its own remedy, and nothing about what only follows from it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from bulk_pipeline.settings import Settings
+from bulk_pipeline.stack.postgres import Cluster
+from bulk_pipeline.stores import s3
+from bulk_pipeline_tests.command_here import run_here
+
+MACHINE = {"Python", "disk", "home", "memory", "embedded servers"}
+
+
+class Doctor:
+    """The command with settings of a server, some of which are changed."""
+
+    def __init__(self, settings: Settings, home: Path) -> None:
+        secret = settings.s3_secret_key
+        self.where = conninfo.conninfo_to_dict(settings.database_url.get_secret_value())
+        self._environ = {
+            "BULK_HOME": str(home),
+            "BULK_WORK_DIR": str(home),
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "S3_ENDPOINT_URL": settings.s3_endpoint_url or "",
+            "S3_ACCESS_KEY": settings.s3_access_key or "",
+            "S3_SECRET_KEY": secret.get_secret_value() if secret else "",
+            **{
+                f"S3_BUCKET_{use}": getattr(settings, f"s3_bucket_{use.lower()}")
+                for use in ("UPLOADS", "ARCHIVE", "REPORTS", "EXPORTS")
+            },
+        }
+
+    def database(self, **changed: object) -> list[tuple[str, str, str]]:
+        """What is wrong with a connection that is changed so."""
+        return self.says(DATABASE_URL=conninfo.make_conninfo("", **{**self.where, **changed}))
+
+    def says(self, **environ: str) -> list[tuple[str, str, str]]:
+        """Subject, problem and remedy of what is wrong."""
+        done = run_here(self._environ | environ, "doctor", "--json")
+        found = json.loads(done.stdout)
+        wrong = [(one["subject"], one["problem"], one["remedy"]) for one in found if one["problem"]]
+        assert done.returncode == bool(wrong)
+        return [one for one in wrong if one[0] not in ("disk", "memory")]  # of the machine that tests
+
+    def shows(self, **environ: str) -> str:
+        return run_here(self._environ | environ, "doctor").stdout.decode()
+
+
+@pytest.fixture
+def doctor(settings: Settings, tmp_path: Path) -> Doctor:
+    return Doctor(settings, tmp_path)
+
+
+@pytest.fixture
+def login(postgres_server: Cluster) -> Iterator[str]:
+    """A user who may log in, and nothing else; the password is the same."""
+    name = f"login_{uuid4().hex[:8]}"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'".encode())
+        yield name
+        connection.execute(f"DROP ROLE {name}".encode())
+
+
+def test_nothing_is_wrong(doctor: Doctor) -> None:
+    assert doctor.says() == []
+
+
+def test_a_wrong_password(doctor: Doctor) -> None:
+    where, user = f"{doctor.where['host']}:{doctor.where['port']}", doctor.where["user"]
+    ((subject, problem, remedy),) = doctor.database(password="wrong")
+    assert (subject, remedy) == ("database", "correct user and password in DATABASE_URL")
+    assert problem.startswith(f"Postgres at {where} refuses the password of user {user}: ")
+    assert "wrong" not in problem
+
+
+def test_a_port_where_nobody_listens(doctor: Doctor) -> None:
+    assert doctor.database(port=9) == [
+        (
+            "database",
+            f"nothing answers at {doctor.where['host']}:9: Connection refused",
+            "start Postgres, or correct host and port in DATABASE_URL",
+        )
+    ]
+
+
+def test_a_host_that_does_not_exist(doctor: Doctor) -> None:
+    assert doctor.database(host="no-host.invalid") == [
+        ("database", "there is no host no-host.invalid", "correct the host in DATABASE_URL")
+    ]
+
+
+def test_a_database_that_does_not_exist(doctor: Doctor) -> None:
+    where = f"{doctor.where['host']}:{doctor.where['port']}"
+    assert doctor.database(dbname="nowhere") == [
+        (
+            "database",
+            f"Postgres at {where} has no database nowhere",
+            "create it, or correct the name in DATABASE_URL",
+        )
+    ]
+
+
+def test_a_database_that_is_closed_to_the_user(doctor: Doctor, postgres_server: Cluster, login: str) -> None:
+    name = f"closed_{login}"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC".encode())
+        ((subject, problem, remedy),) = doctor.database(dbname=name, user=login, password=login)
+        connection.execute(f"DROP DATABASE {name}".encode())
+    assert (subject, remedy) == ("database", f"GRANT CONNECT ON DATABASE {name} TO {login}")
+    assert f"refuses user {login} the database {name}: " in problem
+
+
+def test_a_right_that_is_missing(doctor: Doctor, login: str) -> None:
+    assert doctor.database(user=login, password=login) == [
+        (
+            "migrations",
+            "the user of DATABASE_URL lacks a right: permission denied for schema bulk",
+            "give the user that right: a superuser runs bulk-pipeline migrate --roles",
+        )
+    ]
+
+
+def test_a_url_that_cannot_be_read(doctor: Doctor) -> None:
+    ((subject, problem, remedy),) = doctor.says(DATABASE_URL="postgresql://u:p@ss#word@host/db")
+    assert (subject, remedy) == ("database", "correct DATABASE_URL")
+    assert problem.startswith("DATABASE_URL cannot be read as postgresql://")
+
+
+def test_migrations_that_are_not_applied(doctor: Doctor, empty_database_url: str) -> None:
+    ((subject, problem, remedy),) = doctor.says(DATABASE_URL=empty_database_url)
+    assert (subject, remedy) == ("migrations", "bulk-pipeline migrate")
+    assert problem.startswith("not applied: 0001_functions.sql, ")
+
+
+def test_buckets_that_are_missing(doctor: Doctor, s3_client: s3.Client, buckets: dict[str, str]) -> None:
+    for use in ("reports", "exports"):
+        s3_client.delete_bucket(Bucket=buckets[use])
+    assert doctor.says() == [
+        (
+            "buckets",
+            f"missing: {buckets['reports']}, {buckets['exports']}",
+            "create them (`bulk-pipeline up` does), or correct S3_BUCKET_…",
+        )
+    ]
+
+
+def test_an_object_store_that_does_not_answer(doctor: Doctor) -> None:
+    ((subject, problem, remedy),) = doctor.says(S3_ENDPOINT_URL="http://127.0.0.1:9")
+    assert (subject, remedy) == ("buckets", "start the S3 server, or correct S3_ENDPOINT_URL")
+    assert "http://127.0.0.1:9" in problem
+
+
+def test_a_wrong_key_of_the_object_store(doctor: Doctor) -> None:
+    ((subject, _, remedy),) = doctor.says(S3_SECRET_KEY="wrong")
+    assert (subject, remedy) == ("buckets", "correct S3_ACCESS_KEY and S3_SECRET_KEY")
+
+
+def test_settings_that_are_wrong(doctor: Doctor) -> None:
+    assert doctor.says(API_PORT="abc") == [
+        (
+            "settings",
+            "API_PORT: 'abc' is wrong; expected a whole number",
+            "correct them, or leave them out where they have a default",
+        )
+    ]
+
+
+def test_what_needs_what_is_wrong_is_only_named(doctor: Doctor) -> None:
+    shown = doctor.shows(DATABASE_URL="postgresql://u:p@127.0.0.1:9/db", S3_ENDPOINT_URL="http://127.0.0.1:9")
+    lines = [line.split()[:2] for line in shown.splitlines()]
+    assert [line for line in lines if line[0] == "wrong" and line[1] not in ("disk", "memory")] == [
+        ["wrong", "database"],
+        ["wrong", "buckets"],
+    ]
+    assert shown.splitlines()[-1] == "not checked, as they need what is wrong: migrations, tables"
+
+
+def test_a_machine_without_a_stack_or_settings_is_one_line(tmp_path: Path) -> None:
+    done = run_here({"BULK_HOME": str(tmp_path / "none")}, "doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {one["subject"] for one in found} == {*MACHINE, "stack"}
+    assert found[-1] == {
+        "subject": "stack",
+        "problem": f"no stack is running here ({tmp_path / 'none'})",
+        "remedy": f"start one with bulk-pipeline up --home {tmp_path / 'none'} --detach, "
+        "or set DATABASE_URL and S3_ENDPOINT_URL",
+    }
