@@ -3,7 +3,7 @@
 import typer
 
 from bulk_pipeline.cli import bench, stack
-from bulk_pipeline.cli.check import check_file
+from bulk_pipeline.cli.check import check_files
 from bulk_pipeline.cli.doctor import doctor
 from bulk_pipeline.cli.export import export_table
 from bulk_pipeline.cli.export_jobs import export_status, exports
@@ -43,7 +43,7 @@ app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
 app.command("export", rich_help_panel=_EXPORTS)(export_table)
 app.command("exports", rich_help_panel=_EXPORTS)(exports)
 app.command("export-status", rich_help_panel=_EXPORTS)(export_status)
-app.command("check", rich_help_panel=_FILES)(check_file)
+app.command("check", rich_help_panel=_FILES)(check_files)
 app.command("sample", rich_help_panel=_FILES)(write_sample)
 app.command("tables", rich_help_panel=_FILES)(show_tables)
 app.command("parse", rich_help_panel=_FILES)(parse_files)

@@ -1,9 +1,11 @@
-"""`check`: parse and validate a file without any stack, and write the reports an import would."""
+"""`check`: parse and validate files without any stack, and write the rows and reports an import would."""
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -18,17 +20,31 @@ from bulk_pipeline.cli.upload_options import (
     SheetOption,
     upload_format,
 )
+from bulk_pipeline.cli.whole_file import make_folder, unlike_names, whole_file
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, UploadFormat
+from bulk_pipeline.schema import Mode, Table, UploadFormat
+
+_FIRST_FAILURES = 10
+_SHOWN_VALUE = 20
+ACCEPTED = "accepted.csv"
+_REPORTS = ("errors.csv", "errors.ndjson", "rejected.csv", "rejected.tsv", "rejected.ndjson", ACCEPTED)
 
 
-def check_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file, compressed or not.")],
-    table: Annotated[str, typer.Option(help="The table it is for.")],
-    mode: Annotated[Mode | None, typer.Option(help="The mode it is to be imported in.")] = None,
+def check_files(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
+    ],
+    table: Annotated[str, typer.Option(help="The table they are for.")],
+    mode: Annotated[Mode | None, typer.Option(help="The mode they are to be imported in.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A folder for errors.csv, errors.ndjson, rejected.*."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write accepted.csv, errors.csv, errors.ndjson and rejected.* here; for several files, each into "
+            "a folder of its own.",
+        ),
     ] = None,
     encoding: EncodingOption = None,
     header: HeaderOption = None,
@@ -37,60 +53,138 @@ def check_file(
     records: RecordsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Parse and validate a file without importing it: what only the database knows is not looked at.
+    """Parse and validate files without importing them: existing keys and references are not checked.
 
-    Exit 0: every row accepted; 3: some rejected; 1: the file cannot be read.
+    Exit 0: every row accepted; 3: some rejected; 1: a file cannot be read.
 
     Example: bulk-pipeline check users.csv --table users -o reports
     """
-    try:
-        declared = upload_format(encoding, header, columns, sheet, records)
-        document = _check(file, tables.get(table).name, mode, declared, out)
-    except FileError as error:
-        document = {"file": str(file), "table": table, "error": str(error), "code": error.code}
+    declared = tables.get(table)
+    format_ = upload_format(encoding, header, columns, sheet, records)
+    folders = _folders(files, out)
+    documents = []
+    for file, folder in zip(files, folders, strict=True):
+        documents.append(_check(file, declared, mode or declared.default_mode, format_, folder))
+        if not as_json:
+            _show(documents[-1])
     if as_json:
-        output.print_json(document)
-    else:
-        output.print_facts(document)
-    if "error" in document:
+        output.print_json(documents if len(documents) > 1 else documents[0])
+    if any("error" in document for document in documents):
         raise typer.Exit(1)
-    if document["rejected"]:
+    if any(document["rejected"] for document in documents):
         raise typer.Exit(3)
 
 
-def _check(
-    file: Path, name: str, mode: Mode | None, declared: UploadFormat, out: Path | None
-) -> dict[str, Any]:
-    from bulk_pipeline.orchestration import steps
+def _folders(files: list[Path], out: Path | None) -> list[Path | None]:
+    """Where what is written about each file goes: never over a file that is checked."""
+    if out is None:
+        return [None] * len(files)
+    folders = [out / name for name in unlike_names(file.name for file in files)] if len(files) > 1 else [out]
+    written = {(folder / name).resolve() for folder in folders for name in _REPORTS}
+    for file in files:
+        if file.resolve() in written:
+            raise typer.BadParameter(
+                f"{file} is checked, and would be written over: choose another folder", param_hint="-o"
+            )
+    return list(folders)
+
+
+def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Path | None) -> dict[str, Any]:
+    from bulk_pipeline.orchestration.checking import check
     from bulk_pipeline.orchestration.work import WorkLocation
     from bulk_pipeline.stages.parse import open_upload
 
-    table = tables.get(name)
-    mode = mode or table.default_mode
-    with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
-        work = WorkLocation(Path(folder))
-        upload = open_upload(stream, file.name, table=table, mode=mode, declared=declared)
-        parsed = steps.parse_upload(upload, "check", 1, table, mode, work)
-        checked = steps.validate_rows(parsed, work)
-        found = [checked.batches(work, name) for name in ("parse_failures", "validate_failures")]
-        reported, names = steps.write_job_reports(
-            checked, found, lambda report: (Path(folder) / report).open("wb"), work
-        )
-        reports = [_kept(Path(folder) / report, out) for report in names] if out else []
-    return {
-        "file": str(file),
-        "table": table.name,
-        "mode": mode,
-        "total": checked.rows,
-        "good": checked.good,
-        "rejected": checked.rows - checked.good,
-        "failures": reported.codes,
+    facts: dict[str, Any] = {"file": str(file), "table": table.name, "mode": mode}
+    try:
+        with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
+            work, reports = WorkLocation(Path(folder)), Path(folder)
+            upload = open_upload(stream, file.name, table=table, mode=mode, declared=declared)
+            with _accepted(out) as accepted:
+                done = check(upload, table, mode, work, lambda name: (reports / name).open("wb"), accepted)
+            kept = [_kept(reports / name, out) for name in done.reports] if out else []
+            if out:
+                _remove_older(out, {ACCEPTED, *done.reports})
+    except FileError as error:
+        if out:
+            _remove_older(out, set())
+        return facts | {"error": str(error), "code": error.code}
+    return facts | {
+        "total": done.rows,
+        "good": done.good,
+        "rejected": done.rows - done.good,
+        "failures": done.reported.codes,
+        "first_failures": done.reported.first.slice(0, _FIRST_FAILURES).to_pylist(),
         "warnings": upload.warnings,
         "dialect": upload.dialect.as_dict(),
-        "reports": reports,
+        "reports": kept,
+        "accepted": str(out / ACCEPTED) if out else None,
     }
 
 
+@contextmanager
+def _accepted(out: Path | None) -> Iterator[BinaryIO | None]:
+    if out is None:
+        yield None
+        return
+    make_folder(out)
+    with whole_file(out / ACCEPTED) as file:
+        yield file
+
+
 def _kept(report: Path, out: Path) -> str:
-    out.mkdir(parents=True, exist_ok=True)
-    return str(shutil.copyfile(report, out / report.name))
+    with report.open("rb") as source, whole_file(out / report.name) as file:
+        shutil.copyfileobj(source, file)
+    return str(out / report.name)
+
+
+def _remove_older(out: Path, written: set[str]) -> None:
+    """What an earlier check has left in the folder would be taken for what this one says."""
+    for name in _REPORTS:
+        if name not in written:
+            (out / name).unlink(missing_ok=True)
+
+
+def _show(document: dict[str, Any]) -> None:
+    if "error" in document:
+        output.say(f"{document['file']}: cannot be read: {document['error']}")
+        return
+    output.say(
+        f"{document['file']}: {_rows(document['good'])} accepted, {document['rejected']:,} rejected "
+        f"({document['table']}, {document['mode']})"
+    )
+    for warning in document["warnings"]:
+        output.say(f"  warning: {warning}")
+    _show_failures(document)
+    for path in filter(None, [document["accepted"], *document["reports"]]):
+        output.say(f"  wrote {path}")
+
+
+def _show_failures(document: dict[str, Any]) -> None:
+    first = document["first_failures"]
+    if not first:
+        return
+    line = "sheet row" if document["dialect"]["format"] == "xlsx" else "line"
+    names = {"row": "row", "line": line, "column": "column", "value": "value", "message": "problem"}
+    columns = {
+        title: [_cell(one[name], name) for one in first]
+        for name, title in names.items()
+        if any(one[name] is not None for one in first)
+    }
+    for title in ("row", line) if line in columns else ("row",):
+        columns[title] = [cell.rjust(max(len(title), *map(len, columns[title]))) for cell in columns[title]]
+    output.print_grid(tuple(columns), zip(*columns.values(), strict=True), indent=2, dispensable=("value",))
+    total = sum(document["failures"].values())
+    if total > len(first):
+        hint = "" if document["reports"] else "; -o FOLDER writes all of them"
+        output.say(f"  … and {total - len(first):,} more{hint}")
+    output.say(f"  failures by code: {output.text(document['failures'])}")
+
+
+def _cell(value: object, name: str) -> str:
+    """Numbers without commas, as people look for them in an editor; long values are cut, messages are not."""
+    text = "" if value is None else str(value)
+    return f"{text[: _SHOWN_VALUE - 1]}…" if name == "value" and len(text) > _SHOWN_VALUE else text
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

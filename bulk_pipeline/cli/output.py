@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -39,7 +40,11 @@ def print_json(document: object) -> None:
 
 
 def print_grid(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, dispensable: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    dispensable: Sequence[str] = (),
+    indent: int = 0,
 ) -> None:
     """A table; numbers to the right, statuses in colour. As wide as it needs to be when it is not a terminal.
 
@@ -51,10 +56,11 @@ def print_grid(
         console = Console(highlight=False, width=max(console.width, 240))
     shown = list(columns)
     for name in dispensable:
-        if _width(shown, [dict(zip(columns, row, strict=True)) for row in rows]) <= console.width:
+        if _width(shown, [dict(zip(columns, row, strict=True)) for row in rows]) <= console.width - indent:
             break
         shown.remove(name)
-    console.print(_grid(shown, [[row[columns.index(column)] for column in shown] for row in rows]))
+    grid = _grid(shown, [[row[columns.index(column)] for column in shown] for row in rows])
+    console.print(Padding(grid, (0, 0, 0, indent), expand=False))
 
 
 def _width(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> int:
