@@ -4,6 +4,7 @@ A bad row is never an exception: it is a failure (see `stages.failures`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -123,15 +124,42 @@ class MigrationError(BulkPipelineError):
     """The migrations in `sql/` and those the database has had do not belong together."""
 
 
+class LoadRefusedError(BulkPipelineError):
+    """Postgres cannot take a load at all, whatever its rows: the table, a column or a right is not as it must be.
+
+    Says what is wrong and what to do. Trying again helps only after somebody has done that.
+    """
+
+
+@dataclass(frozen=True)
+class IndexLimit:
+    """An index cannot hold an entry of more than `most_bytes`; `entry_bytes`: what was to go into it.
+
+    Postgres does not always say which index that is: `index` is None, and `columns` are not known, then.
+    """
+
+    index: str | None
+    columns: tuple[str, ...]
+    entry_bytes: int
+    most_bytes: int
+
+
 class RowsRefusedError(BulkPipelineError):
     """Postgres refused to store rows as they are; nothing of what was sent with them is stored.
 
-    `reason` is the name of the constraint, or of the kind of refusal; never a row's contents.
+    `reason`: in the words of Postgres or of the trigger; it may show a value, so it belongs into the row's failure and
+    into no log. `column`: the one at fault, if that is known. `at_the_end`: the rows were refused by a deferred
+    constraint, once all of them were written.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the database refused the row: {reason}")
+    def __init__(
+        self, reason: str, *, column: str | None = None, index_limit: IndexLimit | None = None
+    ) -> None:
+        super().__init__("the database refused rows")
         self.reason = reason
+        self.column = column
+        self.index_limit = index_limit
+        self.at_the_end = False
 
 
 class StackError(BulkPipelineError):

@@ -15,13 +15,18 @@ _PIECE_ROWS = 8_192
 
 def copy_rows(
     connection: Connection, target: sql.Composable, rows: pa.RecordBatch | pa.Table, table: Table
-) -> None:
-    """COPY all columns of `rows` into the columns of the same names: those of `table`, or `_row` and `_forced`."""
+) -> int:
+    """COPY all columns of `rows` into the columns of the same names: those of `table`, or `_row` and `_forced`.
+
+    Returns how many rows Postgres says it has stored: fewer if a trigger drops some.
+    """
     columns = sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, columns)
-    with connection.cursor().copy(statement) as copy, stopping(connection):
+    cursor = connection.cursor()
+    with cursor.copy(statement) as copy, stopping(connection):
         for piece in _encoded(rows, table):
             copy.write(piece)
+    return cursor.rowcount
 
 
 def _encoded(rows: pa.RecordBatch | pa.Table, table: Table) -> Iterator[bytes | memoryview]:

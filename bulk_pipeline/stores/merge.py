@@ -104,13 +104,18 @@ def insert_unless_taken(table: Table, columns: Sequence[str]) -> sql.Composed:
 
 def update(table: Table, columns: Sequence[str], by: str) -> sql.Composed:
     """Change the rows of the table that differ from the staged ones, found by the column `by`."""
-    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE t.{by} = s.{by} AND ({} OR {})").format(
+    return sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
         sql.Identifier(table.name),
         sql.SQL(", ").join(_assignments(table, columns)),
         STAGED,
-        sql.SQL("s._forced") if "_forced" in columns else sql.SQL("false"),
-        _differs(table, columns, sql.Identifier("t")),
-        by=sql.Identifier(by),
+        _to_change(table, columns, by),
+    )
+
+
+def to_change(table: Table, columns: Sequence[str], by: str) -> sql.Composed:
+    """The staged rows that `update` would write."""
+    return sql.SQL("SELECT s._row FROM {} AS t, {} AS s WHERE {}").format(
+        sql.Identifier(table.name), STAGED, _to_change(table, columns, by)
     )
 
 
@@ -170,6 +175,37 @@ def missing(table: str, held: bool = False) -> sql.Composed:
         WHERE NOT EXISTS (SELECT FROM found WHERE found.id = given.id)
         """
     ).format(found)
+
+
+TRIGGERS = """
+    SELECT string_agg(DISTINCT tgname, ', ')
+    FROM pg_trigger
+    WHERE tgrelid IN (
+            SELECT %(table)s::regclass
+            UNION ALL SELECT relid FROM pg_partition_tree(%(table)s::regclass)
+        )
+      AND NOT tgisinternal
+      AND tgenabled IN ('O', 'A')
+      AND tgtype & 3 = 3
+      AND tgtype & %(event)s > 0
+"""
+"""The triggers of a table BEFORE EACH ROW (3) for an event: 4 is INSERT, 16 is UPDATE (pg_trigger.h)."""
+
+CAN_ARBITRATE = """
+    SELECT NOT EXISTS (
+        SELECT FROM pg_index
+        WHERE indrelid = %s::regclass AND (indisunique OR indisexclusion) AND NOT indimmediate
+    )
+"""
+"""Whether ON CONFLICT works: a deferrable unique constraint makes Postgres refuse it."""
+
+
+def _to_change(table: Table, columns: Sequence[str], by: str) -> sql.Composed:
+    return sql.SQL("t.{by} = s.{by} AND ({} OR {})").format(
+        sql.SQL("s._forced") if "_forced" in columns else sql.SQL("false"),
+        _differs(table, columns, sql.Identifier("t")),
+        by=sql.Identifier(by),
+    )
 
 
 def _type(table: Table, name: str) -> sql.SQL:

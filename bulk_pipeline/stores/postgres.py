@@ -11,16 +11,11 @@ import psycopg
 from psycopg import conninfo, errors, pq, sql
 
 from bulk_pipeline.errors import SettingsError, StoreUnavailableError
+from bulk_pipeline.stores.sqlstates import Meaning, meaning
 
 CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)
 """Two transactions got into each other's way: the same transaction succeeds when it is tried again."""
 
-_OUTAGES = (
-    psycopg.OperationalError,
-    errors.IdleInTransactionSessionTimeout,
-    errors.TransactionTimeout,
-    errors.ReadOnlySqlTransaction,  # the server has become a standby
-)
 _SURELY_ALIVE_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
 
@@ -57,12 +52,12 @@ def outages(host: str) -> Iterator[None]:
     """Turn an outage of Postgres inside the block into `StoreUnavailableError`; leave `CONFLICTS` alone."""
     try:
         yield
-    except CONFLICTS:
-        raise
-    except _OUTAGES as error:
-        raise StoreUnavailableError(f"Postgres at {host}: {first_line(error)}") from error
     except psycopg.InterfaceError as error:
         if "closed" not in str(error):
+            raise
+        raise StoreUnavailableError(f"Postgres at {host}: {first_line(error)}") from error
+    except psycopg.Error as error:
+        if meaning(error) is not Meaning.OUTAGE:
             raise
         raise StoreUnavailableError(f"Postgres at {host}: {first_line(error)}") from error
 

@@ -20,13 +20,11 @@ from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
 from bulk_pipeline.schema import Selection
 from bulk_pipeline.stores.postgres import connection_string, first_line, host
 from bulk_pipeline.stores.selections import deleted_query, select_query
+from bulk_pipeline.stores.sqlstates import OUTAGES
 
 _BATCH_BYTES = 1 << 20
 _MOST_TRANSACTIONS = 2**31 - 2**24
 """The ages of two transactions further apart than this cannot be compared."""
-
-_OUTAGES = ("08", "40", "53", "57", "58", "XX", "25P03", "55P03")
-"""How the SQLSTATEs begin that may be gone when the same is tried again."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def _answers(database_url: str) -> Iterator[None]:
     except adbc.Error as error:
         said = first_line(error)
         state = error.sqlstate or ""
-        if not state or state.startswith(_OUTAGES):
+        if not state or state.startswith((*OUTAGES, "XX")):
             raise StoreUnavailableError(f"Postgres at {host(database_url)}: {said}") from error
         raise StoreRefusedError(f"Postgres at {host(database_url)}: {said}") from error
 

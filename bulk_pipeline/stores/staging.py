@@ -1,25 +1,18 @@
 """Rows in a staging table for as long as a block lasts, and what it means when the database refuses rows."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 import pyarrow as pa
-from psycopg import errors, sql
+from psycopg import sql
 
 from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stores import merge
 from bulk_pipeline.stores.copy import copy_rows
-
-_REFUSALS = (
-    psycopg.IntegrityError,
-    psycopg.DataError,
-    errors.ProgramLimitExceeded,  # a text too long for the index on it
-    errors.RaiseException,  # a trigger
-    errors.WithCheckOptionViolation,
-)
+from bulk_pipeline.stores.refusal_words import refusal
+from bulk_pipeline.stores.sqlstates import Meaning, meaning
 
 
 @contextmanager
@@ -28,8 +21,10 @@ def savepoint(connection: psycopg.Connection) -> Iterator[None]:
     try:
         with connection.transaction():
             yield
-    except _REFUSALS as error:
-        raise RowsRefusedError(_reason(error)) from error
+    except psycopg.Error as error:
+        if meaning(error) is not Meaning.ROWS:
+            raise
+        raise refusal(connection, error) from error
 
 
 @contextmanager
@@ -52,9 +47,3 @@ def stage_what_can_be(
             half = rows.num_rows // 2
             halves = (rows.slice(0, half), rows.slice(half)) if half else ()
             stage_what_can_be(connection, halves, table)
-
-
-def _reason(error: psycopg.Error) -> str:
-    if name := error.diag.constraint_name:
-        return f"constraint {name}"
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

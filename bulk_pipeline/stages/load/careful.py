@@ -6,7 +6,7 @@ now, and whatever is still refused is halved until the rows at fault stand alone
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -19,7 +19,7 @@ from bulk_pipeline.stages.load.decided import identify, of_fate, rekeys, where, 
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.prepare import insertable
 from bulk_pipeline.stages.load.resolve import Fate, resolve
-from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Settled
+from bulk_pipeline.stages.load.row_store import BatchWriter, Event, LoadCounts, Settled
 from bulk_pipeline.stages.load.search import keyed_rows, owner_keys
 from bulk_pipeline.stages.split import refusals
 
@@ -36,6 +36,8 @@ class CarefulWriter:
     mode: Mode
     ids: IdMaker
     now: Callable[[], datetime]
+    waiting: list[tuple[pa.Table, RowsRefusedError]] = field(default_factory=list)
+    """Rows that a deferred constraint has refused so far."""
 
     def rekey(self, keys: Sequence[tuple[str, str]]) -> None:
         """Give natural keys away as far as possible; the rows they belong to come later and say so if not."""
@@ -47,17 +49,37 @@ class CarefulWriter:
                 continue
 
     def write(self, rows: pa.Table) -> Settled:
-        """Write the rows that can be written, in file order; the others become failures."""
+        """Write the rows that can be written, in file order; the others become failures.
+
+        A row that a deferred constraint has refused is tried again once the others are in, as it may need a later one.
+        """
+        settled, refused = self._write(rows), 0
+        while self.waiting and len(self.waiting) != refused:
+            refused = len(self.waiting)
+            again = pa.concat_tables([row for row, _ in self.waiting], promote_options="default")
+            self.waiting.clear()
+            settled = _sum(settled, self._write(again))
+        return _sum(settled, *(Settled(failures=refusals.refused(*refused)) for refused in self.waiting))
+
+    def _write(self, rows: pa.Table) -> Settled:
         if not rows.num_rows:
             return Settled()
+        waiting = len(self.waiting)
         try:
             with self.writer.savepoint():
                 return self._within_rules(rows)
         except RowsRefusedError as refusal:
+            del self.waiting[waiting:]
             if rows.num_rows == 1:
-                return Settled(failures=refusals.constraint(rows, [refusal.reason]))
+                return self._refused(rows, refusal)
         half = rows.num_rows // 2
-        return _sum(self.write(rows.slice(0, half)), self.write(rows.slice(half)))
+        return _sum(self._write(rows.slice(0, half)), self._write(rows.slice(half)))
+
+    def _refused(self, row: pa.Table, refusal: RowsRefusedError) -> Settled:
+        if refusal.at_the_end:
+            self.waiting.append((row, refusal))
+            return Settled()
+        return Settled(failures=refusals.refused(row, refusal))
 
     def _within_rules(self, rows: pa.Table) -> Settled:
         """Without the rows that lack a parent or break a check: a set at a time, for there may be many."""
@@ -112,8 +134,10 @@ class CarefulWriter:
         if not rows.num_rows:
             return Settled()
         ready = insertable(rows, self.table, self.ids, self.now)
-        if not rounds:  # no key we know of is taken: let the database name its reason
+        if not rounds or ready.num_rows == 1:  # no key we know of is taken: let the database name its reason
             return _sum(*(self._insert_one(ready.slice(at, 1)) for at in range(ready.num_rows)))
+        if not self.writer.skips_taken():
+            return _inserted(ready, self.writer.insert(ready), self.writer)
         taken = self.writer.insert_unless_taken(ready)
         written = Settled(LoadCounts(inserted=rows.num_rows - len(taken)))
         return _sum(written, self._merge(_numbered(given, taken), rounds - 1))
@@ -121,10 +145,9 @@ class CarefulWriter:
     def _insert_one(self, row: pa.Table) -> Settled:
         try:
             with self.writer.savepoint():
-                self.writer.insert(row)
+                return _inserted(row, self.writer.insert(row), self.writer)
         except RowsRefusedError as refusal:
-            return Settled(failures=refusals.constraint(row, [refusal.reason]))
-        return Settled(LoadCounts(inserted=1))
+            return self._refused(row, refusal)
 
     def _update(self, rows: pa.Table, given: pa.Table, rounds: int) -> Settled:
         if not rows.num_rows:
@@ -132,9 +155,23 @@ class CarefulWriter:
         outcome = self.writer.update(rows, "id")
         if len(outcome.missing) and not rounds:
             raise RowsRefusedError("the row is removed again and again")
-        unchanged = rows.num_rows - outcome.changed - len(outcome.missing)
-        written = Settled(LoadCounts(updated=outcome.changed, unchanged=unchanged))
+        unchanged = rows.num_rows - outcome.changed - len(outcome.missing) - len(outcome.dropped)
+        failures = refusals.in_row_order([])
+        if len(outcome.dropped):
+            failures = dropped(rows, outcome.dropped, self.writer, "update")
+        written = Settled(LoadCounts(updated=outcome.changed, unchanged=unchanged), failures)
         return _sum(written, self._merge(_numbered(given, outcome.missing), rounds - 1))
+
+
+def dropped(rows: pa.Table, numbers: np.ndarray, writer: BatchWriter, event: Event) -> pa.RecordBatch:
+    """The failures of the rows of these numbers, which a trigger has dropped."""
+    lost = _numbered(rows, numbers)
+    return refusals.constraint(lost, [writer.dropped(event)] * lost.num_rows)
+
+
+def _inserted(rows: pa.Table, absent: np.ndarray, writer: BatchWriter) -> Settled:
+    counts = LoadCounts(inserted=rows.num_rows - len(absent))
+    return Settled(counts, dropped(rows, absent, writer, "insert")) if len(absent) else Settled(counts)
 
 
 def _sum(*parts: Settled) -> Settled:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -68,12 +68,17 @@ class Comparison:
     linked: np.ndarray
 
 
+Event: TypeAlias = Literal["insert", "update"]
+
+
 @dataclass(frozen=True)
 class Updated:
-    """`changed`: how many rows of the table are different now. `missing`: the `_row`s that met no row."""
+    """`changed`: how many rows of the table are different now. `missing`: the `_row`s that met no row. `dropped`: those
+    that met one, which a trigger has kept as it was."""
 
     changed: int
     missing: np.ndarray
+    dropped: np.ndarray
 
 
 class BatchWriter(Protocol):
@@ -84,14 +89,24 @@ class BatchWriter(Protocol):
     again.
     """
 
-    def savepoint(self) -> AbstractContextManager[None]: ...
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo the block if rows are refused in it, by deferred constraints too: these are checked at its end."""
+        ...
 
-    def insert(self, rows: pa.Table) -> None:
-        """Add rows with ids."""
+    def insert(self, rows: pa.Table) -> np.ndarray:
+        """Add rows with ids; gives the `_row`s of those that are not in the table then, as a trigger dropped them."""
+        ...
+
+    def skips_taken(self) -> bool:
+        """Whether `insert_unless_taken` can be used: not with every constraint."""
         ...
 
     def insert_unless_taken(self, rows: pa.Table) -> np.ndarray:
-        """Add those rows with ids whose keys are free; gives the `_row`s of the others."""
+        """Add those rows with ids whose keys are free; gives the `_row`s of those that are not in the table then."""
+        ...
+
+    def dropped(self, event: Event) -> str:
+        """Why a row may not be in the table after it was inserted or updated: names the triggers."""
         ...
 
     def update(self, rows: pa.Table, by: str) -> Updated:
@@ -116,9 +131,9 @@ class BatchWriter(Protocol):
 
 
 class RowStore(Protocol):
-    """One table, for one attempt at one job. Everything may raise `StoreUnavailableError`; what writes may
-    raise `JobGoneError`, `LeaseLostError` and `JobCancelledError`. `connections`: how many ranges may be settled at a
-    time.
+    """One table, for one attempt at one job. Everything may raise `StoreUnavailableError` and `LoadRefusedError`; what
+    writes may raise `JobGoneError`, `LeaseLostError` and `JobCancelledError`. `connections`: how many ranges may be
+    settled at a time.
     """
 
     connections: int

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.load.careful import CarefulWriter
+from bulk_pipeline.stages.load.careful import CarefulWriter, dropped
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.prepare import Batch
 from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Settled
@@ -32,14 +32,18 @@ def write(
 def _as_searched(batch: Batch, writer: BatchWriter, table: Table) -> Settled:
     if batch.rekeys:
         writer.rekey(batch.rekeys)
-    if batch.inserts.num_rows:
-        writer.insert(batch.inserts)
-    updated = 0
+    failures = []
+    if batch.inserts.num_rows and len(absent := writer.insert(batch.inserts)):
+        failures.append(dropped(batch.inserts, absent, writer, "insert"))
+    inserted, updated, unchanged = batch.inserts.num_rows - sum(map(len, failures)), 0, 0
     for rows, by in ((batch.by_id, "id"), (batch.by_key, str(table.natural_key)), (batch.resolved, "id")):
         if rows.num_rows:
             outcome = writer.update(rows, by)
             if len(outcome.missing):
                 raise RowsRefusedError("rows to update have been removed")
+            if len(outcome.dropped):
+                failures.append(dropped(rows, outcome.dropped, writer, "update"))
             updated += outcome.changed
-    unchanged = batch.by_id.num_rows + batch.by_key.num_rows + batch.resolved.num_rows - updated
-    return Settled(LoadCounts(inserted=batch.inserts.num_rows, updated=updated, unchanged=unchanged))
+            unchanged += rows.num_rows - outcome.changed - len(outcome.dropped)
+    counts = LoadCounts(inserted=inserted, updated=updated, unchanged=unchanged)
+    return Settled(counts, refusals.in_row_order(failures))

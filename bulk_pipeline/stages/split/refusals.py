@@ -7,11 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.errors import IndexLimit, RowsRefusedError
 from bulk_pipeline.schema import ForeignKey, Table
 from bulk_pipeline.stages.failures import FAILURES, Code, none
 from bulk_pipeline.stages.shown import shown, value
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
+_ENTRY_OVERHEAD = 64
+"""So many bytes at most an entry of an index has beside its longest value, as far as we look for that value."""
 
 
 def unknown_reference(rows: Rows, key: ForeignKey) -> pa.RecordBatch:
@@ -41,10 +44,20 @@ def key_conflict(rows: Rows, table: Table) -> pa.RecordBatch:
     return _about(rows, key, Code.KEY_CONFLICT, said, " point at two different rows")
 
 
-def constraint(rows: Rows, reasons: Sequence[str]) -> pa.RecordBatch:
+def constraint(rows: Rows, reasons: Sequence[str], column: str | None = None) -> pa.RecordBatch:
     """`rows` were refused by the database for other reasons, one for each."""
     said = pa.array([f"the database refused the row: {reason}" for reason in reasons], pa.string())
-    return _about(rows, None, Code.CONSTRAINT, said)
+    return _about(rows, column, Code.CONSTRAINT, said)
+
+
+def refused(row: Rows, refusal: RowsRefusedError) -> pa.RecordBatch:
+    """A single row was refused by the database."""
+    limit = refusal.index_limit
+    if limit and (column := _too_long(row, limit)):
+        index = f"the index {limit.index}" if limit.index else "an index on it"
+        size = f"it has {_bytes(row, column):,} bytes, and {index} holds at most {limit.most_bytes:,}"
+        return constraint(row, [f"{column} is too long: {size}"], column)
+    return constraint(row, [refusal.reason], refusal.column if refusal.column in row.schema.names else None)
 
 
 def in_row_order(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -56,6 +69,20 @@ def in_row_order(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     if (np.diff(together["row"].to_numpy()) >= 0).all():
         return together
     return together.take(pc.sort_indices(together["row"]))
+
+
+def _too_long(row: Rows, limit: IndexLimit) -> str | None:
+    """The column whose cell makes the entry of an index too long."""
+    texts = [field.name for field in row.schema if pa.types.is_string(field.type)]
+    if limit.index:
+        named = [name for name in texts if name in limit.columns]
+    else:
+        named = [name for name in texts if 0 <= limit.entry_bytes - _bytes(row, name) <= _ENTRY_OVERHEAD]
+    return max(named, key=lambda name: _bytes(row, name), default=None)
+
+
+def _bytes(row: Rows, column: str) -> int:
+    return pc.sum(pc.binary_length(_column(row, column))).as_py() or 0
 
 
 def _about(rows: Rows, column: str | None, code: Code, said: pa.Array, rest: str = "") -> pa.RecordBatch:
