@@ -193,12 +193,11 @@ def _migration_problem(settings: Settings) -> str | None:
 
 def _drift_problem(settings: Settings) -> str | None:
     from bulk_pipeline import tables
-    from bulk_pipeline.stores import catalogue
+    from bulk_pipeline.stores import table_fit
     from bulk_pipeline.stores.postgres import Postgres
 
     postgres = Postgres(settings.database_url.get_secret_value())
-    with postgres.transaction() as connection:
-        found = catalogue.drift(connection, tables.in_load_order())
+    found = table_fit.problems(postgres, tables.in_load_order())
     postgres.close()
     return "; ".join(found) or None
 

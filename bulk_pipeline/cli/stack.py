@@ -1,5 +1,6 @@
 """`up`, `down`, `status`, `migrate`, `demo`: the servers and processes the pipeline runs on."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from bulk_pipeline.cli.connection import (
     start_command,
     stores_of,
 )
+from bulk_pipeline.errors import BulkPipelineError
 
 if TYPE_CHECKING:
     from bulk_pipeline.stack.status import StackStatus
@@ -32,7 +34,7 @@ def up(
     from bulk_pipeline import stack
 
     output.err.print(f"starting in {home.resolve()} ...", markup=False, soft_wrap=True)
-    stack.up(home, detach=detach, on_ready=lambda url: _ready(url, detach))
+    stack.up(home, detach=detach, on_ready=lambda url: _ready(home, url, detach))
 
 
 def down(
@@ -125,10 +127,24 @@ def version() -> None:
     output.say(__version__)
 
 
-def _ready(url: str, detach: bool) -> None:
+def _ready(home: Path, url: str, detach: bool) -> None:
+    for problem in _table_problems(home):
+        output.err.print(f"warning: {problem}: imports into that table fail", markup=False)
     output.say(f"ready: Dagster UI at {url}")
     if not detach:
         output.say("Ctrl-C stops it")
+
+
+def _table_problems(home: Path) -> list[str]:
+    """Why imports into some of the tables would fail."""
+    from bulk_pipeline import tables
+    from bulk_pipeline.stores import table_fit
+
+    try:
+        with closing(stores_of(home)) as stores:
+            return table_fit.load_problems(stores.postgres, tables.in_load_order())
+    except BulkPipelineError as error:
+        return [str(error)]
 
 
 def _show(found: "StackStatus", pending: int, processing: int, home: Path) -> None:

@@ -123,6 +123,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
     with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
         upload = open_upload(stream, job.file_name, table=table, mode=job.mode, declared=job.upload_format)
+        _row_store(job, worker).check_fit(upload.columns, job.mode)
         staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, stores.work)
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
@@ -144,7 +145,8 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
 def _split_one(job: ImportJob, staged: Staged, *, worker: Worker) -> Staged:
     stores = worker.stores
     known = PostgresKnownRows(_row_store(job, worker))
-    return steps.split_rows(staged, PostgresReferences(stores.postgres), known, stores.work)
+    references = PostgresReferences(stores.postgres, staged.table)
+    return steps.split_rows(staged, references, known, stores.work)
 
 
 def _load_one(

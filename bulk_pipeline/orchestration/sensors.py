@@ -3,12 +3,14 @@
 An outage raises, so that the tick fails visibly and is repeated; it is never a skipped tick.
 """
 
+import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import islice
 
 import dagster as dg
 
+from bulk_pipeline import tables
 from bulk_pipeline.orchestration import export_reaping, reaping
 from bulk_pipeline.orchestration.export_ops import config_of
 from bulk_pipeline.orchestration.export_reaping import EXPORT_TAG
@@ -16,12 +18,15 @@ from bulk_pipeline.orchestration.intake import Request, take_in
 from bulk_pipeline.orchestration.jobs import export_table, import_files
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
+from bulk_pipeline.stores import table_fit
 from bulk_pipeline.stores.export_jobs import ExportJob
 
 GROUP_TAG = "bulk/group_id"
 REQUEST_TAG = "bulk/request_id"
 _REQUESTS_TOLD = 10
 _START_SECONDS = 60
+
+_log = logging.getLogger(__name__)
 
 
 @dg.sensor(
@@ -33,6 +38,8 @@ _START_SECONDS = 60
 def upload_sensor(
     context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]
 ) -> dg.SensorResult | dg.SkipReason:
+    for problem in _problems_at_start(stores):
+        context.log.warning(f"{problem}: imports into that table fail; see `bulk-pipeline doctor`")
     taken = take_in(stores, context.cursor)
     requests = [_run_request(request) for request in taken.requests]
     requests += [_export_request(job) for job in taken.exports]
@@ -69,6 +76,23 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
     for told in reaped:
         context.log.warning(told)
     return dg.SkipReason("; ".join(reaped) or "every run that has a job is alive")
+
+
+_looked_at = set[str]()
+
+
+def _problems_at_start(stores: Stores) -> list[str]:
+    """Why imports into some of the tables would fail; each process of the code location says it once.
+
+    Not while definitions load, which must work without Postgres.
+    """
+    if stores.database_url in _looked_at:
+        return []
+    found = table_fit.load_problems(stores.postgres, tables.in_load_order())
+    _looked_at.add(stores.database_url)
+    for problem in found:
+        _log.warning("%s: imports into that table fail", problem)
+    return found
 
 
 def _run_request(request: Request) -> dg.RunRequest:

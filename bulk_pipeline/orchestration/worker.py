@@ -17,6 +17,7 @@ from bulk_pipeline.errors import (
     JobFinishedError,
     JobGoneError,
     LeaseLostError,
+    LoadRefusedError,
     StoreUnavailableError,
 )
 from bulk_pipeline.orchestration.stores import Stores
@@ -61,6 +62,8 @@ class Worker:
         self._held: dict[str, Lease] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
         self._exit = ExitStack()
+        self._outage: str | None = None
+        """What has ended the run, which Dagster does not tell: it leaves its resources without an exception."""
         self.trouble: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -69,8 +72,9 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        why = self._outage or (str(error) if error else None) or "the run ended before the job did"
         for lease in list(self._held.values()):
-            self._give_back(lease, str(error or "the run ended before the job did"))
+            self._give_back(lease, why)
         self._exit.close()
 
     def to_take(self, job_ids: Iterable[str]) -> list[str]:
@@ -86,7 +90,11 @@ class Worker:
         """
         asked = list(job_ids)
         new = [job_id for job_id in asked if job_id not in self._held]
-        leases = self._lease(new)
+        try:
+            leases = self._lease(new)
+        except StoreUnavailableError as error:
+            self._outage = str(error)
+            raise
         if leases:
             heartbeat = Heartbeat(
                 self.stores.postgres, leases, seconds=self.stores.settings.bulk_heartbeat_seconds
@@ -115,7 +123,8 @@ class Worker:
             self._forget(job)
         except LeaseLostError as error:
             self._drop(job, str(error))
-        except StoreUnavailableError:
+        except StoreUnavailableError as error:
+            self._outage = str(error)
             raise
         except Exception as error:
             self._log.error("\n".join([f"{job.label}: unexpected error", *traces.lines(error)]))
@@ -124,11 +133,14 @@ class Worker:
 
     @contextmanager
     def _ending(self, job: ImportJob, lease: Lease) -> Iterator[None]:
-        """End the job if its file cannot be read, or if somebody has cancelled it."""
+        """End the job if its file cannot be read, the table cannot take its rows, or somebody has cancelled it."""
         try:
             yield
         except FileError as error:
             self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
+            self._drop(job, str(error))
+        except LoadRefusedError as error:
+            self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code="load_refused")
             self._drop(job, str(error))
         except JobCancelledError as error:
             self.stores.attempts.finish_cancelled(job.id, lease.attempt)

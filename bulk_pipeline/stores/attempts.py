@@ -84,7 +84,10 @@ class Attempts:
             return _end(connection, job, status, error, failure_counts, reports)
 
     def fail_file(self, job_id: str, attempt: int, message: str, *, code: str | None = None) -> ImportJob:
-        """End the job because of its file: nothing of it can be loaded. `code`: that of `FileError`."""
+        """End the job because of its file or its table: nothing more of it can be loaded.
+
+        `code`: that of `FileError`, or load_refused.
+        """
         with self._postgres.transaction() as connection:
             job = _fenced(connection, job_id, attempt)
             return _end(connection, job, Status.FAILED, message, {}, {}, code)

@@ -75,11 +75,16 @@ def read_catalogue(connection: psycopg.Connection) -> dict[str, CatalogueTable]:
     }
 
 
+def declared_type(column: Column) -> str:
+    """The type that a column should have, as `format_type` writes it."""
+    limited = column.type is ColumnType.TEXT and column.max_length is not None
+    return f"character varying({column.max_length})" if limited else column.type.value
+
+
 def _expected(column: Column) -> CatalogueColumn:
     made = column.generated or column.default is not None
-    limited = column.type is ColumnType.TEXT and column.max_length is not None
     return CatalogueColumn(
-        type=f"character varying({column.max_length})" if limited else column.type.value,
+        type=declared_type(column),
         not_null=column.required or made or column.name == "id",
         has_default=made,
     )

@@ -161,7 +161,10 @@ class Leases:
             return changed_job(connection, job.id, _CANCEL)
         if job.attempt >= self._max_attempts and not _has_committed(connection, job):
             return changed_job(
-                connection, job.id, _FAIL, error=f"gave up after {job.attempt} attempts: {error}"
+                connection,
+                job.id,
+                _FAIL,
+                error=f"gave up after {job.attempt} attempts: {_reason(job, error)}",
             )
         wait = timedelta(seconds=wait_seconds(job.attempt, self._retry_seconds))
         return changed_job(connection, job.id, _WAIT, error=error, wait=wait, isolate=isolate)
@@ -181,6 +184,11 @@ def _refuse_held(holders: Mapping[str, _Holder], run_id: str) -> None:
 def _has_committed(connection: psycopg.Connection, job: ImportJob) -> bool:
     query = "SELECT EXISTS (SELECT FROM bulk.import_batches WHERE job_id = %s)"
     return connection.execute(query, (job.id,)).fetchone() == (True,)
+
+
+def _reason(job: ImportJob, error: str) -> str:
+    """The last error, and the one of the attempt before: a run that was killed does not say much."""
+    return error if job.error in (None, error) else f"{error} (before that: {job.error})"
 
 
 _LOCKED_ALL = job_query("""

@@ -17,16 +17,17 @@ import pyarrow as pa
 from psycopg import sql
 
 from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
-from bulk_pipeline.schema import Table
+from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
 from bulk_pipeline.stages.sorted_sets import difference
-from bulk_pipeline.stores import merge, plans, settlements, stored_keys
+from bulk_pipeline.stores import merge, plans, settlements, stored_keys, table_fit
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
 from bulk_pipeline.stores.parts import in_parts
 from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, stopping, value
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
+from bulk_pipeline.stores.table_fit import load_refusals
 
 _TRIES = 8
 _SETTLE_IN = """
@@ -56,6 +57,10 @@ class PostgresRowStore:
         self._attempt = attempt
         self._session = load_session(job_id)
         self._busy: set[psycopg.Connection] = set()
+
+    def check_fit(self, columns: Sequence[str], mode: Mode) -> None:
+        with self._reading() as connection:
+            table_fit.check_fit(connection, self._table, columns, mode)
 
     def recover(self) -> None:
         self._postgres.close()
@@ -138,8 +143,6 @@ class PostgresRowStore:
                 return settled.counts
             except CONFLICTS:
                 time.sleep(random.uniform(0.01, 0.1) * 2**tries)
-            except psycopg.errors.UniqueViolation as error:  # a lost session has committed it after all
-                raise StoreUnavailableError(f"{range_} of job {self._job_id} is in already") from error
         raise StoreUnavailableError(
             f"Postgres at {self._postgres.host}: rows {range_.first} to {range_.last} "
             f"got into the way of other transactions {_TRIES} times"
@@ -252,7 +255,7 @@ class PostgresRowStore:
     @contextmanager
     def _known(self) -> Iterator[psycopg.Connection]:
         """A connection, which `interrupt` knows of as long as it is used."""
-        with self._postgres.reading() as connection:
+        with load_refusals(self._postgres, self._table), self._postgres.reading() as connection:
             self._busy.add(connection)
             try:
                 yield connection

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pyarrow as pa
+from psycopg import errors
 
+from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
 from bulk_pipeline.stores.postgres import Postgres
@@ -41,20 +43,27 @@ def committed(connection: psycopg.Connection, job_id: str) -> dict[Range, LoadCo
 def record(
     connection: psycopg.Connection, job_id: str, attempt: int, range_: Range, settled: Settled
 ) -> None:
-    """Write a range into the ledger, in the transaction that writes its rows."""
+    """Write a range into the ledger, in the transaction that writes its rows.
+
+    `StoreUnavailableError` if it is there: a session that was given up has committed it after all.
+    """
     counts = settled.counts
-    connection.execute(
-        """
-        INSERT INTO bulk.import_batches (job_id, attempt, first_row, last_row,
-            inserted, updated, unchanged, superseded, rejected, load_failures)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-        """,
-        [
-            *(job_id, attempt, range_.first, range_.last),
-            *(counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.rejected),
-            _stream(settled.failures),
-        ],
-    )
+    given = [
+        *(job_id, attempt, range_.first, range_.last),
+        *(counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.rejected),
+        _stream(settled.failures),
+    ]
+    try:
+        connection.execute(_RECORD, given)
+    except errors.UniqueViolation as error:
+        raise StoreUnavailableError(f"{range_} of job {job_id} is in already") from error
+
+
+_RECORD = """
+    INSERT INTO bulk.import_batches (job_id, attempt, first_row, last_row,
+        inserted, updated, unchanged, superseded, rejected, load_failures)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
 
 
 def _stream(failures: pa.RecordBatch) -> bytes | None:

@@ -43,7 +43,7 @@ def bring(
     rejected = np.unique(np.concatenate([found["row"].to_numpy() for found in failures]))
     job = Loading(database_url, table.name, mode).start()
     with job.postgres() as postgres:
-        parts = list(split(lambda: typed, rejected, table, mode, PostgresReferences(postgres)))
+        parts = list(split(lambda: typed, rejected, table, mode, PostgresReferences(postgres, table)))
     with job.store() as store:
         counts = load(
             lambda: [part.good for part in parts],

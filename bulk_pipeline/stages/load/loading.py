@@ -45,8 +45,8 @@ def load(
     `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
     call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
     are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the counts so
-    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `JobGoneError`, `LeaseLostError`
-    and `JobCancelledError` before anything more is written.
+    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `LoadRefusedError` if the table
+    cannot take such rows, `JobGoneError`, `LeaseLostError` and `JobCancelledError` before anything more is written.
     """
     if total_rows <= min(_FEW_ROWS, batch_rows):
         good = partial(iter, list(good()))
@@ -54,6 +54,7 @@ def load(
     outages, seen = 0, -1
     while True:
         try:
+            store.check_fit(source.names[2:], mode)
             committed = store.committed()
             outages, seen = (0 if len(committed) > seen else outages), len(committed)
             missing = [range_ for range_ in ranges(total_rows, batch_rows) if range_ not in committed]

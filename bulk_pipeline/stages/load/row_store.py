@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.load.resolve import Decision
 
@@ -137,6 +138,10 @@ class RowStore(Protocol):
     """
 
     connections: int
+
+    def check_fit(self, columns: Sequence[str], mode: Mode) -> None:
+        """Raise `LoadRefusedError` if the table cannot take rows with these columns."""
+        ...
 
     def recover(self) -> None:
         """Connect again after an outage; `StoreUnavailableError` if that goes on."""

@@ -49,7 +49,7 @@ def test_rows_are_set_beside_the_table_in_one_go(customers: Loading, connections
 def test_ids_that_a_table_does_not_have_are_missing(customers: Loading) -> None:
     asked = pa.array([uid(2), uid(7), uid(1), uid(8)])
     with customers.postgres() as postgres:
-        references = PostgresReferences(postgres)
+        references = PostgresReferences(postgres, tables.get("customers"))
         assert set(references.missing("customers", asked).to_pylist()) == {uid(7), uid(8)}
         assert set(references.missing("users", asked).to_pylist()) == set(asked.to_pylist())
 

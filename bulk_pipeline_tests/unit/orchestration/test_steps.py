@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,9 +12,18 @@ from bulk_pipeline.orchestration import steps
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.parse import open_upload
+from bulk_pipeline.stages.split.key_claims import nothing_stored
 
 UNREADABLE = b'{"email": "a\\u0000b"}\n'
 MALFORMED = b"[1]\n"
+
+
+class EmptyTable:
+    def existing(self, rows: pa.RecordBatch) -> np.ndarray:
+        return nothing_stored(rows)
+
+    def keep(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize("malformed", range(9))
@@ -54,7 +64,7 @@ def test_the_good_rows_have_every_column_of_the_file_and_nothing_of_a_rejected_r
     text = io.BytesIO("\n".join(lines).encode())
     upload = open_upload(text, "a.csv", table=table, mode=Mode.INSERT_ONLY)
     parsed = steps.parse_upload(upload, "job", 1, table, Mode.INSERT_ONLY, work)
-    parted = steps.split_rows(steps.validate_rows(parsed, work), NoReferences(), work)
+    parted = steps.split_rows(steps.validate_rows(parsed, work), NoReferences(), EmptyTable(), work)
     rows = [row for batch in parted.good_rows(work) for row in batch.to_pylist()]
     assert [tuple(row.values()) for row in rows] == [
         (1, 2, ids[0], "ann@example.com", "Ann", "admin", True),
