@@ -14,13 +14,14 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.schema.invisible import BLANK_CLASS
 from bulk_pipeline.stages.parse.csv_dialect import as_text
 from bulk_pipeline.stages.parse.csv_plan import Syntax
 from bulk_pipeline.stages.parse.csv_salvage import salvage
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Parsed
 from bulk_pipeline.stages.parse.upload import Upload
 
-_SPECIAL = re.compile(r'[",\r\n]|^[ \t]|[ \t]$|^$')
+_SPECIAL = re.compile(rf'[",\r\n]|^[{BLANK_CLASS}]|[{BLANK_CLASS}]$|^$')
 """What must be quoted; an unquoted empty cell is NULL."""
 
 MOST_FAILURES = 100

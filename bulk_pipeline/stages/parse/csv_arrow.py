@@ -1,13 +1,10 @@
 """Hands regular text to Arrow's CSV parser, which is the fast part of reading a delimited file."""
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
+from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes
-
-_BLANK_LINE = np.frombuffer(b"\n", np.uint8)
 
 
 class ArrowParser:
@@ -44,8 +41,6 @@ class ArrowParser:
 
     def binary_columns(self, text: Bytes, rows: int) -> list[pa.Array] | None:
         """The same of at least one record, as bytes, whatever the cells hold."""
-        if text[:3].tobytes() == BYTE_ORDER_MARK:
-            text = np.concatenate([_BLANK_LINE, text])  # or Arrow would drop the mark, here a part of a cell
         self._read.block_size = len(text) + 1
         try:
             table = csv.read_csv(pa.py_buffer(text), self._read, self._parse, self._convert)

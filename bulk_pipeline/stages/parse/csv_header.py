@@ -1,6 +1,5 @@
 """Finds the header line of a delimited file, below any title lines and comments."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.parse import csv_position, header
+from bulk_pipeline.stages.parse.blanks import Blanks
 from bulk_pipeline.stages.parse.csv_dialect import as_text, usual_width
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_salvage import salvage
@@ -18,7 +18,7 @@ from bulk_pipeline.stages.parse.parsed import Notes
 
 SAMPLE_RECORDS = 500
 _ENOUGH_ROWS, _SHARE, _NEXT_LINES = 3, 0.8, 3
-_NOT_BLANK = re.compile(rb"\S")
+_NOTHING = Blanks(b" \t\x0b\x0c\r\n")
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,10 @@ def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: 
 def _first_filled(head: bytes, start: int) -> int:
     """Where the first line begins, from the line at `start` on, that is not blank. Found at once: a bomb
     can begin with millions of blank lines."""
-    found = _NOT_BLANK.search(head, start)
-    if found is None:
+    at = _NOTHING.skip(head, start, len(head))
+    if at == len(head):
         return len(head)
-    return 1 + max(
-        start - 1, head.rfind(b"\n", start, found.start()), head.rfind(b"\r", start, found.start())
-    )
+    return 1 + max(start - 1, head.rfind(b"\n", start, at), head.rfind(b"\r", start, at))
 
 
 def _record(reader: Reader, start: int) -> tuple[list[bytes | None] | None, int, int]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bulk_pipeline.stages.parse import csv_structure as structure
+from bulk_pipeline.stages.parse.blanks import WIDE_LEADS
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places, Quotes
+from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Mask, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Window
 
 _LINES_AT_ONCE = 64
@@ -49,10 +50,10 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
             window.data[window.start + a : window.start + b]
             for a, b in zip(start.tolist(), stop.tolist(), strict=True)
         )
-        blank = np.array([not text.strip(blanks) for text in texts], np.bool_)
+        blank = np.array([not blanks.strip(text) for text in texts], np.bool_)
         no, none = np.zeros(len(end), np.bool_), np.zeros(len(end), np.int64)
         return Lines(start, stop, end, no, no, blank, None, none, none)
-    lines = _sorted(block, start, stop, end, plan)
+    lines = _sorted(block, start, stop, end, plan, window.blank_bytes(plan.syntax.blanks))
     for odd in _odd_lines(window, plan, block, start, stop, end):
         lines.good[odd], lines.widths[odd], lines.unclosed[odd] = False, 0, 0
     lines.unclosed[~np.append(lines.good[1:], False)] = 0  # whoever reads it says where it ends
@@ -61,12 +62,14 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
     return lines
 
 
-def _sorted(block: Bytes, start: Places, stop: Places, end: Places, plan: Plan) -> Lines:
+def _sorted(
+    block: Bytes, start: Places, stop: Places, end: Places, plan: Plan, blanks: BlankBytes
+) -> Lines:
     """The lines by their cells and quotes. What else is odd about them, and which are doubtful, is not known yet."""
     syntax = plan.syntax
     quotes = Quotes(structure.all_of(block, syntax.quote), end)
     text, text_end, text_quotes = block, end, quotes
-    keep = structure.without_padding(block, end, quotes, syntax.delimiter, syntax.blanks)
+    keep = structure.without_padding(block, end, quotes, syntax.delimiter, blanks)
     if keep is not None:
         text, text_end = block[keep], structure.moved(end, keep)
         text_quotes = Quotes(structure.all_of(text, syntax.quote), text_end)
@@ -99,7 +102,8 @@ def _unclosed(
     is_alone = (np.diff(line, prepend=-1) > 0) & (np.diff(line, append=line[-1]) > 0)
     nth = np.flatnonzero(is_alone)
     after = np.minimum(places[nth + 1] + 1, len(block) - 1)
-    may_close = structure.is_any(block[after], syntax.quote + syntax.delimiter + syntax.blanks + b"\r\n")
+    blanks = syntax.blanks.narrow + WIDE_LEADS
+    may_close = structure.is_any(block[after], syntax.quote + syntax.delimiter + blanks + b"\r\n")
     nth = nth[~may_close]
     at, begin = text_quotes.places[nth], structure.starts(text_quotes.ends)[line[nth]]
     opens = (at == begin) | (text[at - 1] == syntax.delimiter[0])
@@ -118,15 +122,14 @@ def _lines_with_odd_quotes(text: Bytes, quotes: Quotes, end: Places, syntax: Syn
 def _odd_lines(
     window: Window, plan: Plan, block: Bytes, start: Places, stop: Places, end: Places
 ) -> list[Places]:
-    """Lines with escapes or a mark, lines that are too long, and repeated headers."""
+    """Lines with escapes, lines that are too long, and repeated headers."""
     odd = [structure.per_line(structure.all_of(block, plan.syntax.escape), end)]
     odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
     data, base = window.data, window.start
-    if window.has_mark:
-        odd.append(np.flatnonzero([data.startswith(BYTE_ORDER_MARK, base + at) for at in start.tolist()]))
     if plan.header:
-        same = np.flatnonzero(stop - start == len(plan.header))
-        odd.append(_chosen(same, [data.startswith(plan.header, base + int(start[i])) for i in same]))
+        for header in (plan.header, BYTE_ORDER_MARK + plan.header) if window.has_mark else (plan.header,):
+            same = np.flatnonzero(stop - start == len(header))
+            odd.append(_chosen(same, [data.startswith(header, base + int(start[i])) for i in same]))
     return odd
 
 

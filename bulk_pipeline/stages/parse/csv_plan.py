@@ -1,11 +1,13 @@
 """How the records of one delimited file are cut, and which of their cells are wanted."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from bulk_pipeline.stages.parse.blanks import Blanks
 from bulk_pipeline.stages.parse.limits import Limits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Before a record it says that files were joined: it would become a part of the first cell."""
+"""Before a record it says that files were joined."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,10 @@ class Syntax:
     quote: bytes = b'"'
     escape: bytes = b""
 
-    @property
-    def blanks(self) -> bytes:
-        """What is trimmed around unquoted cells."""
-        return b" \t".replace(self.delimiter, b"") if len(self.delimiter) == 1 else b" "
+    @cached_property
+    def blanks(self) -> Blanks:
+        """What is trimmed around cells."""
+        return Blanks(b" \t\x0b\x0c".replace(self.delimiter[:1], b""))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
-from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places, Quotes
+from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
+from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Mask, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
@@ -34,7 +34,7 @@ def read_regular(window: Window, plan: Plan, arrow: ArrowParser) -> Cut | None:
     lines = _lines(window, plan.syntax)
     if lines is None or _has_oddities(window, lines, plan):
         return None
-    text, text_ends = _trimmed(lines, plan.syntax)
+    text, text_ends = _trimmed(lines, plan.syntax, window.blank_bytes(plan.syntax.blanks).before(len(lines.block)))
     if len(lines.quotes.places) and not _quotes_are_regular(text, lines, plan.syntax):
         return None
     filled = _filled(text, text_ends)
@@ -66,7 +66,7 @@ def _has_oddities(window: Window, lines: _Lines, plan: Plan) -> bool:
     escape = plan.syntax.escape
     return (
         window.has(b"\0")
-        or window.has_mark
+        or (window.has_mark and window.has(BYTE_ORDER_MARK + plan.header))
         or (escape != b"" and window.has(escape))
         or (plan.header != b"" and _repeats(window, lines, plan.header))
     )
@@ -82,9 +82,9 @@ def _repeats(window: Window, lines: _Lines, header: bytes) -> bool:
     return any(window.data.startswith(header, window.start + start) for start in alike.tolist())
 
 
-def _trimmed(lines: _Lines, syntax: Syntax) -> tuple[Bytes, Places]:
+def _trimmed(lines: _Lines, syntax: Syntax, blanks: BlankBytes) -> tuple[Bytes, Places]:
     """The text without blanks around cells, and the ends of its records."""
-    keep = structure.without_padding(lines.block, lines.outer, lines.quotes, syntax.delimiter, syntax.blanks)
+    keep = structure.without_padding(lines.block, lines.outer, lines.quotes, syntax.delimiter, blanks)
     return (
         (lines.block, lines.outer)
         if keep is None

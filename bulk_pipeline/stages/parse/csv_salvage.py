@@ -38,7 +38,7 @@ def _in_other_delimiter(line: bytes, syntax: Syntax, width: int) -> list[bytes |
 def _cheapest(line: bytes, syntax: Syntax, width: int) -> list[bytes | None]:
     parts = line.split(syntax.delimiter)
     if len(parts) > _MOST_PARTS:
-        return [part.strip(syntax.blanks) or None for part in parts]
+        return [syntax.blanks.strip(part) or None for part in parts]
     # best[i][n]: the cheapest way to read the first i parts as n cells, and where its last cell began
     best: list[dict[int, tuple[int, int]]] = [{} for _ in range(len(parts) + 1)]
     best[0][0] = (0, 0)
@@ -67,15 +67,16 @@ def _walk_back(
 
 def _readings(parts: list[bytes], begin: int, syntax: Syntax) -> Iterator[tuple[int, int, bytes | None]]:
     """Cells that may begin with the part `begin`: the part after them, the price, the text."""
-    quote, first = syntax.quote, parts[begin].strip(syntax.blanks)
+    quote, strip = syntax.quote, syntax.blanks.strip
+    first = strip(parts[begin])
     opens = first.startswith(quote)
     literal = _LITERAL_QUOTE + first.count(quote)
     yield begin + 1, literal if opens else first.count(quote) % 2, first or None
     if not opens:
         return
     for end in range(begin, len(parts)):
-        if parts[end].rstrip(syntax.blanks).endswith(quote):
-            text = syntax.delimiter.join(parts[begin : end + 1]).strip(syntax.blanks)
+        if strip(parts[end]).endswith(quote):
+            text = strip(syntax.delimiter.join(parts[begin : end + 1]))
             if len(text) >= 2:
                 inner = text[1:-1]
                 strays = inner.replace(quote * 2, b"").count(quote)

@@ -191,6 +191,4 @@ class Scanner:
         return (at - before) % 2 == 1
 
     def _skip_blanks(self, at: int, stop: int) -> int:
-        while at < stop and self._data[at] in self._blanks:
-            at += 1
-        return at
+        return self._blanks.skip(self._data, at, stop)

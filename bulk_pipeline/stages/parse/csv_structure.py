@@ -17,6 +17,35 @@ _LF, _CR = 10, 13
 
 
 @dataclass(frozen=True)
+class BlankBytes:
+    """The bytes of a block that belong to blanks: those of `narrow` ones, and at the places of `wide` ones."""
+
+    narrow: bytes
+    wide: Places
+
+    def before(self, size: int) -> "BlankBytes":
+        """Those of the first bytes."""
+        return BlankBytes(self.narrow, self.wide[self.wide < size])
+
+    def places(self, block: Bytes) -> Places:
+        narrow = all_of(block, self.narrow)
+        return np.sort(np.concatenate([narrow, self.wide])) if len(self.wide) else narrow
+
+    def begin(self, block: Bytes) -> bool:
+        """Whether the block begins with one."""
+        return bool(block[0] in self.narrow or (len(self.wide) and self.wide[0] == 0))
+
+    def beside(self, block: Bytes, places: Places) -> Places:
+        """Those of the places that have such a byte before or behind them."""
+        near = np.zeros(len(places), np.bool_)
+        for at in (np.maximum(places - 1, 0), np.minimum(places + 1, len(block) - 1)):
+            near |= is_any(block[at], self.narrow)
+            if len(self.wide):
+                near |= self.wide[np.minimum(np.searchsorted(self.wide, at), len(self.wide) - 1)] == at
+        return places[near]
+
+
+@dataclass(frozen=True)
 class Quotes:
     """Quotes that come in pairs from the block's start on or, with the `ends` of lines, from the start of each."""
 
@@ -81,12 +110,6 @@ def all_of(block: Bytes, values: bytes) -> Places:
     return np.flatnonzero(is_any(block, values)) if values else np.empty(0, np.int64)
 
 
-def beside(block: Bytes, places: Places, values: bytes) -> Places:
-    """Those of the places that have one of the values before or behind them."""
-    before, behind = block[np.maximum(places - 1, 0)], block[np.minimum(places + 1, len(block) - 1)]
-    return places[is_any(before, values) | is_any(behind, values)]
-
-
 def is_any(block: Bytes, values: bytes) -> Mask:
     found = block == values[0]
     for value in values[1:]:
@@ -95,19 +118,19 @@ def is_any(block: Bytes, values: bytes) -> Mask:
 
 
 def without_padding(
-    block: Bytes, ends: Places, quotes: Quotes, delimiter: bytes, blanks: bytes
+    block: Bytes, ends: Places, quotes: Quotes, delimiter: bytes, blanks: BlankBytes
 ) -> Mask | None:
     """The bytes that are left without blanks around cells; None where there are none, as is usual.
 
     `ends`: of lines, the last of which ends the block. Whether there are any between the cells of a line whose quotes
     do not come in pairs does not matter: it is no regular record.
     """
-    between = quotes.outside(beside(block, all_of(block, delimiter + b"\r"), blanks))
+    between = quotes.outside(blanks.beside(block, all_of(block, delimiter + b"\r")))
     if quotes.ends is not None:
         between = between[~quotes.unpaired[per_line(between, ends)]]
-    if not (block[0] in blanks or len(beside(block, ends, blanks)) or len(between)):
+    if not (blanks.begin(block) or len(blanks.beside(block, ends)) or len(between)):
         return None
-    places = quotes.outside(all_of(block, blanks))
+    places = quotes.outside(blanks.places(block))
     if not len(places):  # a blank before the end of a line whose quote is not closed
         return None
     opens = np.diff(places, prepend=-2) > 1

@@ -61,12 +61,8 @@ class Reader:
         """The record at `start`, which is at a line's start and not blank."""
         stop, end = self.line(start)
         line = self._data[start:stop]
-        if line == self._plan.header:
+        if self._plan.header and line.removeprefix(BYTE_ORDER_MARK) == self._plan.header:
             return Record([], "the header is repeated here", stop, end)
-        if line.startswith(BYTE_ORDER_MARK):
-            return self._broken(
-                start, stop, end, "begins with a byte order mark, which belongs before a file"
-            )
         if self._is_plain(line):
             return self._plain(line, stop, end)
         try:
@@ -98,8 +94,8 @@ class Reader:
 
     def _trimmed(self, cells: list[bytes]) -> list[bytes | None]:
         """Unquoted cells; None where nothing is in one."""
-        blanks = self._syntax.blanks
-        return [cell.strip(blanks) or None for cell in cells]
+        strip = self._syntax.blanks.strip
+        return [strip(cell) or None for cell in cells]
 
     def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
         """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in
@@ -195,7 +191,7 @@ class Reader:
         return None
 
     def _texts(self, spans: list[Span]) -> list[bytes | None]:
-        data, quote, blanks = self._data, self._syntax.quote, self._syntax.blanks
+        data, quote, strip = self._data, self._syntax.quote, self._syntax.blanks.strip
         texts: list[bytes | None] = []
         for begin, end, quoted in spans:
             text = data[begin:end]
@@ -203,7 +199,7 @@ class Reader:
                 text = text.replace(quote * 2, quote)
             if self._syntax.escape and self._syntax.escape in text:
                 text = self._unescaped(text)
-            texts.append(text if quoted else text.strip(blanks) or None)
+            texts.append(text if quoted else strip(text) or None)
         return texts
 
     def _unescaped(self, text: bytes) -> bytes:

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.stages.parse.blanks import Blanks, wide_places
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
-from bulk_pipeline.stages.parse.csv_structure import Bytes, Places, stretches
+from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Places, stretches
 from bulk_pipeline.stages.parse.parsed import RAW, FailureRows, Parsed, records_schema
 
 
@@ -28,6 +29,10 @@ class Window:
     def has_mark(self) -> bool:
         """Whether there is a byte order mark; its first byte alone is found faster."""
         return self.has(BYTE_ORDER_MARK[:1]) and self.has(BYTE_ORDER_MARK)
+
+    def blank_bytes(self, blanks: Blanks) -> BlankBytes:
+        """Where the bytes of blanks stand in the block."""
+        return BlankBytes(blanks.narrow, wide_places(self.data, self.start, self.stop))
 
     def has(self, text: bytes) -> bool:
         return self.data.find(text, self.start, self.stop) >= 0

@@ -19,6 +19,7 @@ from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
 from bulk_pipeline.stages.parse.csv_file import open_csv
 from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
+from bulk_pipeline.stages.parse.end_mark import without_end_mark
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.stages.parse.parquet import open_parquet
@@ -162,10 +163,13 @@ def _open_text(
     mode: Mode | None,
     limits: Limits,
 ) -> Opened:
-    used, text = to_utf8(chunks, declared.encoding, notes)
+    used, decoded = to_utf8(chunks, declared.encoding, notes)
+    if not decoded.peek(1):
+        raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
+    text = Chunks(without_end_mark(decoded, notes))
     head = text.peek(HEAD_BYTES)
     if not head:
-        raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
+        raise FileError("empty_file", "the file is empty: it has Ctrl-Z (0x1A) and nothing else")
     format_ = file_formats.of_text(head, name, notes)
     if format_ == "csv":
         return open_csv(text, used, notes, declared, table=table, mode=mode, limits=limits)

@@ -29,6 +29,20 @@ MALFORMED = "malformed_row"
         ("Zoë 北京 🎉", "Zoë 北京 🎉"),
         ("NULL", "NULL"),
         ("007", "007"),
+        ("\u00a0Ana\u00a0", "Ana"),
+        (" \u00a0\tAna \u3000\u200b", "Ana"),
+        ("\u202aAna\u202c", "Ana"),
+        ("\u00ad\u2060Ana\x85", "Ana"),
+        ("Ana\u2028", "Ana"),
+        ("\x0bAna\x0c", "Ana"),
+        ("Ana\u00a0Maria", "Ana\u00a0Maria"),
+        ("\u00a0", None),
+        ("\u200b \u3164", None),
+        ('"\u00a0Ana\u200b"', "\u00a0Ana\u200b"),
+        ('"\u00a0"', "\u00a0"),
+        ('\u00a0"Ana" \u200b', "Ana"),
+        ("❤\ufe0f", "❤\ufe0f"),
+        ("Ana\x01", "Ana\x01"),
     ],
 )
 def test_a_cell_is_read_as(cell: str, value: str | None) -> None:
@@ -120,6 +134,28 @@ def test_an_unclosed_quote_far_from_any_other_quote_costs_one_row() -> None:
     result = read(("email,city\n" + "\n".join(rows)).encode())
     assert result.places == [(8, 9, None, MALFORMED)]
     assert len(result.rows) == 29_999
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b\t\ufeff", "\u3000\u3000"])
+@pytest.mark.parametrize("broken", ["", 'x"y,z\n'])
+def test_a_line_of_blanks_of_any_kind_is_no_row(blank: str, broken: str) -> None:
+    result = read(f"{blank}\nemail,city\n{blank}\na@b.co,Rome\n{blank}\n{broken}c@d.ef,Oslo\n{blank}".encode())
+    assert result.column("email") == ["a@b.co", "c@d.ef"]
+    assert list(result.lines.values()) == ([4, 6, 7] if broken else [4, 6])
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", "||", " "])
+def test_blanks_are_trimmed_between_all_delimiters(delimiter: str) -> None:
+    result = read(f"email{delimiter}city\n\u00a0a@b.co\u200b{delimiter}\u3000Rome\u00a0\n".encode())
+    assert result.cells == [("a@b.co", "Rome")]
+
+
+@pytest.mark.parametrize("first", ["a@b.co", '"a@b.co"'])
+def test_a_byte_order_mark_before_a_record_as_joined_files_have_is_a_blank(first: str) -> None:
+    text = f"email,city\nz@z.zz,Bern\n\ufeffemail,city\n\ufeff{first},Rome\n"
+    result = read(text.encode())
+    assert result.failures == [(2, 3, None, MALFORMED, "the header is repeated here")]
+    assert result.rows == {1: ("z@z.zz", "Bern"), 3: ("a@b.co", "Rome")}
 
 
 def test_blank_lines_are_not_rows_and_rows_of_empty_cells_are() -> None:
