@@ -64,7 +64,7 @@ class FailuresPage(BaseModel):
 
 class Metadata(BaseModel):
     """`first_job_id`: the same object came before, as that job. `unprocessed`: rows that a job which was cancelled
-    or broke off has not accounted for. `warnings`: what was odd about the file."""
+    or broke off has not accounted for. `warnings`: what was odd about the file, or why it was skipped."""
 
     filename: str
     first_job_id: str | None = None

@@ -1,4 +1,4 @@
-"""Which servers a command talks to: those the environment names, else those of the stack in the home folder."""
+"""Which servers a command talks to: each that the environment names, else that of the stack in the home folder."""
 
 import os
 import shlex
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_pipeline.errors import StackError
 from bulk_pipeline.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # drivers are imported when a command first needs them
@@ -20,6 +21,9 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DEFAULT_HOME = Path(".bulk")
+_POSTGRES = ("DATABASE_URL",)
+_S3 = ("S3_ENDPOINT_URL", "S3_ACCESS_KEY")
+"""The variables by which the environment names a server."""
 _AT_END: ContextVar[ExitStack | None] = ContextVar("at_end", default=None)
 
 
@@ -51,9 +55,27 @@ def closing_stores() -> Iterator[None]:
 
 
 def settings_of(home: Path) -> Settings:
-    """The environment's settings, or those of the running stack; `StackError` if there is neither."""
-    if "DATABASE_URL" in os.environ:
+    """The environment's settings, each server that it does not name being the running stack's.
+
+    `StackError` if no stack is up and the environment names no database.
+    """
+    if _is_named(_POSTGRES) and _is_named(_S3):
         return read_settings()
     from bulk_pipeline.stack import environment
 
-    return read_settings(**{name.lower(): value for name, value in environment(home).items()})
+    try:
+        known = environment(home)
+    except StackError:
+        if _is_named(_POSTGRES):
+            return read_settings()  # S3 is AWS, with the usual chain of credentials
+        raise
+    if _is_named(_POSTGRES):
+        known = {name: value for name, value in known.items() if name not in _POSTGRES}
+    if _is_named(_S3):
+        known = {name: value for name, value in known.items() if not name.startswith("S3_")}
+    return read_settings(**{name.lower(): value for name, value in known.items()})
+
+
+def _is_named(variables: tuple[str, ...]) -> bool:
+    """Whether the environment names the server. A variable that is empty counts as not set."""
+    return any(os.environ.get(name) for name in variables)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.3
 _STDOUT = "-"
+_INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 
 def export_table(
@@ -88,7 +90,13 @@ def export_table(
         expires_after=timedelta(hours=at.settings.bulk_export_expiry_hours),
     )
     if wait:
-        job = _follow(at, job)
+        output.err.print(f"export {job.id}", markup=False)
+        try:
+            job = _follow(at, job)
+        except KeyboardInterrupt:
+            told = f"export {job.id} goes on; cancel it with: bulk-pipeline cancel {job.id}"
+            output.err.print(told, markup=False, soft_wrap=True)
+            raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         output.print_json(describe(job, at.settings))
     elif job.manifest is not None:

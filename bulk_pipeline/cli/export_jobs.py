@@ -5,41 +5,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulk_pipeline.cli import output
+from bulk_pipeline.cli import output, times
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
+from bulk_pipeline.cli.job_list import show_errors, show_exports
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
+from bulk_pipeline.stores.job_ids import JobIds
 
 if TYPE_CHECKING:
     from bulk_pipeline.orchestration.stores import Stores
-
-_GRID = ("id", "table", "kind", "format", "compression", "status", "rows", "bytes", "seconds", "created_at")
-_DISPENSABLE = ("compression", "kind", "seconds", "created_at", "bytes")
 
 
 def exports(
     table: Annotated[str | None, typer.Option(help="Only exports of this table.")] = None,
     status: Annotated[ExportStatus | None, typer.Option(help="Only exports in this status.")] = None,
+    since: times.SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """List exports, newest first.
 
-    Example: bulk-pipeline exports --table users --status completed
+    Example: bulk-pipeline exports --table users --status failed --since 1d
     """
     at = stores_of(home)
-    found = [describe(job, at.settings) for job in at.exports.newest(table=table, status=status, limit=limit)]
+    newest = at.exports.newest(table=table, status=status, since=times.since(since), limit=limit)
+    found = [describe(job, at.settings) for job in newest]
     if as_json:
         output.print_json(found)
     elif found:
-        output.print_grid(_GRID, [[row[name] for name in _GRID] for row in found], dispensable=_DISPENSABLE)
+        show_exports(found)
+        show_errors(found)
     else:
         output.say("no such exports")
 
 
 def export_status(
-    job_id: Annotated[str, typer.Argument(help="The export's id, as `exports` shows it.")],
+    job_id: Annotated[
+        str, typer.Argument(help="The export's id, as `exports` shows it, or its beginning or end.")
+    ],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +52,8 @@ def export_status(
     Example: bulk-pipeline export-status 0199a1b2-0000-7000-8000-000000000000
     """
     at = stores_of(home)
-    document = describe(at.exports.get(job_id), at.settings)
+    export_id = JobIds(at.postgres).find(job_id, imports=False).id
+    document = describe(at.exports.get(export_id), at.settings)
     if as_json:
         output.print_json(document)
         return

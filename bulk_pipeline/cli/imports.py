@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
-from bulk_pipeline.cli.jobs import describe, show_grid
+from bulk_pipeline.cli.job_list import show_imports
+from bulk_pipeline.cli.jobs import describe
 from bulk_pipeline.cli.upload_options import (
     ColumnOption,
     EncodingOption,
@@ -21,6 +22,7 @@ from bulk_pipeline.cli.upload_options import (
     SheetOption,
     upload_format,
 )
+from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.addresses import metadata_of
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from bulk_pipeline.orchestration.stores import Stores
 
 _POLL_SECONDS = 0.3
+_SOME_REJECTED, _SKIPPED, _INTERRUPTED = 3, 4, 130
+"""Exit statuses."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,15 @@ def import_files(
     columns: ColumnOption = None,
     sheet: SheetOption = None,
     records: RecordsOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Import files even if they were imported before.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the jobs to their end.")] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Import files into a table. Exit 0: every row accepted; 3: some rejected; 1: a file failed.
+    """Import files into a table. Exit 0: every row accepted; 4: a file was skipped, as it was imported before; 3: some
+    rows were rejected; 1: a file failed; of several, the worst: 1, then 3, then 4. Ctrl-C leaves the jobs running.
 
     Example: bulk-pipeline import users.csv more-users.ndjson.gz --table users --mode upsert
     """
@@ -64,12 +72,22 @@ def import_files(
     metadata = metadata_of(
         mode or declared.default_mode, upload_format(encoding, header, columns, sheet, records)
     )
-    dropped = [_drop(at, file, declared.name, metadata) for file in files]
-    if not wait:
-        _say_dropped(at, dropped, as_json)
-        return
-    with _Bars(dropped) if output.err.is_terminal and not as_json else _Lines() as show:
-        finished = _follow(at, dropped, show)
+    if force:
+        metadata["force"] = "true"
+    dropped = list[_Dropped]()
+    jobs = dict[_Dropped, ImportJob]()
+    try:
+        for file in files:
+            dropped.append(_drop(at, file, declared.name, metadata))
+        if not wait:
+            _say_dropped(at, dropped, as_json)
+            return
+        with _Bars(dropped) if output.err.is_terminal and not as_json else _Lines() as show:
+            _follow(at, dropped, jobs, show)
+    except KeyboardInterrupt:
+        _say_what_goes_on(at, dropped, jobs)
+        raise typer.Exit(_INTERRUPTED) from None
+    finished = [jobs[drop] for drop in dropped]
     documents = [describe(job, at.ledger.counts([job.id])[job.id], at.settings) for job in finished]
     if as_json:
         output.print_json(documents)
@@ -100,29 +118,41 @@ def _drop(at: "Stores", file: Path, table: str, metadata: dict[str, str]) -> _Dr
     return _Dropped(file, key, earlier.id if earlier else None)
 
 
-def _follow(at: "Stores", dropped: list[_Dropped], show: "_Lines | _Bars") -> list[ImportJob]:
-    """Wait until every file's job is final; a skipped one stands for the job that did its work."""
-    finished: dict[_Dropped, ImportJob] = {}
-    while len(finished) < len(dropped):
+def _follow(
+    at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob], show: "_Lines | _Bars"
+) -> None:
+    """Keep in `jobs` what is known of each file's job, until all are final; say each id as soon as it is known."""
+    while not all(drop in jobs and jobs[drop].status.is_final for drop in dropped):
         for drop in dropped:
-            if drop in finished:
+            if drop in jobs and jobs[drop].status.is_final:
                 continue
             job = _job_of(at, drop)
-            if job is not None:
-                show.job(drop, job, at.ledger.counts([job.id])[job.id])
-                if job.status.is_final:
-                    finished[drop] = job
+            if job is None:
+                continue
+            if drop not in jobs:
+                output.err.print(printable(f"{drop.file.name}: job {job.id}"), markup=False, soft_wrap=True)
+            jobs[drop] = job
+            show.job(drop, job, at.ledger.counts([job.id])[job.id])
         time.sleep(_POLL_SECONDS)
-    return [finished[drop] for drop in dropped]
 
 
 def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
     job = at.ledger.newest_of_object(at.settings.s3_bucket_uploads, drop.key)
-    if job is None or job.id == drop.before:
-        return None
-    if job.status is Status.SKIPPED and job.first_job_id is not None:
-        return at.ledger.get(job.first_job_id)
-    return job
+    return None if job is None or job.id == drop.before else job
+
+
+def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:
+    """What becomes of the files whose jobs nobody follows any more."""
+    for drop in dropped:
+        job = jobs.get(drop) or _job_of(at, drop)
+        name = printable(drop.file.name)
+        if job is None:
+            told = f"{name} is dropped and will be imported; find its job with: bulk-pipeline jobs --file '{name}'"
+        elif job.status.is_final:
+            continue
+        else:
+            told = f"job {job.id} ({name}) goes on; cancel it with: bulk-pipeline cancel {job.id}"
+        output.err.print(told, markup=False, soft_wrap=True)
 
 
 class _Lines:
@@ -176,18 +206,26 @@ class _Bars:
 
 
 def _summarise(documents: list[dict[str, Any]]) -> None:
-    show_grid(documents)
+    show_imports(documents)
     for document in documents:
         if document["error"]:
             output.say(f"{document['key']}: {document['error']}")
         for warning in document["warnings"]:
-            output.say(f"{document['key']}: warning: {warning}")
+            if document["status"] == Status.SKIPPED:
+                output.say(f"{document['file']}: {warning}")
+            else:
+                output.say(f"{document['key']}: warning: {warning}")
         if document["reports"]:
             output.say(f"why rows were rejected: bulk-pipeline errors {document['id']}")
+    if any(document["status"] == Status.SKIPPED for document in documents):
+        output.say("to import a skipped file again: bulk-pipeline import --force")
 
 
 def _exit_status(finished: list[ImportJob]) -> int:
+    """That of the worst of the files."""
     statuses = {job.status for job in finished}
     if statuses & {Status.FAILED, Status.CANCELLED}:
         return 1
-    return 3 if Status.COMPLETED_WITH_ERRORS in statuses else 0
+    if Status.COMPLETED_WITH_ERRORS in statuses:
+        return _SOME_REJECTED
+    return _SKIPPED if Status.SKIPPED in statuses else 0

@@ -3,18 +3,28 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulk_pipeline.cli import output
+from bulk_pipeline.cli import output, times
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.export_jobs import cancel_export
+from bulk_pipeline.cli.job_list import show_errors, show_imports
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
+from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.stores.job_ids import JobIds
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 
-JobId = Annotated[str, typer.Argument(help="The job's id, as `jobs` shows it.")]
+if TYPE_CHECKING:
+    from bulk_pipeline.orchestration.stores import Stores
+
+JobIdArgument = Annotated[
+    str,
+    typer.Argument(help="The job's id, as `jobs` shows it, or four or more digits of its beginning or end."),
+]
+_LAST = "last"
 
 
 class Report(StrEnum):
@@ -29,33 +39,40 @@ _REPORT_NAMES = {Report.CSV: "errors.csv", Report.NDJSON: "errors.ndjson", Repor
 def jobs(
     table: Annotated[str | None, typer.Option(help="Only jobs of this table.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only jobs in this status.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only files with this in their name; * and ? fit anything."),
+    ] = None,
+    since: times.SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """List imports, newest first.
+    """List imports, newest first, with their errors.
 
-    Example: bulk-pipeline jobs --table users --status failed
+    Example: bulk-pipeline jobs --table users --status failed --file "march*.csv" --since 2h
     """
     at = stores_of(home)
-    newest = at.ledger.newest(table=table, status=status, limit=limit)
+    newest = at.ledger.newest(table=table, status=status, file=file, since=times.since(since), limit=limit)
     counts = at.ledger.counts(job.id for job in newest)
     found = [describe(job, counts[job.id], at.settings) for job in newest]
     if as_json:
         output.print_json(found)
     elif found:
-        show_grid(found)
+        show_imports(found)
+        show_errors(found)
     else:
         output.say("no such jobs")
 
 
-def job(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def job(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Show one job: status, counts, failures by code, dialect, warnings, run and reports.
 
     Example: bulk-pipeline job 0199a1b2-0000-7000-8000-000000000000
     """
     at = stores_of(home)
-    document = describe(at.ledger.get(job_id), at.ledger.counts([job_id])[job_id], at.settings)
+    import_id = _import_id(at, job_id)
+    document = describe(at.ledger.get(import_id), at.ledger.counts([import_id])[import_id], at.settings)
     if as_json:
         output.print_json(document)
     else:
@@ -63,7 +80,13 @@ def job(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = Fa
 
 
 def errors(
-    job_id: JobId,
+    job_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="[JOB_ID|last]",
+            help="The job's id, or a part of it; without one, the newest job that has errors.",
+        ),
+    ] = _LAST,
     report: Annotated[
         Report, typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows.")
     ] = (Report.CSV),
@@ -72,19 +95,17 @@ def errors(
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Fetch a report of a finished job.
+    """Fetch a report of a finished job; of a job that failed without one, show its error.
 
-    Example: bulk-pipeline errors 0199a1b2-0000-7000-8000-000000000000 --format rejected -o fix-me.csv
+    Example: bulk-pipeline errors last --format rejected -o fix-me.csv
     """
     at = stores_of(home)
-    found = at.ledger.get(job_id)
+    found = _newest_with_errors(at) if job_id == _LAST else at.ledger.get(_import_id(at, job_id))
     if not found.status.is_final:
-        raise JobNotFinishedError(f"job {job_id} is {found.status}: its reports come when it has finished")
+        raise JobNotFinishedError(f"job {found.id} is {found.status}: its reports come when it has finished")
     keys = [key for name, key in found.reports.items() if name.startswith(_REPORT_NAMES[report])]
     if not keys:
-        raise NotFoundError(
-            f"job {job_id} is {found.status} and has no report: no row was rejected, or its time is over"
-        )
+        raise NotFoundError(_why_no_report(found, at.ledger.counts([found.id])[found.id]))
     with at.objects.open(at.settings.s3_bucket_reports, keys[0]) as stream:
         if out is None:
             while block := stream.read(1 << 20):
@@ -97,40 +118,62 @@ def errors(
     output.err.print(f"wrote {out}", markup=False)
 
 
-def retry(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def retry(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Import a finished job's archived file again, as a new job.
 
     Example: bulk-pipeline retry 0199a1b2-0000-7000-8000-000000000000
     """
     at = stores_of(home)
-    made = at.claims.retry(job_id)
+    made = at.claims.retry(_import_id(at, job_id))
     if as_json:
         output.print_json(describe(made, at.ledger.counts([made.id])[made.id], at.settings))
     else:
         output.say(f"job {made.id} will import {made.key} again; follow it with: bulk-pipeline job {made.id}")
 
 
-def cancel(job_id: JobId, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def cancel(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Stop a pending or running job: an import, whose committed rows stay in the table, or an export.
 
     Example: bulk-pipeline cancel 0199a1b2-0000-7000-8000-000000000000
     """
     at = stores_of(home)
-    try:
-        stopped = at.ledger.cancel(job_id)
-    except NotFoundError as error:
-        try:
-            cancel_export(at, job_id, as_json)
-        except NotFoundError:
-            raise error from None  # it is neither
+    found = JobIds(at.postgres).find(job_id)
+    if found.is_export:
+        cancel_export(at, found.id, as_json)
         return
-    counts = at.ledger.counts([job_id])[job_id]
+    stopped = at.ledger.cancel(found.id)
+    counts = at.ledger.counts([found.id])[found.id]
     if as_json:
         output.print_json(describe(stopped, counts, at.settings))
     elif stopped.status is Status.CANCELLED:
         output.say(f"cancelled before any row was loaded: {stopped.key}")
     else:
         output.say(f"stopping after the batch it is at; the {counts.processed:,} rows settled so far stay")
+
+
+def _import_id(at: "Stores", part: str) -> str:
+    return JobIds(at.postgres).find(part, exports=False).id
+
+
+def _newest_with_errors(at: "Stores") -> ImportJob:
+    found = at.ledger.newest_with_errors()
+    if found is None:
+        raise NotFoundError("no job has errors: no file failed, and no row was rejected")
+    output.err.print(
+        f"job {found.id} ({printable(found.file_name)}): {found.status}", markup=False, soft_wrap=True
+    )
+    return found
+
+
+def _why_no_report(found: ImportJob, counts: Counts) -> str:
+    name = f"job {found.id} ({found.file_name})"
+    if found.status is Status.SKIPPED:
+        return f"{name} was skipped: for its rows, look at job {found.first_job_id}"
+    if counts.rejected:
+        return f"{name} is {found.status}, and its report has expired"
+    if found.error:
+        return f"{name} {found.status}: {found.error}"
+    return f"{name} is {found.status} and has no report: no row was rejected"
 
 
 def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
@@ -142,6 +185,7 @@ def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, 
         "mode": found.mode,
         "status": found.status,
         "key": found.key,
+        "file": found.file_name,
         "total": counts.total,
         "inserted": counts.inserted,
         "updated": counts.updated,
@@ -170,26 +214,3 @@ def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, 
         "started_at": found.started_at,
         "finished_at": found.finished_at,
     }
-
-
-_GRID = (
-    "id",
-    "table",
-    "mode",
-    "status",
-    "file",
-    "total",
-    "inserted",
-    "updated",
-    "unchanged",
-    "superseded",
-    "rejected",
-    "seconds",
-)
-_DISPENSABLE = ("superseded", "unchanged", "mode", "seconds", "updated", "table", "inserted")
-
-
-def show_grid(documents: list[dict[str, Any]]) -> None:
-    """One line per job."""
-    rows = [document | {"file": document["key"].rpartition("/")[2]} for document in documents]
-    output.print_grid(_GRID, [[row[name] for name in _GRID] for row in rows], dispensable=_DISPENSABLE)

@@ -27,6 +27,11 @@ _FREE_TEXT = {"file", "description", "limits", "problem", "remedy"}
 err = Console(stderr=True, highlight=False)
 
 
+def is_terminal() -> bool:
+    """Whether stdout is read by a person."""
+    return Console().is_terminal
+
+
 def say(text: str) -> None:
     """One line for a person on stdout."""
     Console(highlight=False, soft_wrap=True).print(printable(text), markup=False)

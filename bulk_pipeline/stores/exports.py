@@ -81,12 +81,14 @@ class Exports:
         *,
         table: str | None = None,
         status: ExportStatus | None = None,
+        since: datetime | None = None,
         limit: int = 50,
         before: tuple[datetime, str] | None = None,
     ) -> list[ExportJob]:
         """Jobs, newest first. `before`: go on behind the job with that `created_at` and id."""
         created_at, job_id = before or (None, None)
         given = {"table": table, "status": status, "limit": limit, "created_at": created_at, "id": job_id}
+        given |= {"since": since}
         with self._postgres.transaction() as connection:
             return all_exports(connection, _NEWEST, given)
 
@@ -174,6 +176,7 @@ _NEWEST = export_query("""
     FROM bulk.export_jobs AS job
     WHERE (%(table)s::text IS NULL OR table_name = %(table)s)
       AND (%(status)s::text IS NULL OR status = %(status)s)
+      AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
       AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s, %(id)s::uuid))
     ORDER BY created_at DESC, id DESC
     LIMIT %(limit)s

@@ -42,14 +42,25 @@ class Ledger:
         *,
         table: str | None = None,
         status: Status | None = None,
+        file: str | None = None,
+        since: datetime | None = None,
         limit: int = 50,
         before: tuple[datetime, str] | None = None,
     ) -> list[ImportJob]:
-        """Jobs, newest first. `before`: go on behind the job with that `created_at` and id."""
+        """Jobs, newest first. `before`: go on behind the job with that `created_at` and id.
+
+        `file`: a part of the file's name or, with `*` or `?`, a pattern for all of it; with a slash, of the key.
+        """
         created_at, job_id = before or (None, None)
         given = {"table": table, "status": status, "limit": limit, "created_at": created_at, "id": job_id}
+        given |= {"file": _like(file) if file else None, "in_key": "/" in (file or ""), "since": since}
         with self._postgres.transaction() as connection:
             return all_jobs(connection, _NEWEST, given)
+
+    def newest_with_errors(self) -> ImportJob | None:
+        """The newest job that has reports, or that failed as a whole."""
+        with self._postgres.transaction() as connection:
+            return one_job(connection, _NEWEST_WITH_ERRORS, {})
 
     def newest_of_object(self, bucket: str, key: str, etag: str | None = None) -> ImportJob | None:
         """The newest job of the object, of any of its contents if no `etag` is given."""
@@ -115,6 +126,14 @@ class Ledger:
         return cancelled
 
 
+def _like(file: str) -> str:
+    """A pattern of Postgres for a part of a name, or for a name with `*` and `?` in it."""
+    literal = file.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    if "*" in literal or "?" in literal:
+        return literal.replace("*", "%").replace("?", "_")
+    return f"%{literal}%"
+
+
 def _is_held(connection: psycopg.Connection, job: ImportJob) -> bool:
     query = "SELECT EXISTS (SELECT FROM bulk.job_leases WHERE job_id = %s)"
     return connection.execute(query, (job.id,)).fetchone() == (True,)
@@ -167,9 +186,23 @@ _NEWEST = job_query("""
     FROM bulk.import_jobs AS job
     WHERE (%(table)s::text IS NULL OR table_name = %(table)s)
       AND (%(status)s::text IS NULL OR status = %(status)s)
+      AND (
+          %(file)s::text IS NULL
+          OR coalesce(upload_name, regexp_replace(key, '^.*/', '')) ILIKE %(file)s
+          OR (%(in_key)s AND key ILIKE %(file)s)
+      )
+      AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
       AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s, %(id)s::uuid))
     ORDER BY created_at DESC, id DESC
     LIMIT %(limit)s
+""")
+
+_NEWEST_WITH_ERRORS = job_query("""
+    SELECT {columns}
+    FROM bulk.import_jobs AS job
+    WHERE reports <> '{{}}' OR (status = 'failed' AND error IS NOT NULL)
+    ORDER BY created_at DESC, id DESC
+    LIMIT 1
 """)
 
 _NEWEST_OF_OBJECT = job_query("""

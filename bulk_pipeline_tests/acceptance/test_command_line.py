@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,10 +76,38 @@ def test_import_says_1_if_one_of_the_files_failed(world: World, file: Path) -> N
     assert "gzip" in done.stdout
 
 
-def test_import_of_the_same_file_again_shows_what_became_of_it(world: World, file: Path, email: str) -> None:
+def test_import_of_the_same_file_again_says_4_and_that_it_was_skipped(
+    world: World, file: Path, email: str
+) -> None:
     file.write_bytes(customers(email))
-    first = documents(world, "import", file, "--table", "customers", "--json")
-    assert documents(world, "import", file, "--table", "customers", "--json") == first
+    _, (first,) = documents(world, "import", file, "--table", "customers", "--json")
+    status, (again,) = documents(world, "import", file, "--table", "customers", "--json")
+    assert (status, again["status"], again["first_job_id"]) == (4, "skipped", first["id"])
+    assert (again["inserted"], again["total"]) == (0, None)
+
+
+def test_ctrl_c_says_that_the_job_goes_on_and_how_to_cancel_it(world: World, file: Path, email: str) -> None:
+    file.write_bytes(customers(email))
+    with world.holding(email):
+        process = start(world, "import", file, "--table", "customers")
+        assert process.stderr is not None
+        job_id = process.stderr.readline().removeprefix(f"{file.name}: job ").strip()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "")
+        told = f"job {job_id} ({file.name}) goes on; cancel it with: bulk-pipeline cancel {job_id}"
+        assert err.splitlines()[-1] == told
+        assert not world.stores.ledger.get(job_id).status.is_final
+    assert world.finished(world.stores.ledger.get(job_id).key).status is Status.COMPLETED
+
+
+def test_a_database_of_ones_own_goes_with_the_s3_of_the_stack(
+    world: World, imported: tuple[int, dict[str, Any]]
+) -> None:
+    done = run_here(
+        {"BULK_HOME": str(world.home), "DATABASE_URL": world.stores.database_url}, "errors", imported[1]["id"]
+    )
+    assert (done.returncode, done.stdout[:14]) == (0, b"row,error,raw\n")
 
 
 def test_import_without_waiting_says_where_the_file_is(world: World, file: Path) -> None:
@@ -165,6 +194,13 @@ def documents(world: World, *arguments: object) -> tuple[int, Any]:
 def run(world: World, *arguments: object) -> subprocess.CompletedProcess[str]:
     done = run_here({"BULK_HOME": str(world.home)}, *arguments)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def start(world: World, *arguments: object) -> subprocess.Popen[str]:
+    """In a process of its own, as everybody does it, without waiting for its end."""
+    command = [str(Path(sys.executable).with_name("bulk-pipeline")), *map(str, arguments)]
+    environ = {**os.environ, "BULK_HOME": str(world.home)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
 
 
 def run_apart(world: World, *arguments: object) -> subprocess.CompletedProcess[str]:

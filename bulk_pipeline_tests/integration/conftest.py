@@ -1,13 +1,15 @@
 """A pipeline without Dagster's processes: drop files, take them in, run the import job here and now."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from subprocess import CompletedProcess
 from typing import Any, LiteralString
 
 import dagster as dg
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from bulk_pipeline.orchestration.intake import take_in
 from bulk_pipeline.orchestration.jobs import import_files
@@ -16,8 +18,10 @@ from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores import s3
 from bulk_pipeline.stores.jobs import Counts, ImportJob
+from bulk_pipeline_tests.command_here import run_here
 from bulk_pipeline_tests.integration.exports import Exporting
 
+Command = Callable[..., CompletedProcess[str]]
 LOOK_AGAIN_SECONDS = 0.1
 """The store's clock, which says when a file may start, has whole seconds only."""
 
@@ -125,3 +129,21 @@ def exporting(settings: Settings, s3_client: s3.Client) -> Iterator[Exporting]:
     stores = Stores(settings)
     yield Exporting(stores, s3_client)
     stores.close()
+
+
+@pytest.fixture
+def command(settings: Settings) -> Command:
+    """`bulk-pipeline` in the test's own process, which finds the test's servers: words, and more of the environment."""
+    named = {name: getattr(settings, name) for name in Settings.model_fields if "work" not in name}
+    shown = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in named.items()
+        if value is not None
+    }
+    environ = {name.upper(): value for name, value in shown.items()}
+
+    def run(*words: object, **more: str) -> CompletedProcess[str]:
+        done = run_here(environ | more, *words)
+        return CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run

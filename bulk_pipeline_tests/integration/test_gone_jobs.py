@@ -74,17 +74,17 @@ NOTHING = {"rows": [], "jobs": [], "batches": [], "reports": [], "materializatio
 @pytest.mark.parametrize(
     ("owner", "name", "call", "is_done"),
     [
-        pytest.param(Leases, "take", 1, False, id="before the run takes it"),
+        pytest.param(Leases, "take", 1, False, id="before the run takes it", marks=pytest.mark.long),
         pytest.param(steps, "parse_upload", 1, False, id="before parse", marks=pytest.mark.long),
         pytest.param(steps, "parse_upload", 1, True, id="after parse, untold", marks=pytest.mark.long),
-        pytest.param(Attempts, "note_parsed", 1, True, id="after parse"),
+        pytest.param(Attempts, "note_parsed", 1, True, id="after parse", marks=pytest.mark.long),
         pytest.param(steps, "validate_rows", 1, True, id="after validate", marks=pytest.mark.long),
         pytest.param(steps, "split_rows", 1, True, id="after split"),
         pytest.param(PostgresRowStore, "settle", 1, False, id="before the first batch"),
         pytest.param(PostgresRowStore, "settle", 4, True, id="after the fourth batch"),
         pytest.param(PostgresRowStore, "settle", 10, True, id="after the last batch", marks=pytest.mark.long),
         pytest.param(steps, "write_job_reports", 1, False, id="before the reports", marks=pytest.mark.long),
-        pytest.param(ObjectStore, "put", 2, True, id="between two reports"),
+        pytest.param(ObjectStore, "put", 2, True, id="between two reports", marks=pytest.mark.long),
         pytest.param(Attempts, "finish", 1, False, id="before the end"),
     ],
 )

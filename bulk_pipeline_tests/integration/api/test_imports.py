@@ -255,7 +255,7 @@ class TestLooking:
                 assert refused(answer)[0] == 401
             assert send(api, person=ann).status_code == 202
 
-    def test_a_repeated_drop_shows_as_completed_with_the_first_job(
+    def test_a_repeated_drop_shows_as_completed_with_the_first_job_and_says_that_it_was_skipped(
         self, api: TestClient, pipeline: Pipeline
     ) -> None:
         for _ in range(2):
@@ -263,8 +263,30 @@ class TestLooking:
             pipeline.work_off()
         again, first = api.get(IMPORTS).json()["imports"]
         assert numbers(again) == ("completed", 0, 0, 0, 0)
-        assert again["metadata"] == {"filename": "a.csv", "first_job_id": first["id"]}
+        day = pipeline.stores.ledger.get(first["id"]).arrived_at
+        assert again["metadata"] == {
+            "filename": "a.csv",
+            "first_job_id": first["id"],
+            "warnings": [
+                f"skipped: imported before as job {first['id']} on {day:%Y-%m-%d %H:%M} UTC; "
+                "drop it with force to import it again"
+            ],
+        }
         assert look(api, again)["errors"] == []
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert"])
+def test_a_file_that_is_sent_again_without_a_key_is_imported_again(
+    api: TestClient, pipeline: Pipeline, mode: str
+) -> None:
+    for _ in range(2):
+        sent(api, GOOD, resource_type="users", mode=mode)
+        pipeline.work_off()
+    again, first = api.get(IMPORTS).json()["imports"]
+    assert (first["success_count"], again["id"] != first["id"]) == (first["total_records"], True)
+    expected = ("failed", 0) if mode == "insert" else ("completed", again["total_records"])
+    assert (again["status"], again["success_count"]) == expected
+    assert "first_job_id" not in again["metadata"]
 
 
 class TestTheFailures:
