@@ -171,6 +171,8 @@ class StackError(BulkPipelineError):
     def __init__(self, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.details = tuple(details)
+        for line in self.details:  # for whoever sees the traceback
+            self.add_note(line)
 
 
 class WrongResultError(BulkPipelineError):

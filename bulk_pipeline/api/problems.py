@@ -91,10 +91,10 @@ async def _said(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """Never with the input: it may hold a password."""
+    """Never with the input: it may hold a password. Our own sentences without what pydantic puts before them."""
     assert isinstance(error, RequestValidationError)
     problems = [
-        {name: value for name, value in one.items() if name in ("loc", "msg", "type")}
+        {"type": one["type"], "loc": one["loc"], "msg": one["msg"].removeprefix("Value error, ")}
         for one in error.errors()
     ]
     if is_of_second_family(request.url.path):

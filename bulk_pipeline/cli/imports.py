@@ -49,7 +49,9 @@ def import_files(
         list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
     ],
     table: Annotated[str, typer.Option(help="The table they are for.")],
-    mode: Annotated[Mode | None, typer.Option(help="How rows meet rows that are there.")] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="When a row's key exists: reject it, or update it.")
+    ] = None,
     encoding: EncodingOption = None,
     header: HeaderOption = None,
     columns: ColumnOption = None,

@@ -20,7 +20,7 @@ def export_table() -> None:
 
 
 @dg.job(
-    description="Export all tables, parents first. A missed night can be made up for: of what the tables hold then.",
+    description="Exports all tables, parents first. A backfilled night contains today's rows.",
     executor_def=dg.in_process_executor,
     partitions_def=NIGHTS,
 )
@@ -41,7 +41,10 @@ def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=day, partition_key=day)
 
 
-@dg.job(description="Remove what nobody needs any more.", executor_def=dg.in_process_executor)
+@dg.job(
+    description="Nightly housekeeping: deletes expired work files, exports and old runs.",
+    executor_def=dg.in_process_executor,
+)
 def clean_up() -> None:
     ops.clean()
 

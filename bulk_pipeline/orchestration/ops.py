@@ -98,8 +98,8 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
 
 
 @dg.op(
-    description="Work files of finished jobs, debris of broken uploads, old exports and Dagster's oldest runs go; "
-    "old batches become one. Archived uploads and reports go if the settings say when."
+    description="Deletes work files of finished jobs, broken uploads, old exports and Dagster's oldest runs; "
+    "merges old batches. Archived uploads and reports are deleted if the settings say when."
 )
 def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> None:
     days = stores.settings.bulk_dagster_retention_days

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a decl
 
 
 class Mode(StrEnum):
-    """How rows meet rows that are already there."""
+    """What to do when a row's key already exists: reject the row, or update the stored one."""
 
     INSERT_ONLY = "insert_only"
     UPSERT = "upsert"

@@ -67,7 +67,7 @@ class FailureReports:
     def key(self, job: ImportJob, name: str) -> str:
         """Where a report lies in the bucket. `NotFoundError` if the job has none."""
         if name not in job.reports:
-            raise NotFoundError(f"job {job.id} has no report: no row was rejected, or its time is over")
+            raise NotFoundError(f"job {job.id} has no report: no row was rejected, or the report has expired")
         return job.reports[name]
 
 

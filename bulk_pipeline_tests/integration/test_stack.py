@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -171,9 +172,37 @@ def test_definitions_that_cannot_be_loaded_are_an_error_and_leave_nothing(
 ) -> None:
     folder = tmp_path / "home"
     given = {"DATABASE_URL": settings.database_url.get_secret_value()}
-    with pytest.raises(StackError, match="No module named 'no_such_definitions'"):
+    with pytest.raises(StackError, match="code_server stopped with exit code 1") as caught:
         stack.up(folder, detach=True, environ=environ() | given, definitions="no_such_definitions")
+    title, *lines = caught.value.details
+    assert title == f"the end of {folder / 'logs' / 'code_server.log'}:"
+    assert "No module named 'no_such_definitions'" in lines[-1]
     assert processes(folder) == []
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StackError, match=f"^port {port} is taken by another program: set API_PORT"):
+            stack.up(
+                folder, detach=True, environ=environ() | {"API_PORT": str(port)}, definitions=DEFINITIONS
+            )
+    assert processes(folder) == []
+    found = stack.status(folder)
+    assert (found.up, found.api_url, found.services) == (False, None, ())
+
+
+def test_a_supervisor_that_cannot_write_says_why(tmp_path: Path) -> None:
+    """As on a full disk, where no log can say it either."""
+    folder = tmp_path / "home"
+    homes.make(homes.at(folder))
+    homes.at(folder).record.mkdir()
+    with pytest.raises(StackError, match="the stack does not start: IsADirectoryError"):
+        stack.up(folder, detach=True, environ=environ(), definitions=DEFINITIONS)
+    assert processes_of_mark(folder) == []
 
 
 def test_down_without_a_stack_is_no_error(tmp_path: Path) -> None:
@@ -218,6 +247,11 @@ def processes(folder: Path) -> list[psutil.Process]:
     owned = owned_processes(folder)
     children = [child for process in owned for child in process.children(recursive=True)]
     return list({*owned, *children, *marked(MARK, str(folder))})
+
+
+def processes_of_mark(folder: Path) -> list[psutil.Process]:
+    """Where the record cannot be read."""
+    return marked(MARK, str(folder))
 
 
 def owned_processes(folder: Path) -> list[psutil.Process]:
