@@ -7,12 +7,12 @@ emoji before them looks (U+FE00 to U+FE0F), and the fillers that are drawn as no
 import re
 import unicodedata
 
-WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_EN_QUAD_TO_HAIR_SPACE = "".join(map(chr, range(0x2000, 0x200B)))
+WHITE_SPACE = f"\t\n\x0b\x0c\r \x85\xa0\u1680{_EN_QUAD_TO_HAIR_SPACE}\u2028\u2029\u202f\u205f\u3000"
 """Unicode's property of that name."""
 
-ZERO_WIDTH = (
-    "\xad\u061c\u115f\u1160\u180e\u2800\u3164\ufeff\uffa0"
-    + "".join(map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]))
+ZERO_WIDTH = "\xad\u061c\u115f\u1160\u180e\u2800\u3164\ufeff\uffa0" + "".join(
+    map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)])
 )
 """Marks, joiners and fillers: soft hyphen, byte order mark, the marks of writing direction, …"""
 
@@ -21,7 +21,10 @@ BLANKS = WHITE_SPACE + ZERO_WIDTH
 
 _CONTROLS = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 _IGNORABLE = "\u034f\u17b4\u17b5" + "".join(
-    map(chr, [*range(0x180B, 0x1810), *range(0xFFF0, 0xFFFC), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)])
+    map(
+        chr,
+        [*range(0x180B, 0x1810), *range(0xFFF0, 0xFFFC), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)],
+    )
 )
 _TAGS = "\U000e0000-\U000e0fff"
 
@@ -48,7 +51,9 @@ def name(character: str) -> str:
 
 def _of_class(characters: str) -> str:
     """The characters inside the brackets of a character class, as RE2 and `re` both read it."""
-    return "".join(f"\\x{ord(c):02x}" if c in _CONTROLS and ord(c) < 0x80 else c for c in sorted(set(characters)))
+    return "".join(
+        f"\\x{ord(c):02x}" if c in _CONTROLS and ord(c) < 0x80 else c for c in sorted(set(characters))
+    )
 
 
 BLANK_CLASS = _of_class(BLANKS)

@@ -16,7 +16,8 @@ from bulk_pipeline.schema import invisible
 _WIDE = sorted(character.encode() for character in invisible.BLANKS if ord(character) >= 0x80)
 _WIDE_SET = frozenset(_WIDE)
 _PREFIXES = {
-    lead: sorted({wide[:2] for wide in _WIDE if wide[:1] == lead}) for lead in sorted({wide[:1] for wide in _WIDE})
+    lead: sorted({wide[:2] for wide in _WIDE if wide[:1] == lead})
+    for lead in sorted({wide[:1] for wide in _WIDE})
 }
 _CODES = {size: np.array([int.from_bytes(wide) for wide in _WIDE if len(wide) == size]) for size in (2, 3)}
 WIDE_LEADS = b"".join(_PREFIXES)

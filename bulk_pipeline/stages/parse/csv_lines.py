@@ -62,9 +62,7 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
     return lines
 
 
-def _sorted(
-    block: Bytes, start: Places, stop: Places, end: Places, plan: Plan, blanks: BlankBytes
-) -> Lines:
+def _sorted(block: Bytes, start: Places, stop: Places, end: Places, plan: Plan, blanks: BlankBytes) -> Lines:
     """The lines by their cells and quotes. What else is odd about them, and which are doubtful, is not known yet."""
     syntax = plan.syntax
     quotes = Quotes(structure.all_of(block, syntax.quote), end)

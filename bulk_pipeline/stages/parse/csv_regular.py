@@ -34,7 +34,9 @@ def read_regular(window: Window, plan: Plan, arrow: ArrowParser) -> Cut | None:
     lines = _lines(window, plan.syntax)
     if lines is None or _has_oddities(window, lines, plan):
         return None
-    text, text_ends = _trimmed(lines, plan.syntax, window.blank_bytes(plan.syntax.blanks).before(len(lines.block)))
+    text, text_ends = _trimmed(
+        lines, plan.syntax, window.blank_bytes(plan.syntax.blanks).before(len(lines.block))
+    )
     if len(lines.quotes.places) and not _quotes_are_regular(text, lines, plan.syntax):
         return None
     filled = _filled(text, text_ends)

@@ -31,7 +31,9 @@ def test_a_character_is_called(character: str, name: str) -> None:
     assert invisible.name(character) == name
 
 
-@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u00a0\u3000", "\u200b\ufeff", "\u3164", "\u2800", "\x01"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "\t\n", "\u00a0\u3000", "\u200b\ufeff", "\u3164", "\u2800", "\x01"]
+)
 def test_nothing_can_be_seen(text: str) -> None:
     assert invisible.is_blank(text)
 

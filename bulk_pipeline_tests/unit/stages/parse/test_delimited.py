@@ -139,7 +139,9 @@ def test_an_unclosed_quote_far_from_any_other_quote_costs_one_row() -> None:
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b\t\ufeff", "\u3000\u3000"])
 @pytest.mark.parametrize("broken", ["", 'x"y,z\n'])
 def test_a_line_of_blanks_of_any_kind_is_no_row(blank: str, broken: str) -> None:
-    result = read(f"{blank}\nemail,city\n{blank}\na@b.co,Rome\n{blank}\n{broken}c@d.ef,Oslo\n{blank}".encode())
+    result = read(
+        f"{blank}\nemail,city\n{blank}\na@b.co,Rome\n{blank}\n{broken}c@d.ef,Oslo\n{blank}".encode()
+    )
     assert result.column("email") == ["a@b.co", "c@d.ef"]
     assert list(result.lines.values()) == ([4, 6, 7] if broken else [4, 6])
 
