@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from bulk_pipeline.cli.upload_options import (
     SheetOption,
     upload_format,
 )
+from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stores.addresses import metadata_of
@@ -128,7 +130,7 @@ def _follow(
         for drop in dropped:
             if drop in jobs and jobs[drop].status.is_final:
                 continue
-            job = _job_of(at, drop)
+            job = at.ledger.get(jobs[drop].id) if drop in jobs else _job_of(at, drop)
             if job is None:
                 continue
             if drop not in jobs:
@@ -139,14 +141,17 @@ def _follow(
 
 
 def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
-    job = at.ledger.newest_of_object(at.settings.s3_bucket_uploads, drop.key)
-    return None if job is None or job.id == drop.before else job
+    """The job of the drop: the first one after it. The same file may be dropped again by others meanwhile."""
+    return at.ledger.next_of_object(at.settings.s3_bucket_uploads, drop.key, drop.before)
 
 
 def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:
     """What becomes of the files whose jobs nobody follows any more."""
     for drop in dropped:
-        job = jobs.get(drop) or _job_of(at, drop)
+        job = jobs.get(drop)
+        if job is None:
+            with suppress(StoreUnavailableError):
+                job = _job_of(at, drop)
         name = printable(drop.file.name)
         if job is None:
             told = f"{name} is dropped and will be imported; find its job with: bulk-pipeline jobs --file '{name}'"

@@ -83,7 +83,7 @@ def errors(
     job_id: Annotated[
         str,
         typer.Argument(
-            metavar="[JOB_ID|last]",
+            metavar="JOB_ID|last",
             help="The job's id, or a part of it; without one, the newest job that has errors.",
         ),
     ] = _LAST,

@@ -58,7 +58,7 @@ def print_grid(
     rows = [list(row) for row in rows]
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=max(console.width, 240))
+        console = Console(highlight=False, width=max(console.width, 320))
     shown = list(columns)
     for name in dispensable:
         if _width(shown, [dict(zip(columns, row, strict=True)) for row in rows]) <= console.width - indent:

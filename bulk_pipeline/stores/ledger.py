@@ -67,6 +67,12 @@ class Ledger:
         with self._postgres.transaction() as connection:
             return one_job(connection, _NEWEST_OF_OBJECT, {"bucket": bucket, "key": key, "etag": etag})
 
+    def next_of_object(self, bucket: str, key: str, after: str | None) -> ImportJob | None:
+        """The oldest job of the object that was made after the job with the id `after`; without one, of all."""
+        given = {"bucket": bucket, "key": key, "after": after}
+        with self._postgres.transaction() as connection:
+            return one_job(connection, _NEXT_OF_OBJECT, given)
+
     def of_request(self, table: str, idempotency_key: str) -> ImportJob | None:
         """The first job that was asked for with that idempotency key."""
         given = {"table": table, "idempotency_key": idempotency_key}
@@ -210,6 +216,21 @@ _NEWEST_OF_OBJECT = job_query("""
     FROM bulk.import_jobs AS job
     WHERE bucket = %(bucket)s AND key = %(key)s AND (%(etag)s::text IS NULL OR etag = %(etag)s)
     ORDER BY created_at DESC, id DESC
+    LIMIT 1
+""")
+
+_NEXT_OF_OBJECT = job_query("""
+    SELECT {columns}
+    FROM bulk.import_jobs AS job
+    WHERE bucket = %(bucket)s AND key = %(key)s
+      AND (created_at, id) > (
+          SELECT
+              coalesce(max(created_at), '-infinity'),
+              coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000')
+          FROM bulk.import_jobs
+          WHERE id = %(after)s::uuid
+      )
+    ORDER BY created_at, id
     LIMIT 1
 """)
 

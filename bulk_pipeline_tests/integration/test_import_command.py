@@ -159,6 +159,24 @@ def test_each_jobs_id_is_said_as_soon_as_it_is_known(working: Pipeline, command:
         assert job_id in done.stdout
 
 
+def test_a_file_that_others_drop_again_meanwhile_is_followed_to_its_own_end(
+    pipeline: Pipeline, command: Command, file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work_after_another_drop(_: float) -> None:
+        pipeline.claim_as_of_a_while_ago()
+        for job in jobs(pipeline)[:1]:
+            pipeline.drop(job.key, ROME.encode(), mode="insert_only")
+        pipeline.claim_as_of_a_while_ago()
+        pipeline.work_off()
+
+    monkeypatch.setattr(imports, "time", SimpleNamespace(sleep=work_after_another_drop))
+    path = file("a.csv", ROME)
+    (document, same) = documents(done := command("import", path, path, "--table", "customers", "--json"))
+    assert (done.returncode, document["status"], document["inserted"]) == (0, "completed", 1)
+    assert same == document
+    assert jobs(pipeline)[-1].status is Status.SKIPPED
+
+
 class TestCtrlC:
     @pytest.fixture
     def claimed(self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:

@@ -1,9 +1,11 @@
 """A drop is skipped only if it would repeat what was applied last; an earlier state dropped again is work."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
+from bulk_pipeline.schema import Mode
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.jobs import Status
 from bulk_pipeline_tests.integration.stores.ledger_world import World
@@ -185,3 +187,25 @@ def test_a_job_skipped_for_its_idempotency_key_says_so(world: World) -> None:
         f"skipped: the idempotency key 'k' came before with job {first.id} on "
         f"{first.arrived_at:%Y-%m-%d %H:%M} UTC; drop it with force to import it all the same"
     ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_skipped_makes_no_difference_to_the_table(world: World, seed: int) -> None:
+    """Whatever is dropped again, in either mode: the table is what applying every drop in turn would have made it."""
+    chance = random.Random(seed)
+    files = {b"1": {"x": 1}, b"2": {"x": 2}, b"3": {"x": 3, "y": 3}}
+    stored, expected, skipped = dict[str, int](), dict[str, int](), 0
+    for _ in range(40):
+        key, mode = chance.choice(["customers/a.csv", "customers/b.csv"]), chance.choice(list(Mode))
+        content = chance.choice(list(files))
+        rows = files[content]
+        job = world.claimed(key, content, mode=mode)
+        expected = rows | expected if mode is Mode.INSERT_ONLY else expected | rows
+        if job.status is Status.SKIPPED:
+            skipped += 1
+        else:
+            rejected = len(rows.keys() & stored.keys()) if mode is Mode.INSERT_ONLY else 0
+            stored = rows | stored if mode is Mode.INSERT_ONLY else stored | rows
+            world.finish(world.taken(job), len(rows), rejected)
+        assert stored == expected
+    assert skipped > 0
