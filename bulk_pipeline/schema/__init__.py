@@ -4,9 +4,10 @@ from bulk_pipeline.schema.column import Column, ColumnType
 from bulk_pipeline.schema.filters import Filter, Operator
 from bulk_pipeline.schema.selection import Order, Selection, select
 from bulk_pipeline.schema.table import ForeignKey, Mode, Rule, Table
-from bulk_pipeline.schema.upload_format import NOTHING_DECLARED, UploadFormat, read_format
+from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat, read_format
 
 __all__ = [
+    "LEFT_OUT",
     "NOTHING_DECLARED",
     "Column",
     "ColumnType",

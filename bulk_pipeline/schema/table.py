@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.column import Column, ColumnType
-from bulk_pipeline.schema.upload_format import NOTHING_DECLARED, UploadFormat
+from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat
 
 if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
     import pandas as pd
@@ -87,7 +87,7 @@ class Table:
             if self.column(key.column).type is not ColumnType.UUID:
                 raise DeclarationError(f"table {self.name}: foreign key {key.column} must be of type uuid")
         for name, column in self.upload_format.columns:
-            if column not in names:
+            if column not in (*names, LEFT_OUT):
                 raise DeclarationError(
                     f"table {self.name}: {name!r} stands for {column}, which is not a column"
                 )

@@ -13,7 +13,8 @@ class UploadFormat:
 
     `encoding`: the code page of text that has no byte order mark and is not UTF-8.
     `no_header`: the first record is a row; columns are taken by position.
-    `columns`: for names in the file that are not the table's, the table's column: `(("E-Mail", "email"),)`.
+    `columns`: for names in the file that are not the table's, the table's column: `(("Mail", "email"),)`; `LEFT_OUT`
+    for a name whose cells are not wanted.
     `sheet`: the name of the sheet of a workbook that holds the rows.
     `records`: the key of a JSON document whose value is the array of rows, `data` or `result.data`.
     """
@@ -43,6 +44,9 @@ class UploadFormat:
 
 
 NOTHING_DECLARED = UploadFormat()
+
+LEFT_OUT = "-"
+"""Declared for a name in the file: it stands for no column, and nothing needs to be said about it."""
 
 DECLARATIONS = ("encoding", "header", "columns", "sheet", "records")
 """The names under which an upload's format is declared, everywhere."""

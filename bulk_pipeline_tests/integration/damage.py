@@ -32,13 +32,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Damage:
-    """What is wrong, and what must come of it. The file is `text` as `pack` makes it."""
+    """What is wrong, and what must come of it. The file is `text` as `pack` makes it, with what is
+    `declared` about it as metadata."""
 
     what: str
     text: bytes
     expected: Outcome
     file: str = "upload.csv"
     encoding: str = ""
+    declared: tuple[tuple[str, str], ...] = ()
     pack: Callable[[bytes], bytes] = bytes
 
 
@@ -67,7 +69,7 @@ def drop(pipeline: Pipeline, damages: Iterable[Damage]) -> Iterator[tuple[Damage
     numbered = dict(enumerate(damages, 1))
     for number, damage in numbered.items():
         text = damage.text.replace(b"@x.co", b"@%d.co" % number)  # an address may be used once
-        metadata = {"encoding": damage.encoding} if damage.encoding else {}
+        metadata = dict(damage.declared) | ({"encoding": damage.encoding} if damage.encoding else {})
         pipeline.drop(f"customers/{number}/{damage.file}", damage.pack(text), **metadata)
     pipeline.work_off()
     for number, damage in numbered.items():

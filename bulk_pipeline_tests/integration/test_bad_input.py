@@ -50,6 +50,49 @@ HEADERS = [
         "another header", b"a,b\n" + ANN, fails("no usable header: found a, b; expected columns of customers")
     ),
     Damage("no header", ANN + BOB, fails("no usable header: found")),
+    Damage(
+        "no header, as declared",
+        b"ann@x.co,Ann,Lee,1,Rome\nbob@x.co,Bob,,,\n",
+        loads(
+            warning="the columns were taken by their position, as email, first_name, last_name, phone, city"
+        ),
+        declared=(("header", "none"),),
+    ),
+    Damage("other spellings", b"\xef\xbb\xbfE-Mail;firstName;CITY\nann@x.co;Ann;\nbob@x.co;Bob;\n", loads()),
+    Damage(
+        "names in another language",
+        b"E-Mail;Nachname;Vorname;Ort;Telefon;Angelegt\nann@x.co;Lee;Ann;Rome;1;2024-05-01\n",
+        fails("Nachname: did you mean last_name?; Vorname: did you mean first_name?"),
+    ),
+    Damage(
+        "names in another language, declared",
+        b"Mail;Vorname;Ort\nann@x.co;Ann;Rome\nbob@x.co;Bob;Oslo\n",
+        loads(),
+        declared=(("columns", "Mail=email, Vorname=first_name, Ort=city"),),
+    ),
+    Damage(
+        "a name near the one that is missing", b"email,phne\nann@x.co,1\n", fails("phne: did you mean phone?")
+    ),
+    Damage(
+        "records above the header",
+        b"mail,first_name,city\nno@x.co,No,Rome\n" + HEADER + ANN + BOB,
+        rejects("1 1 - malformed_row", "2 2 - malformed_row", warning="the header is in line 3"),
+    ),
+    Damage(
+        "a narrower table above the header",
+        b"first_name,city\nA,Rome\nB,Rome\n" + HEADER + ANN + BOB,
+        rejects(
+            "1 1 - malformed_row",
+            "2 2 - malformed_row",
+            "3 3 - malformed_row",
+            warning="the header is in line 4",
+        ),
+    ),
+    Damage(
+        "a second table with another delimiter",
+        b"email;city\nann@x.co;Rome\nbob@x.co;Oslo\nemail,first_name,city\nno@x.co,No,Rome\n",
+        rejects("3 4 - malformed_row", "4 5 - malformed_row"),
+    ),
     Damage("a column twice", b"email,city,Email\n", fails("the header names 'email' twice (cells 1 and 3)")),
     Damage("a required column missing", b"city\nRome\n", fails("required column email missing: found city")),
     Damage(
@@ -75,7 +118,17 @@ RECORDS = [
     Damage("too few cells", around(b"few@x.co,Few\n"), MALFORMED),
     Damage("too many cells", around(b"many@x.co,Many,Lima,Peru\n"), MALFORMED),
     Damage("10,000 cells", around(ANN[:-1] + WIDE), MALFORMED),
-    Damage("delimiters only", around(b",,\n"), rejects("2 3 email required")),
+    Damage("delimiters only", around(b",,\n , , \n,,,,\n"), loads()),
+    Damage("empty texts only", around(b'"","",""\n'), loads()),
+    Damage("an end marker of COPY", around(b"") + b"\\.\n", loads()),
+    Damage("an end of file", around(b"") + b"\x1a", loads()),
+    Damage("a count of rows", around(b"") + b"\n(2 rows affected)\n", loads()),
+    Damage(
+        "a line of dashes below the header", HEADER + b"---,---,---\n" + ANN + BOB, loads(warning="of dashes")
+    ),
+    Damage("a row of totals", around(b"") + b"Total,2,\n", rejects("3 4 email bad_format")),
+    Damage("the header in other words", around(b"E-Mail;First Name;CITY\n"), MALFORMED),
+    Damage("the header in quotes", around(b'"email","first_name","city"\n'), MALFORMED),
     Damage("an open quote", around(OPEN), MALFORMED),
     Damage("an open quote in the first row", HEADER + OPEN + ANN + BOB, rejects("1 2 - malformed_row")),
     Damage("an open quote in the last row", around(b"") + OPEN, rejects("3 4 - malformed_row")),

@@ -83,6 +83,25 @@ FILES = [
         "a.json",
     ),
     Damage(
+        "a key near the one that is missing",
+        b'{"email":"ann@x.co","phne":"1"}\n',
+        fails("phne: did you mean phone?"),
+        "a.ndjson",
+    ),
+    Damage(
+        "a key near the one that its object lacks",
+        b'[{"email":"ann@x.co","phone":"1"},{"email":"no@x.co","phne":"1"},{"email":"bob@x.co"}]',
+        rejects("2 - - malformed_row"),
+        "a.json",
+    ),
+    Damage(
+        "keys of other names, declared",
+        b'[{"Mail":"ann@x.co","Ort":"Rome"},{"Mail":"bob@x.co"}]',
+        loads(),
+        "a.json",
+        declared=(("columns", "Mail=email, Ort=city"),),
+    ),
+    Damage(
         "other keys",
         b'{"a":1}\n',
         fails("no key is a column: found a; expected columns of customers"),

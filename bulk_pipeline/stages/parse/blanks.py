@@ -30,9 +30,14 @@ class Blanks:
 
     narrow: bytes
 
+    @property
+    def pattern(self) -> bytes:
+        """A regular expression for any number of blanks, without a way back into them."""
+        return b"(?:[%b]|%b)*+" % (re.escape(self.narrow), b"|".join(_WIDE))
+
     @cached_property
     def _leading(self) -> re.Pattern[bytes]:
-        return re.compile(b"(?:[%b]|%b)*+" % (re.escape(self.narrow), b"|".join(_WIDE)))
+        return re.compile(self.pattern)
 
     @cached_property
     def _first(self) -> bytes:

@@ -22,16 +22,23 @@ _AT_ONCE = 2
 
 
 def read_blocks(
-    chunks: Iterable[bytes], plan: Plan, line: int, *, fast: bool = True, block: int = BLOCK_BYTES
+    chunks: Iterable[bytes],
+    plan: Plan,
+    line: int,
+    *,
+    row: int = 1,
+    fast: bool = True,
+    block: int = BLOCK_BYTES,
 ) -> Iterator[Parsed]:
-    """The records after the header; `line` is the physical line the text starts with.
+    """The records after the header; `line` is the physical line the text starts with, `row` the number of its first
+    record.
 
     Without `fast` every record is read by itself: slow, and the same answer. Windows are read side by side as if each
     ended with a record; one for which that turns out wrong is read again from where its record does end.
     """
     together = fast and len(plan.syntax.delimiter) == 1
     arrows = [ArrowParser(plan) if together else None for _ in range(_AT_ONCE)]
-    row, data, damaged = 1, b"", False
+    data, damaged = b"", False
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="windows") as threads:
         for grown, final in _grown(chunks, _AT_ONCE * block):
             data = data + grown if data else grown

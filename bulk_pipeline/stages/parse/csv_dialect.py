@@ -1,16 +1,16 @@
 """Tells delimiter, quote and escape from the beginning of a delimited file.
 
-With a table, the delimiter under which a line names most of its columns. Without, the one that cuts most
-lines into the same number of cells. A quote other than `"` and a backslash escape need evidence.
+With a table, the delimiter under which the first line names all columns that it requires, else the one under which a
+line names most of its columns. Without, the one that cuts most lines into the same number of cells. A quote other
+than `"` and a backslash escape need evidence.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
-from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_tolerant import Reader
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
@@ -18,6 +18,8 @@ from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
 SAMPLE_BYTES, SAMPLE_LINES = 256 << 10, 500
 HEADER_LINES = 100
 """How far down a table's header is looked for."""
+
+_NEXT_LINES = 3
 
 _WEIGHTS = {
     b",": 1.0,
@@ -42,10 +44,10 @@ _SINGLE_QUOTED = re.compile(rb"(?:^|[,;|\t ^~])[ \t]{0,8}'[^',;|\t]?[^'\n]*'[ \t
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-def detect(head: bytes, table: Table | None) -> Syntax:
+def detect(head: bytes, names: ColumnNames | None, required: Collection[str] = ()) -> Syntax:
     lines = sample_lines(head)
     quote = _quote(lines)
-    delimiter = None if table is None else _by_header(lines, quote, table)
+    delimiter = None if names is None else _by_header(lines, quote, names, required)
     if delimiter is None:
         delimiter = _by_widths(lines, quote)
     syntax = Syntax(delimiter, quote)
@@ -88,17 +90,32 @@ def _quote(lines: Sequence[bytes]) -> bytes:
     return b"'" if double == 0 and single >= max(2, len(lines) // 2) else b'"'
 
 
-def _by_header(lines: Sequence[bytes], quote: bytes, table: Table) -> bytes | None:
-    best, most = None, 0
+def is_like_the_next(widths: Sequence[int], at: int) -> bool:
+    """Whether a line may be the header of those below it, and no title: one of the next is as wide."""
+    below = widths[at + 1 : at + 1 + _NEXT_LINES]
+    return not below or widths[at] in below
+
+
+def _by_header(
+    lines: Sequence[bytes], quote: bytes, names: ColumnNames, required: Collection[str]
+) -> bytes | None:
+    best, most, last = None, 0, len(lines[:HEADER_LINES])
     for delimiter in _candidates(lines[:HEADER_LINES]):
-        for line in lines[:HEADER_LINES]:
-            if line.count(delimiter) < most:
-                continue  # no more cells than names were found already; reading a line costs 20 µs
-            cells = cells_of(line, Syntax(delimiter, quote)) or []
-            count = len(header.known(map(as_text, cells), table))
-            if count > most:
-                best, most = delimiter, count
+        syntax = Syntax(delimiter, quote)
+        for at, line in enumerate(lines[:last]):
+            if line.count(delimiter) < min(most, max(1, len(required) - 1)):
+                continue  # too few cells for all that are required, or for more than were found; reading costs 20 µs
+            known = names.known(map(as_text, cells_of(line, syntax) or []))
+            if len(known) > 1 and known.issuperset(required) and _is_header(lines, at, syntax):
+                best, most, last = delimiter, len(known), at  # only an earlier one would be better
+                break
+            if len(known) > most and last == len(lines[:HEADER_LINES]):
+                best, most = delimiter, len(known)
     return best
+
+
+def _is_header(lines: Sequence[bytes], at: int, syntax: Syntax) -> bool:
+    return is_like_the_next(widths(lines[at : at + 1 + _NEXT_LINES], syntax), 0)
 
 
 def _by_widths(lines: Sequence[bytes], quote: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Finds the header line of a delimited file, below any title lines and comments."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,9 @@ from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.parse import csv_position, header
 from bulk_pipeline.stages.parse.blanks import Blanks
-from bulk_pipeline.stages.parse.csv_dialect import as_text, usual_width
+from bulk_pipeline.stages.parse.column_names import ColumnNames
+from bulk_pipeline.stages.parse.csv_above import records_above
+from bulk_pipeline.stages.parse.csv_dialect import as_text, is_like_the_next, usual_width
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_salvage import salvage
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader
@@ -17,8 +20,11 @@ from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Notes
 
 SAMPLE_RECORDS = 500
-_ENOUGH_ROWS, _SHARE, _NEXT_LINES = 3, 0.8, 3
-_NOTHING = Blanks(b" \t\x0b\x0c\r\n")
+_ENOUGH_ROWS, _SHARE = 3, 0.8
+_BLANKS_AND_LINE_ENDS = b" \t\x0b\x0c\r\n"
+_RULER = re.compile(rb"(?=.*[-=]{3})[-=+|:,;\t \"]+")
+_HINT = re.compile(rb'"?sep=.{1,2}"?', re.IGNORECASE)
+"""What spreadsheets read the delimiter from."""
 
 
 @dataclass(frozen=True)
@@ -50,35 +56,34 @@ class Line:
         return sum(cell not in (None, b"") for cell in self.cells or ())
 
 
-def of_table(lines: Sequence[Line], table: Table, required: Collection[str]) -> Header:
+def of_table(lines: Sequence[Line], names: ColumnNames, required: Collection[str]) -> Header:
     """The first line with all `required` columns, else the one that names most of the table's columns.
 
     Raises `FileError` if there is none, or the rows below it have another width throughout.
     """
-    best, most = None, 0
+    best, most, widths = None, 0, [len(line.cells or ()) for line in lines]
     for at, line in enumerate(lines):
-        names = header.known(map(as_text, line.cells or ()), table)
-        if len(names) > most and (len(names) > 1 or line is lines[0] or len(line.cells or ()) <= 2):
-            best, most = line, len(names)
-        if best is line and names.issuperset(required) and _is_like_the_next(lines, at):
+        known = names.known(map(as_text, line.cells or ()))
+        if len(known) < 2 and at > 0 and widths[at] > 2:
+            continue  # one cell of a row may be such a word
+        if known and known.issuperset(required) and is_like_the_next(widths, at):
+            best = line
             break  # a later line may name more: the header of a second table
+        if len(known) > most:
+            best, most = line, len(known)
     if best is None:
-        seen = [as_text(cell) for cell in lines[0].cells or [lines[0].raw]] if lines else []
-        expected = header.listed(table.column_names)
-        raise FileError(
-            "no_header",
-            f"no usable header: found {header.listed(seen)}; expected columns of {table.name}: {expected}",
-        )
+        header.check((), _seen(lines[0]) if lines else [], names, None)
+        raise AssertionError  # no column is named, which is refused
     width = len(best.cells or ())
     below = [len(line.cells or ()) for line in lines[lines.index(best) + 1 :]]
     usual = usual_width(below)
-    told = [found for found in below if found]
-    if len(below) >= _ENOUGH_ROWS and width not in below and told.count(usual) > _SHARE * len(told):
+    filled = [found for found in below if found]
+    if len(below) >= _ENOUGH_ROWS and width not in below and filled.count(usual) > _SHARE * len(filled):
         seen = header.listed(map(as_text, best.cells or ()))
         raise FileError(
             "no_header",
             f"the header (line {best.number}) has {width} cells, the rows below it have {usual}: found {seen}; "
-            f"expected columns of {table.name}: {header.listed(table.column_names)}",
+            f"expected columns of {names.table.name}: {header.listed(names.table.column_names)}",
         )
     return _header(best, width)
 
@@ -86,30 +91,47 @@ def of_table(lines: Sequence[Line], table: Table, required: Collection[str]) -> 
 def by_position(
     lines: Sequence[Line], syntax: Syntax, table: Table, mode: Mode, notes: Notes
 ) -> Header | None:
-    """The table's own columns for rows that have as many cells and fit them, under a header that says nothing of use,
-    or under none; with a warning. None if they do not fit."""
-    width = usual_width([len(line.cells or ()) for line in lines])
-    found = csv_position.placed([_words(line, syntax) for line in lines], width, table, mode)
-    if found is None:
+    """The table's own columns for a file without header, whose rows have as many cells and fit them; with a warning.
+    None if a line may be a header, or the cells do not fit."""
+    if not lines:
         return None
-    above, first = lines[: found.first], lines[found.first]
-    columns = f"the columns were taken by their position, as {header.listed(found.names)}"
-    if above:
-        seen = header.listed(map(as_text, above[-1].cells or [above[-1].raw]))
-        notes.warn(
-            f"the header (line {above[-1].number}) does not name the columns of {table.name}: {columns}; found {seen}"
-        )
-        return Header(found.names, above[-1].raw, above[-1].number, first.start, first.number, width)
-    notes.warn(f"the file has no header: {columns}")
-    return Header(found.names, b"", None, first.start, first.number, width)
+    width = usual_width([len(line.cells or ()) for line in lines])
+    names = csv_position.placed([_words(line, syntax) for line in lines], width, table, mode)
+    return None if names is None else _without_header(lines[0], names, notes)
 
 
-def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes) -> Header:
-    """The first line that is about as wide as most lines are, unless it looks like data itself."""
+def declared_none(lines: Sequence[Line], syntax: Syntax, table: Table, mode: Mode, notes: Notes) -> Header:
+    """The same for a file of which it was declared; `FileError` if no order of the table's columns is as wide."""
+    if not lines:
+        raise FileError("no_header", "the file holds blank lines only")
+    width = usual_width([len(line.cells or ()) for line in lines])
+    names = csv_position.declared([_words(line, syntax) for line in lines], width, table, mode)
+    return _without_header(lines[0], names, notes)
+
+
+def rows_above(lines: Sequence[Line], found: Header, names: ColumnNames) -> list[Line]:
+    """The lines above the header that look like records, and are no titles."""
+    above = [line for line in lines if found.line is not None and line.number < found.line]
+    return [above[at] for at in records_above(list(map(_seen, above)), found.width, names)]
+
+
+def below_ruler(lines: Sequence[Line], found: Header) -> Header | None:
+    """The header, if a line of dashes stands between it and the rows, as database clients write one; else None."""
+    below = next((line for line in lines if line.start >= found.end), None)
+    if found.line is None or found.width == 1 or below is None or not _RULER.fullmatch(below.raw.strip()):
+        return None
+    return replace(found, end=below.end, next_line=below.next_number)
+
+
+def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes, *, no_header: bool = False) -> Header:
+    """The first line that is about as wide as most lines are, unless it looks like data itself, or it was declared that
+    there is no header."""
     width = usual_width([len(line.cells or ()) for line in lines])
     index = next((i for i, line in enumerate(lines) if _may_be_header(line, width, syntax)), 0)
     if not lines:
         raise FileError("no_header", "the file holds blank lines only")
+    if no_header:
+        return Header((), b"", None, lines[0].start, lines[0].number, width)
     line = lines[index]
     cells = line.cells
     if cells is None or (len(cells) == 1 and width > 1):
@@ -135,11 +157,13 @@ def _words(line: Line, syntax: Syntax) -> list[str]:
     return [as_text(part).strip().strip('"') for part in line.raw.split(syntax.delimiter)]
 
 
-def _is_like_the_next(lines: Sequence[Line], at: int) -> bool:
-    """Whether a line may be the header of those below it, and no title."""
-    width = len(lines[at].cells or ())
-    below = lines[at + 1 : at + 1 + _NEXT_LINES]
-    return not below or any(len(line.cells or ()) == width for line in below)
+def _seen(line: Line) -> list[str]:
+    return [as_text(cell) for cell in line.cells or [line.raw]]
+
+
+def _without_header(first: Line, names: tuple[str, ...], notes: Notes) -> Header:
+    notes.warn(f"the file has no header: the columns were taken by their position, as {header.listed(names)}")
+    return Header(names, b"", None, first.start, first.number, len(names))
 
 
 def _header(line: Line, width: int) -> Header:
@@ -162,9 +186,10 @@ def _may_be_header(line: Line, width: int, syntax: Syntax) -> bool:
 def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) -> Iterator[Line]:
     """The first records that are not blank; a line whose quotes do not add up is one by itself."""
     reader = Reader(head, Plan(syntax, 0, (), (), (), b"", limits), final)
+    nothing = Blanks(_BLANKS_AND_LINE_ENDS + syntax.delimiter)
     start, number, count = 0, 1, 0
     while count < most:
-        filled = _first_filled(head, start)
+        filled = _first_filled(head, start, nothing)
         number, start = number + _line_ends(head[start:filled]), filled
         if start == len(head):
             return
@@ -173,14 +198,20 @@ def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: 
         except MoreNeeded:
             return
         next_number = number + _line_ends(head[start:end])
-        yield Line(cells, head[start:stop], number, start, end, next_number)
+        if cells is None or len(cells) == 1 or any(cells):
+            yield Line(cells, head[start:stop], number, start, end, next_number)
         start, number, count = end, next_number, count + 1
 
 
-def _first_filled(head: bytes, start: int) -> int:
-    """Where the first line begins, from the line at `start` on, that is not blank. Found at once: a bomb
-    can begin with millions of blank lines."""
-    at = _NOTHING.skip(head, start, len(head))
+def without_hint(lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines without `sep=;`, with which spreadsheets tell each other the delimiter."""
+    return lines[1:] if lines and _HINT.fullmatch(lines[0].raw.strip()) else lines
+
+
+def _first_filled(head: bytes, start: int, nothing: Blanks) -> int:
+    """Where the first line begins, from the line at `start` on, that is neither blank nor nothing but delimiters. Found
+    at once: a bomb can begin with millions of blank lines."""
+    at = nothing.skip(head, start, len(head))
     if at == len(head):
         return len(head)
     return 1 + max(start - 1, head.rfind(b"\n", start, at), head.rfind(b"\r", start, at))

@@ -7,6 +7,7 @@ import numpy as np
 
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.blanks import WIDE_LEADS
+from bulk_pipeline.stages.parse.csv_blank import empty_lines, is_blank, marker_lines
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
 from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Mask, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Window
@@ -16,7 +17,8 @@ _LINES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Lines:
-    """The physical lines of a window: where they start, stop and end, and which are `good`, `doubtful` or `blank`.
+    """The physical lines of a window: where they start, stop and end, and which are `good`, `doubtful` or `blank` (no
+    records at all, see `csv_blank`).
 
     A good line is a whole regular record of the right width, though the cells of a doubtful one may be no text. `keep`
     are the bytes that are not padding; None if no byte is. Of the lines of which that is all there is to know, as it
@@ -45,12 +47,11 @@ def lines_of(window: Window, plan: Plan, *, together: bool) -> Lines:
     if block[-1] not in b"\r\n":
         stop[-1] = len(block)
     if not together:
-        blanks = plan.syntax.blanks
         texts = (
             window.data[window.start + a : window.start + b]
             for a, b in zip(start.tolist(), stop.tolist(), strict=True)
         )
-        blank = np.array([not blanks.strip(text) for text in texts], np.bool_)
+        blank = np.array([is_blank(text, plan) for text in texts], np.bool_)
         no, none = np.zeros(len(end), np.bool_), np.zeros(len(end), np.int64)
         return Lines(start, stop, end, no, no, blank, None, none, none)
     lines = _sorted(block, start, stop, end, plan, window.blank_bytes(plan.syntax.blanks))
@@ -71,9 +72,12 @@ def _sorted(block: Bytes, start: Places, stop: Places, end: Places, plan: Plan, 
     if keep is not None:
         text, text_end = block[keep], structure.moved(end, keep)
         text_quotes = Quotes(structure.all_of(text, syntax.quote), text_end)
-    blank = structure.stops(text, text_end) <= structure.starts(text_end)
     delimiters = text_quotes.outside(structure.all_of(text, syntax.delimiter))
     widths = np.diff(np.searchsorted(delimiters, text_end), prepend=0) + 1
+    blank = empty_lines(text, text_end, widths, plan)
+    blank[marker_lines(block, start, stop, widths, plan)] = True
+    if block[-1] not in b"\r\n":
+        blank[-1] = is_blank(block[start[-1] : stop[-1]].tobytes(), plan)
     good = (widths == plan.width) & ~blank
     widths[good | blank] = 0
     widths[quotes.lines] = 0

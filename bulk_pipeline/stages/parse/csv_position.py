@@ -1,14 +1,14 @@
-"""Takes the columns of a table by their position, for a file whose header does not name them, or that has none.
+"""Takes the columns of a table by their position, for a file that has no header.
 
-Never on the width alone: every column that can be told by its cells (ids, addresses, times, choices) must hold such
-cells, two of them at least, and names that the header does have must not say otherwise. Whoever imports the file
-is warned; what does not fit is refused by the caller.
+Never on the width alone: the first line must hold a value that no name of a column can be, no line may look like a
+header, and every column that can be told by its cells (ids, addresses, times, choices) must hold such cells, two of
+them at least. Whoever imports the file is warned. Where it was declared that there is no header, the width is enough.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Column, ColumnType, Mode, Table
 from bulk_pipeline.stages.parse import header
 
@@ -21,34 +21,44 @@ _BOOLEANS = {"true", "false", "1", "0", "yes", "no"}
 Cells = Sequence[str]
 
 
-@dataclass(frozen=True)
-class Placed:
-    """`names[i]` is the column of cell i. The data begin with line number `first` (from 0) of those looked at."""
-
-    names: tuple[str, ...]
-    first: int
-
-
-def placed(lines: Sequence[Cells], width: int, table: Table, mode: Mode) -> Placed | None:
+def placed(lines: Sequence[Cells], width: int, table: Table, mode: Mode) -> tuple[str, ...] | None:
     """The columns of `lines`, most of which have `width` cells; None where it cannot be told."""
+    rows = [cells for cells in lines if len(cells) == width]
     found = [
-        placed
-        for names in _layouts(table, mode)
-        if len(names) == width and (placed := _placed(lines, names, table)) is not None
+        names
+        for names in layouts(table, mode)
+        if len(names) == width and _is_placed(lines[0], rows, [table.column(name) for name in names])
     ]
     return found[0] if len(found) == 1 else None
 
 
-def _placed(lines: Sequence[Cells], names: tuple[str, ...], table: Table) -> Placed | None:
-    columns = [table.column(name) for name in names]
-    first = next((i for i, cells in enumerate(lines) if _is_data(cells, columns)), len(lines))
-    rows = [cells for cells in lines[first:] if len(cells) == len(names)]
-    if not _agree(rows, columns) or any(_contradicts(cells, names, table) for cells in lines[:first]):
-        return None
-    return Placed(names, first)
+def declared(lines: Sequence[Cells], width: int, table: Table, mode: Mode) -> tuple[str, ...]:
+    """The same for a file that is declared to have no header: of the orders that are as wide, the one that most cells
+    fit. `FileError` if there is none, or it cannot be told."""
+    possible = list(layouts(table, mode))
+    fitting = {names: 0 for names in possible if len(names) == width}
+    for names in fitting:
+        columns = [table.column(name) for name in names]
+        fitting[names] = sum(
+            fits(cell, column)
+            for cells in lines
+            if len(cells) == width
+            for cell, column in zip(cells, columns, strict=True)
+            if cell and _is_telling(column)
+        )
+    best = [names for names, count in fitting.items() if count == max(fitting.values())]
+    if len(best) == 1:
+        return best[0]
+    orders = "; or ".join(f"{len(names)} ({header.listed(names)})" for names in best or possible)
+    why = "their cells do not tell which order they have" if best else "no order has as many"
+    raise FileError(
+        "no_header",
+        f"header: none is declared, and most rows have {width} cells: {why}; expected columns of {table.name} by their "
+        f"position: {orders}",
+    )
 
 
-def _layouts(table: Table, mode: Mode) -> Iterator[tuple[str, ...]]:
+def layouts(table: Table, mode: Mode) -> Iterator[tuple[str, ...]]:
     """All columns in the order of the declaration; the same without those that the database makes: the id, and one
     time after the other from the last on."""
     times = [c.name for c in table.columns if c.generated and c.type is ColumnType.TIMESTAMP]
@@ -58,10 +68,35 @@ def _layouts(table: Table, mode: Mode) -> Iterator[tuple[str, ...]]:
                 yield tuple(name for name in table.column_names if name not in left_out)
 
 
-def _is_data(cells: Cells, columns: Sequence[Column]) -> bool:
-    """Whether any cell is what only data are, wherever it stands: a damaged first row is a row all the same."""
-    told = [column for column in columns if column.type is not ColumnType.BOOLEAN and _is_telling(column)]
-    return any(_fits(cell, column) for cell in cells if cell for column in told)
+def is_data(cells: Cells, columns: Sequence[Column]) -> bool:
+    """Whether any cell is what only data are, wherever it stands: a damaged first row is a row all the same. A choice
+    may be the name of a column (`published`)."""
+    kinds = (ColumnType.UUID, ColumnType.TIMESTAMP, ColumnType.TEXT_ARRAY)
+    told = [column for column in columns if column.type in kinds or (column.pattern and _is_telling(column))]
+    return any(fits(cell, column) for cell in cells if cell for column in told)
+
+
+def fits(cell: str, column: Column) -> bool:
+    """Whether a cell looks like a value of a column that can be told by its cells."""
+    cell = cell.strip()
+    if column.type is ColumnType.TEXT_ARRAY:  # `[title]` is a name, as some databases write it
+        return cell.startswith("[") and cell.endswith("]") and cell[1:].lstrip()[:1] in ('"', "]")
+    cell = cell[:_LONGEST]
+    if column.type is ColumnType.UUID:
+        return _UUID.fullmatch(cell.removeprefix(column.prefix or "")) is not None
+    if column.type is ColumnType.TIMESTAMP:
+        return _TIME.fullmatch(cell) is not None
+    if column.type is ColumnType.BOOLEAN:
+        return cell.lower() in _BOOLEANS
+    if column.choices:
+        return cell in column.choices
+    return column.pattern is not None and re.fullmatch(column.pattern, cell) is not None
+
+
+def _is_placed(first: Cells, rows: Sequence[Cells], columns: Sequence[Column]) -> bool:
+    if not is_data(first, columns) or not _agree(rows, columns):
+        return False
+    return not any(all(cells) and not is_data(cells, columns) for cells in rows)
 
 
 def _is_telling(column: Column) -> bool:
@@ -77,35 +112,7 @@ def _agree(rows: Sequence[Cells], columns: Sequence[Column]) -> bool:
         cells = [row[at] for row in rows if row[at]]
         if not _is_telling(column) or not cells:
             continue
-        if sum(_fits(cell, column) for cell in cells) < _SHARE * len(cells):
+        if sum(fits(cell, column) for cell in cells) < _SHARE * len(cells):
             return False
         agreed += 1
     return agreed >= _ENOUGH_COLUMNS
-
-
-def _fits(cell: str, column: Column) -> bool:
-    cell = cell.strip()[:_LONGEST]
-    if column.type is ColumnType.UUID:
-        return _UUID.fullmatch(cell.removeprefix(column.prefix or "")) is not None
-    if column.type is ColumnType.TIMESTAMP:
-        return _TIME.fullmatch(cell) is not None
-    if column.type is ColumnType.BOOLEAN:
-        return cell.lower() in _BOOLEANS
-    if column.type is ColumnType.TEXT_ARRAY:
-        return cell.startswith("[") and cell.endswith("]")
-    if column.choices:
-        return cell in column.choices
-    return column.pattern is not None and re.fullmatch(column.pattern, cell) is not None
-
-
-def _contradicts(cells: Cells, names: Sequence[str], table: Table) -> bool:
-    """Whether names in a line above the data stand elsewhere; in a line of another width, in another order."""
-    found = [
-        (at, name) for at, name in enumerate(map(header.normalized, cells)) if name in table.column_names
-    ]
-    if len(found) < 2:
-        return any(at < len(names) and names[at] != name for at, name in found if len(cells) == len(names))
-    if len(cells) == len(names):
-        return any(names[at] != name for at, name in found)
-    order = [names.index(name) if name in names else -1 for _, name in found]
-    return -1 in order or order != sorted(set(order))

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from bulk_pipeline.stages.parse import csv_structure as structure
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
+from bulk_pipeline.stages.parse.csv_blank import empty_lines
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan, Syntax
-from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Mask, Places, Quotes
+from bulk_pipeline.stages.parse.csv_structure import BlankBytes, Bytes, Places, Quotes
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
 from bulk_pipeline.stages.parse.parsed import FailureRows
 
@@ -39,7 +40,9 @@ def read_regular(window: Window, plan: Plan, arrow: ArrowParser) -> Cut | None:
     )
     if len(lines.quotes.places) and not _quotes_are_regular(text, lines, plan.syntax):
         return None
-    filled = _filled(text, text_ends)
+    filled = ~empty_lines(text, text_ends, plan.width, plan)
+    if not filled.all():  # Arrow leaves out lines that are blank, but not those whose cells are all empty
+        text = text[np.repeat(filled, np.diff(text_ends, prepend=-1))]
     columns = arrow.columns(text, int(filled.sum()))
     if columns is None:
         return None
@@ -68,6 +71,7 @@ def _has_oddities(window: Window, lines: _Lines, plan: Plan) -> bool:
     escape = plan.syntax.escape
     return (
         window.has(b"\0")
+        or (plan.width == 1 and window.has(b"\x1a"))
         or (window.has_mark and window.has(BYTE_ORDER_MARK + plan.header))
         or (escape != b"" and window.has(escape))
         or (plan.header != b"" and _repeats(window, lines, plan.header))
@@ -97,8 +101,3 @@ def _trimmed(lines: _Lines, syntax: Syntax, blanks: BlankBytes) -> tuple[Bytes, 
 def _quotes_are_regular(text: Bytes, lines: _Lines, syntax: Syntax) -> bool:
     quotes = lines.quotes if text is lines.block else Quotes(structure.all_of(text, syntax.quote))
     return not len(structure.irregular_quotes(text, quotes, syntax.delimiter[0], syntax.quote[0]))
-
-
-def _filled(text: Bytes, ends: Places) -> Mask:
-    """Which lines are not blank."""
-    return structure.stops(text, ends) > structure.starts(ends)

@@ -5,86 +5,122 @@ Rows go on to be read where the file's own header is repeated. Only for files re
 known; a header is looked for in the column that no good row leaves to chance, so that clean rows cost next to nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import shown
+from bulk_pipeline.stages.parse.column_names import ColumnNames, plain, spelling
 from bulk_pipeline.stages.parse.csv_dialect import as_text, cells_of
 from bulk_pipeline.stages.parse.csv_plan import Plan
-from bulk_pipeline.stages.parse.header import normalized
 from bulk_pipeline.stages.parse.parsed import FailureRows, Parsed
 
 _ENOUGH_NAMES = 2
+_MORE_BYTES = 16
+"""By how much a name in the file may be longer than the table's, for blanks, quotes and invisible characters."""
+_OTHER_DELIMITERS = (b",", b";", b"\t", b"|")
+_REPEATED, _OTHER = "the header is repeated here", "is a header with other columns than the file's"
 
 
-def only_first_table(chunks: Iterable[Parsed], plan: Plan, table: Table) -> Iterator[Parsed]:
-    """The chunks; rows of another table are malformed."""
-    required = [column.name for column in table.columns if column.required and column.name in plan.names]
+@dataclass(frozen=True)
+class _Header:
+    """A row that is a header: its index in the chunk, and whether it is the file's own once more."""
+
+    index: int
+    is_own: bool
+    is_legible: bool  # cut by the file's own delimiter, so that rows below it could be too
+
+
+def only_first_table(chunks: Iterable[Parsed], plan: Plan, names: ColumnNames) -> Iterator[Parsed]:
+    """The chunks; headers, and rows of another table, are malformed."""
+    required = [
+        column.name for column in names.table.columns if column.required and column.name in plan.names
+    ]
     key = (required or list(plan.names))[0]
-    own = [normalized(name) for name in plan.labels]
     below: int | None = None
     for parsed in chunks:
+        problems: dict[int, str] = {}
         foreign = np.zeros(parsed.raw.num_rows, np.bool_)
         line_of = np.zeros(parsed.raw.num_rows, np.int64)
-        headers = list(_headers(parsed, key, plan, table))
-        for at, (index, names) in enumerate(headers):
-            until = headers[at + 1][0] if at + 1 < len(headers) else len(foreign)
-            if at == 0 and below is not None:
-                foreign[:index], line_of[:index] = True, below
-            below = None if names == own else parsed.raw.column("_line")[index].as_py()
+        reached = 0
+        for found in _headers(parsed, key, plan, names):
             if below is not None:
-                foreign[index:until], line_of[index:until] = True, below
-        if not headers and below is not None:
-            foreign[:], line_of[:] = True, below
-        yield _without(parsed, foreign, line_of) if foreign.any() else parsed
+                foreign[reached : found.index], line_of[reached : found.index] = True, below
+            problems[found.index] = _REPEATED if found.is_own else _OTHER
+            if found.is_legible or found.is_own:
+                below = None if found.is_own else parsed.raw.column("_line")[found.index].as_py()
+            reached = found.index + 1
+        if below is not None:
+            foreign[reached:], line_of[reached:] = True, below
+        yield _without(parsed, foreign, line_of, problems) if problems or foreign.any() else parsed
 
 
-def _headers(parsed: Parsed, key: str, plan: Plan, table: Table) -> Iterator[tuple[int, list[str]]]:
-    """Rows that name columns of the table: their index in the chunk, and the names."""
+def _headers(parsed: Parsed, key: str, plan: Plan, names: ColumnNames) -> Iterator[_Header]:
+    """Rows that name columns of the table."""
     if not parsed.raw.num_rows:
         return
+    own = [_name(label, names) for label in plan.labels]
+    malformed = _malformed(parsed)
     first = parsed.raw.column("_row")[0].as_py()
-    for row in sorted(_suspects(parsed, key, table)):
+    for row in sorted(_suspects(parsed, key, names)):
         raw = parsed.raw.column("raw")[row - first].as_py()
-        names = [normalized(as_text(cell)) for cell in cells_of(raw, plan.syntax) or ()]
-        if len(set(names) & set(table.column_names)) >= _ENOUGH_NAMES:
-            yield row - first, names
+        for delimiter in (
+            (plan.syntax.delimiter, *_OTHER_DELIMITERS) if row in malformed else (plan.syntax.delimiter,)
+        ):
+            cells = [as_text(cell) for cell in cells_of(raw, replace(plan.syntax, delimiter=delimiter)) or ()]
+            is_own = [_name(cell, names) for cell in cells] == own
+            if is_own or len(names.known(cells)) >= _ENOUGH_NAMES:
+                yield _Header(row - first, is_own, delimiter == plan.syntax.delimiter)
+                break
 
 
-def _suspects(parsed: Parsed, key: str, table: Table) -> set[int]:
-    """Numbers of rows that hold a name where `key` should be, and of malformed rows that hold the name `key`."""
-    spellings = {name.replace("_", between) for name in table.column_names for between in "_- "}
+def _name(cell: str, names: ColumnNames) -> str:
+    return names.column(cell) or spelling(cell)
+
+
+def _malformed(parsed: Parsed) -> dict[int, str]:
+    """The rows that are no records, with the beginning of each."""
+    found = parsed.failures.filter(pc.is_null(parsed.failures.column("column")))
+    return dict(zip(found.column("row").to_pylist(), found.column("value").to_pylist(), strict=True))
+
+
+def _suspects(parsed: Parsed, key: str, names: ColumnNames) -> set[int]:
+    """Numbers of rows that hold a name where `key` should be, and of malformed rows that hold a name of the table's."""
+    plain_names = names.plain_spellings()
     cells = parsed.records.column(parsed.records.schema.get_field_index(key))
-    named = pc.is_in(pc.utf8_trim_whitespace(pc.utf8_lower(cells)), pa.array(sorted(spellings)))
-    found = set(parsed.records.column("_row").filter(named).to_pylist())
+    is_short = pc.less(pc.binary_length(cells), max(map(len, plain_names)) + _MORE_BYTES)
+    short, rows = cells.filter(is_short), parsed.records.column("_row").filter(is_short)
+    spelt = pc.replace_substring_regex(pc.ascii_lower(short), "[^a-z0-9]+", "")
+    found = set(rows.filter(pc.is_in(spelt, pa.array(plain_names))).to_pylist())
     if parsed.failures.num_rows:
-        malformed = parsed.failures.filter(pc.is_null(parsed.failures.column("column")))
-        holds = pc.match_substring(malformed.column("value"), key, ignore_case=True)
-        found |= set(malformed.column("row").filter(holds).to_pylist())
+        of_key = [name for name in plain_names if names.column(name) == key] or [plain(key)]
+        found |= {
+            row
+            for row, text in _malformed(parsed).items()
+            if any(name in plain(text or "") for name in of_key)
+        }
     return found
 
 
-def _without(parsed: Parsed, foreign: np.ndarray, line_of: np.ndarray) -> Parsed:
-    """The chunk with foreign rows as failures; what was malformed anyway stays as it was."""
+def _without(parsed: Parsed, foreign: np.ndarray, line_of: np.ndarray, problems: Mapping[int, str]) -> Parsed:
+    """The chunk with headers and foreign rows as failures; foreign rows that were malformed stay as they were."""
     first = parsed.raw.column("_row")[0].as_py()
-    lost = foreign[parsed.records.column("_row").to_numpy() - first]
+    is_header = np.zeros(len(foreign), np.bool_)
+    is_header[list(problems)] = True
+    of_records = parsed.records.column("_row").to_numpy() - first
+    lost = (foreign | is_header)[of_records]
     added = FailureRows()
-    for row in parsed.records.column("_row").filter(pa.array(lost)).to_pylist():
-        line, raw = (parsed.raw.column(name)[row - first].as_py() for name in ("_line", "raw"))
-        header = int(line_of[row - first])
-        problem = (
-            "is a header with other columns than the file's"
-            if line == header
-            else f"stands below a header with other columns (line {header})"
-        )
-        added.add(row, line, None, Code.MALFORMED_ROW, shown(raw), problem)
-    in_foreign = foreign[parsed.failures.column("row").to_numpy() - first]
-    still_told = pc.or_(pc.is_null(parsed.failures.column("column")), pa.array(~in_foreign))
-    told = pa.concat_batches([parsed.failures.filter(still_told), added.batch()])
-    order = np.argsort(told.column("row").to_numpy(), kind="stable")
-    return Parsed(parsed.records.filter(pa.array(~lost)), parsed.raw, told.take(pa.array(order)))
+    for index in sorted({*of_records[lost].tolist(), *problems}):
+        line, raw = (parsed.raw.column(name)[index].as_py() for name in ("_line", "raw"))
+        problem = problems.get(index) or f"stands below a header with other columns (line {line_of[index]})"
+        added.add(index + first, line, None, Code.MALFORMED_ROW, shown(raw), problem)
+    of_failures = parsed.failures.column("row").to_numpy() - first
+    is_malformed = parsed.failures.column("column").is_null().to_numpy(zero_copy_only=False)
+    kept = ~is_header[of_failures] & (is_malformed | ~foreign[of_failures])
+    failures = pa.concat_batches([parsed.failures.filter(pa.array(kept)), added.batch()])
+    order = np.argsort(failures.column("row").to_numpy(), kind="stable")
+    return Parsed(parsed.records.filter(pa.array(~lost)), parsed.raw, failures.take(pa.array(order)))

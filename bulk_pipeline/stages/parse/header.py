@@ -1,14 +1,18 @@
 """Which columns a header names, and whether that is enough for a table."""
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Mode, Table, UploadFormat
+from bulk_pipeline.stages.parse.column_names import ColumnNames
+from bulk_pipeline.stages.parse.near_names import near, nearest
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
-_SHOWN_NAMES, _SHOWN_LENGTH = 20, 50
+_SHOWN_NAMES, _SHOWN_LENGTH, _SHOWN_HINTS = 20, 50, 8
+_MANY_UNKNOWN = 3
 
 
 @dataclass(frozen=True)
@@ -19,47 +23,157 @@ class Columns:
     positions: tuple[int, ...]
 
 
-def normalized(name: str) -> str:
-    """`First Name` and `first-name` are both `first_name`; a byte order mark is no part of a name."""
-    return name.lstrip("\ufeff").strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def known(cells: Iterable[str], table: Table) -> set[str]:
+def known(cells: Iterable[str], table: Table, declared: UploadFormat = NOTHING_DECLARED) -> set[str]:
     """The columns of the table that are among the names."""
-    return {normalized(cell) for cell in cells} & set(table.column_names)
+    return ColumnNames(table, declared).known(cells)
 
 
-def of_table(cells: Sequence[str], table: Table, mode: Mode | None, notes: Notes) -> Columns:
-    """The table's columns among the header's cells, in the table's order; `FileError` if they do not do."""
-    names = [normalized(cell) for cell in cells]
-    repeated = [
-        name for name, count in Counter(names).items() if count > 1 and name not in ("", *IGNORED_COLUMNS)
+def of_table(
+    cells: Sequence[str],
+    table: Table,
+    mode: Mode | None,
+    notes: Notes,
+    declared: UploadFormat = NOTHING_DECLARED,
+) -> Columns:
+    """The table's columns among the header's cells, in the table's order.
+
+    Raises `FileError` if two cells stand for one column, a required column is missing, or the name of an unknown one is
+    near a column that is missing: to ignore it could lose its cells.
+    """
+    names = ColumnNames(table, declared)
+    columns = [names.column(cell) for cell in cells]
+    _refuse_two_of_one(cells, columns)
+    present = set(columns) - {None}
+    check(present, cells, names, mode)
+    unknown = [
+        cell
+        for cell, column in zip(cells, columns, strict=True)
+        if column is None and not names.is_left_out(cell)
     ]
-    if repeated:
-        cell_numbers = " and ".join(str(i) for i, name in enumerate(names, 1) if name == repeated[0])
-        raise FileError("duplicate_header", f"the header names {repeated[0]!r} twice (cells {cell_numbers})")
-    check(names, cells, table, mode)
-    unknown = [cell for cell, name in zip(cells, names, strict=True) if name not in table.column_names]
-    warn_of_unknown((cell for cell in unknown if normalized(cell) not in IGNORED_COLUMNS), table, notes)
-    found = tuple(name for name in table.column_names if name in names)
-    return Columns(found, tuple(names.index(name) for name in found))
+    refuse_near(unknown, present, cells, table)
+    refuse_mostly_unknown(unknown, present, cells, table)
+    warn_of_unknown(unknown, table, notes)
+    warn_of_unused(cells, names, notes)
+    found = tuple(name for name in table.column_names if name in columns)
+    return Columns(found, tuple(columns.index(name) for name in found))
 
 
-def check(names: Sequence[str], seen: Sequence[str], table: Table, mode: Mode | None) -> None:
+def check(
+    columns: Collection[str | None], seen: Sequence[str], names: ColumnNames, mode: Mode | None
+) -> None:
     """`FileError` if no name is the table's, or a required one is not there."""
-    expected = f"expected columns of {table.name}: {listed(table.column_names)}"
-    if not set(names) & set(table.column_names):
-        raise FileError("no_header", f"no usable header: found {listed(seen)}; {expected}")
-    missing = [name for name in table.required_columns(mode or table.default_mode) if name not in names]
-    if missing:
-        columns = f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
-        raise FileError("missing_column", f"required {columns} missing: found {listed(seen)}; {expected}")
+    table = names.table
+    required = table.required_columns(mode or table.default_mode)
+    missing = [name for name in required if name not in columns]
+    if columns and not missing:
+        return
+    unknown = [name for name in seen if names.column(name) is None and not names.is_left_out(name)]
+    absent = [name for name in table.column_names if name not in columns]
+    what = f"found {listed(seen)}; {_expected(table)}{meant(unknown, absent, missing)}"
+    if not columns:
+        raise FileError("no_header", f"no usable header: {what}")
+    plural = "s" if len(missing) > 1 else ""
+    raise FileError("missing_column", f"required column{plural} {', '.join(missing)} missing: {what}")
+
+
+def refuse_near(
+    unknown: Sequence[str], columns: Collection[str | None], seen: Sequence[str], table: Table
+) -> None:
+    """`FileError` if an unknown name is near a column that is not among `columns`."""
+    found = near(unknown, [name for name in table.column_names if name not in columns])
+    if found:
+        raise FileError(
+            "unknown_column",
+            f"{did_you_mean(found)}: found {listed(seen)}; {_expected(table)}; {declare(found)}, or {LEFT_OUT} for a "
+            "column if its cells are not wanted",
+        )
+
+
+def refuse_mostly_unknown(
+    unknown: Iterable[str], columns: Collection[str | None], seen: Sequence[str], table: Table
+) -> None:
+    """`FileError` if more names are unknown than known, and the table misses as many columns: they are probably its own
+    in other words, or another language."""
+    words = [name for name in dict.fromkeys(unknown) if name.strip()]
+    absent = [name for name in table.column_names if name not in columns]
+    if not max(_MANY_UNKNOWN, len(columns) + 1) <= len(words) <= len(absent):
+        return
+    found = nearest(words, absent)
+    hint = (
+        f"{did_you_mean(found)}; {declare(found)}"
+        if found
+        else f"declare them ({_option(words[0], absent[-1])})"
+    )
+    raise FileError(
+        "unknown_column",
+        f"most names are no columns of {table.name}: found {listed(seen)}; {_expected(table)}; {hint}, "
+        f"or {LEFT_OUT} for columns whose cells are not wanted",
+    )
 
 
 def warn_of_unknown(names: Iterable[str], table: Table, notes: Notes) -> None:
-    unknown = list(names)
+    unknown = list(dict.fromkeys(names))
     if unknown:
         notes.warn(f"columns that {table.name} does not have are ignored: {listed(unknown)}")
+
+
+def warn_of_unused(seen: Iterable[str], names: ColumnNames, notes: Notes) -> None:
+    """Says which names were declared for this upload and do not occur in it."""
+    if unused := names.unused(seen):
+        notes.warn(f"declared for columns, but not in the file: {listed(unused)}")
+
+
+def did_you_mean(found: Mapping[str, str]) -> str:
+    """A question for each name that may stand for a column."""
+    return "; ".join(
+        f"{name[:_SHOWN_LENGTH]}: did you mean {column}?"
+        for name, column in list(found.items())[:_SHOWN_HINTS]
+    )
+
+
+def declare(found: Mapping[str, str]) -> str:
+    """How to declare the columns that names stand for."""
+    pairs = list(found.items())[:_SHOWN_HINTS]
+    options = " ".join(_option(name, column) for name, column in pairs)
+    field = ", ".join(f"{name[:_SHOWN_LENGTH]}={column}" for name, column in pairs)
+    return f"if so, declare {options} (as metadata or form field, columns: {field})"
+
+
+def _option(name: str, column: str) -> str:
+    """As it is written on the command line."""
+    return f"--column {shlex.quote(f'{name[:_SHOWN_LENGTH]}={column}')}"
+
+
+def meant(unknown: Iterable[str], absent: Sequence[str], missing: Sequence[str] = ()) -> str:
+    """The end of a message: the nearest column for each unknown name, and how to declare it."""
+    words = [name for name in dict.fromkeys(unknown) if name.strip()]
+    found = nearest(words, [*missing, *(name for name in absent if name not in missing)])
+    if found:
+        return f"; {did_you_mean(found)}; {declare(found)}"
+    return (
+        f"; to declare what a name stands for: {_option(words[0], missing[0])}" if words and missing else ""
+    )
+
+
+def _expected(table: Table) -> str:
+    return f"expected columns of {table.name}: {listed(table.column_names)}"
+
+
+def _refuse_two_of_one(cells: Sequence[str], columns: Sequence[str | None]) -> None:
+    for column, count in Counter(columns).items():
+        if column is None or count == 1:
+            continue
+        at = [i for i, name in enumerate(columns) if name == column]
+        numbers = " and ".join(str(i + 1) for i in at)
+        other = next(
+            (cells[i] for i in reversed(at) if cells[i] != column and cells.count(cells[i]) == 1), None
+        )
+        declared = f", or declare {_option(other, LEFT_OUT)}" if other else ""
+        raise FileError(
+            "duplicate_header",
+            f"the header names {column!r} twice (cells {numbers}): {listed(cells[i] for i in at)}; leave one of them "
+            f"out{declared}",
+        )
 
 
 def of_file(cells: Sequence[str], width: int, notes: Notes) -> Columns:

@@ -1,12 +1,14 @@
 """Keys of JSON objects to columns, learnt as they turn up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Table
+from bulk_pipeline.schema import NOTHING_DECLARED, Table, UploadFormat
 from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.stages.parse.near_names import near
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
 _REMEMBERED = 1000
@@ -14,14 +16,21 @@ _DIFFERENT_KEYS = 1000
 
 
 class Keys:
-    """With a table, keys are matched like the names of a header; without, every key is a column."""
+    """With a table, keys are matched like the names of a header; without, every key is a column.
 
-    def __init__(self, table: Table | None, notes: Notes, limits: Limits) -> None:
+    A key whose name is near a column stands for that column, perhaps: an object without the column is no row.
+    """
+
+    def __init__(
+        self, table: Table | None, notes: Notes, limits: Limits, declared: UploadFormat = NOTHING_DECLARED
+    ) -> None:
         self._table = table
+        self._matched = None if table is None else ColumnNames(table, declared)
+        self._near: dict[str, str] = {}
         self._notes = notes
         self._limits = limits
         self._names: dict[str, str | None] = {}
-        self._unknown: dict[str, None] = {}
+        self._unknown: dict[str, bool] = {}  # whether it needs a word
         self._widest = 0
 
     @property
@@ -37,16 +46,20 @@ class Keys:
         """The column of a key; None if it has none."""
         if key in self._names:
             return self._names[key]
-        if self._table is None:
+        if key in self._unknown:
+            return None
+        if self._matched is None:
             name = None if key in IGNORED_COLUMNS else key.encode("utf-8", "backslashreplace").decode("utf-8")
         else:
-            name = header.normalized(key)
-            name = name if name in self._table.column_names else None
+            name = self._matched.column(key)
         if name is not None:
             self._names[key] = name
             self._check_number()
-        elif len(self._unknown) < _REMEMBERED and key not in IGNORED_COLUMNS:
-            self._unknown[key] = None
+        elif len(self._unknown) < _REMEMBERED:
+            needs_word = self._matched is not None and not self._matched.is_left_out(key)
+            self._unknown[key] = needs_word
+            if self._matched is not None and needs_word:
+                self._near |= near([key], self._matched.table.column_names)
         return name
 
     def names(self, keys: Iterable[str]) -> list[str | None]:
@@ -60,9 +73,19 @@ class Keys:
         names = self.names(found)
         renamed = {name: value for name, value in zip(names, found.values(), strict=True) if name is not None}
         if len(renamed) == len(names) - names.count(None):
-            return renamed
+            return self._lost_to_a_near_key(found, renamed) or renamed
         repeated = next(name for name in renamed if names.count(name) > 1)
         return f"has the column {repeated} twice, under different spellings of its key"
+
+    def may_hide_a_column(self, keys: Iterable[str]) -> bool:
+        """Whether one of the keys is near a column, so that every object must be asked whether it has the column."""
+        return bool(self._near) and any(key in self._near for key in keys)
+
+    def _lost_to_a_near_key(self, found: Iterable[str], renamed: Mapping[str, Any]) -> str | None:
+        if not self._near:
+            return None
+        meant = {key: self._near[key] for key in found if self._near.get(key, key) not in (key, *renamed)}
+        return f"has keys that are no columns: {header.did_you_mean(meant)}" if meant else None
 
     def _check_number(self) -> None:
         """Objects that share no keys are no rows: every new column would be one more cell in every row."""
@@ -79,16 +102,26 @@ class Keys:
         self._notes.columns = tuple(name for name in self.columns if name in seen)
 
     def refuse_strangers(self) -> None:
-        """Objects without one column of the table are no rows of it: one error says so better than a failure each."""
-        if self._table is None or self._seen or not self._unknown:
+        """After the first objects: without one column of the table they are no rows of it, and a key that is near a
+        column which none of them has is probably that column. One error says so better than a failure each."""
+        if self._matched is None:
             return
-        raise FileError(
-            "no_header",
-            f"no key is a column: found {header.listed(self._unknown)}; expected columns of {self._table.name}: "
-            f"{header.listed(self._table.column_names)}",
-        )
+        table, seen = self._matched.table, self._seen
+        keys = [*self._names, *self._unknown]
+        if not seen and self._unknown:
+            raise FileError(
+                "no_header",
+                f"no key is a column: found {header.listed(self._unknown)}; expected columns of {table.name}: "
+                f"{header.listed(table.column_names)}{header.meant(self._words(), table.column_names)}",
+            )
+        header.refuse_near(self._words(), seen, keys, table)
+        header.refuse_mostly_unknown(self._words(), seen, keys, table)
 
     def finish(self) -> None:
-        """Says which keys were not used, once for the file."""
-        if self._table is not None:
-            header.warn_of_unknown(self._unknown, self._table, self._notes)
+        """Says which keys were not used, and which were declared and not there, once for the file."""
+        if self._matched is not None:
+            header.warn_of_unknown(self._words(), self._matched.table, self._notes)
+            header.warn_of_unused([*self._names, *self._unknown], self._matched, self._notes)
+
+    def _words(self) -> list[str]:
+        return [key for key, needs_word in self._unknown.items() if needs_word]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from bulk_pipeline.schema import ColumnType, Table
+from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.json_arrow import ArrowJson
@@ -30,10 +30,17 @@ Place = tuple[int, int | None]
 class ObjectRows:
     """Turns raw objects into chunks and counts the rows."""
 
-    def __init__(self, table: Table | None, notes: Notes, encoding: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        table: Table | None,
+        notes: Notes,
+        encoding: str,
+        limits: Limits,
+        declared: UploadFormat = NOTHING_DECLARED,
+    ) -> None:
         self._table = table
         self._encoding = encoding
-        self._keys = Keys(table, notes, limits)
+        self._keys = Keys(table, notes, limits, declared)
         self._arrow = ArrowJson()
         self._tried: tuple[Sequence[bytes], list[pa.Array] | None] = ([], None)
         self._row = 1
@@ -54,7 +61,7 @@ class ObjectRows:
             objects, kept = self._one_by_one(raw, places, problems, failures)
             columns = [self._column(name, objects, kept, failures) for name in self._keys.columns]
         self._keys.note()
-        if kept and places[0][0] == 1:
+        if places and places[0][0] == 1:
             self._keys.refuse_strangers()
         schema = records_schema(self._keys.columns)
         records = pa.RecordBatch.from_arrays([*_ids(kept), *columns], schema=schema)
@@ -74,10 +81,10 @@ class ObjectRows:
         return [names.get(name, absent) for name in self._keys.columns]
 
     def _accepts(self, keys: Sequence[str], lists: Sequence[str]) -> bool:
-        """Whether no column comes twice, and no array stands where one value is expected."""
+        """Whether no column comes twice or is hidden, and no array stands where one value is expected."""
         names = [name for name in self._keys.names(keys) if name is not None]
         wrong = [name for name in map(self._keys.name, lists) if name and self._is_nested_wrongly(name, [])]
-        return len(names) == len(set(names)) and not wrong
+        return len(names) == len(set(names)) and not wrong and not self._keys.may_hide_a_column(keys)
 
     def _one_by_one(
         self, raw: Sequence[bytes], places: Sequence[Place], problems: dict[int, str], failures: FailureRows

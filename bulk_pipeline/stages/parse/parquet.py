@@ -47,7 +47,7 @@ def open_parquet(
     columns = (
         header.of_file(names, len(names), notes)
         if table is None
-        else header.of_table(names, table, mode, notes)
+        else header.of_table(names, table, mode, notes, declared)
     )
     notes.columns = columns.names
     return Opened(Dialect("parquet", header=tuple(names)), notes, _chunks(file, names, columns, table))

@@ -43,11 +43,15 @@ def open_xlsx(
     numbers = [number for number, _ in first]
     if not first:
         raise FileError("no_header", "the first sheet is empty")
-    index = _of_table([row for _, row in first], table) if table else _of_file([row for _, row in first])
+    index = (
+        _of_table([row for _, row in first], table, declared)
+        if table
+        else _of_file([row for _, row in first])
+    )
     names = [cell or "" for cell in first[index][1]]
     following = [[cell or "" for cell in row] for _, row in first[index + 1 :]]
     if table is not None:
-        columns = header.of_table(names, table, mode, notes)
+        columns = header.of_table(names, table, mode, notes, declared)
     elif looks_like_data(names, following):
         notes.warn("the sheet has no header: its columns were named column_1, column_2, …")
         width, names, index = len(names), [], -1
@@ -97,8 +101,8 @@ def _text(value: object) -> str | None:
     return str(value).strip(" \t") or None
 
 
-def _of_table(rows: Sequence[Row], table: Table) -> int:
-    counts = [len(header.known((cell or "" for cell in row), table)) for row in rows]
+def _of_table(rows: Sequence[Row], table: Table, declared: UploadFormat) -> int:
+    counts = [len(header.known((cell or "" for cell in row), table, declared)) for row in rows]
     return counts.index(max(counts))
 
 

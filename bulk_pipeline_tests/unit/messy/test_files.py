@@ -1,5 +1,5 @@
-"""Damage to a header, and to the file as a whole: columns are mapped by name, by position with a warning, or the file
-is refused with what was seen and what was expected."""
+"""Damage to a header, and to the file as a whole: columns are mapped by name, by position with a warning where no line
+can be a header, or the file is refused with what was seen and what was expected."""
 
 import contextlib
 from collections.abc import Callable
@@ -49,8 +49,7 @@ NAMED: dict[str, Header] = {
     "below groups of names": above(b"Who,,,What,"),
     "with another record end": lambda clean: clean.header.text.replace(clean.end, b"\r"),
 }
-PLACED_OR_REFUSED: dict[str, Header] = {
-    "none": lambda clean: b"",
+REFUSED: dict[str, Header] = {
     "none, but a title": lambda clean: b"All of them" + clean.end,
     "in another language": lambda clean: joined(clean, [f"Feld {n}" for n in range(len(clean.names))]),
     "numbered": lambda clean: joined(clean, [str(n) for n in range(len(clean.names))]),
@@ -68,8 +67,6 @@ PLACED_OR_REFUSED: dict[str, Header] = {
         joined(clean, [n.split("_")[0][:2] for n in clean.names])
         + joined(clean, [n[2:] for n in clean.names])
     ),
-}
-REFUSED: dict[str, Header] = {
     "of the columns in another order, one of them unknown": lambda clean: joined(
         clean, [f"x{n}" if n in ("id", "email") else n for n in reversed(clean.names)]
     ),
@@ -92,24 +89,30 @@ def test_a_header_is_found_by_its_names(what: str, table: str) -> None:
     assert not [warning for warning in seen.warnings if "position" in warning]
 
 
-@pytest.mark.parametrize("what", PLACED_OR_REFUSED)
-def test_columns_are_taken_by_position_with_a_warning_where_their_cells_agree(what: str) -> None:
-    for table in PLACED:
-        file = clean(table)
-        seen, pieces = seen_of(file, PLACED_OR_REFUSED[what](file))
-        assert problems(file, pieces, seen) == []
-        assert (len(seen.good), seen.failures) == (ROWS, []), table
-        warning = next(warning for warning in seen.warnings if "position" in warning)
-        assert ", ".join(file.names) in warning
+@pytest.mark.parametrize("hint", [b"", b"sep=,\n"])
+@pytest.mark.parametrize("table", PLACED)
+def test_columns_are_taken_by_position_with_a_warning_where_no_line_can_be_a_header(
+    table: str, hint: bytes
+) -> None:
+    file = clean(table)
+    seen, pieces = seen_of(file, hint)
+    assert problems(file, pieces, seen) == []
+    assert (len(seen.good), seen.failures) == (ROWS, [])
+    warning = next(warning for warning in seen.warnings if "position" in warning)
+    assert ", ".join(file.names) in warning
 
 
-@pytest.mark.parametrize("what", PLACED_OR_REFUSED | REFUSED)
+def test_a_file_without_header_is_refused_where_its_cells_do_not_tell_the_columns() -> None:
+    with pytest.raises(FileError, match=r"found .*; expected columns of customers: .* declare header: none"):
+        seen_of(clean("customers"), b"")
+
+
+@pytest.mark.parametrize("what", REFUSED)
 def test_a_header_that_cannot_be_used_is_shown_beside_what_was_expected(what: str) -> None:
-    changed = (PLACED_OR_REFUSED | REFUSED)[what]
-    for table in ("customers",) if what in PLACED_OR_REFUSED else TABLES:
+    for table in TABLES:
         file = clean(table)
         with pytest.raises(FileError, match=r"found .*|names '.*' twice") as caught:
-            seen_of(file, changed(file))
+            seen_of(file, REFUSED[what](file))
         assert "expected columns of" in str(caught.value) or caught.value.code == "duplicate_header"
 
 

@@ -131,8 +131,8 @@ def test_a_cell_that_cannot_be_decoded_is_shown_as_well_as_it_can_be() -> None:
 
 
 def test_null_and_the_empty_string_stay_apart() -> None:
-    assert cleaned(b'a,b\n,""\n"x\ny",2\n') == 'a,b\n,""\n"x\ny",2\n'
-    assert cleaned(b'a,b\n,""\n1\n') == 'a,b\n,""\n1\n'
+    assert cleaned(b'a,b,c\n,"",1\n"x\ny",2,3\n') == 'a,b,c\n,"",1\n"x\ny",2,3\n'
+    assert cleaned(b'a,b,c\n,"",1\n1\n') == 'a,b,c\n,"",1\n1\n'
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """What a delimited file means: cells, NULL, rows and lines."""
 
+from functools import partial
+from unittest.mock import patch
+
 import pytest
 
+from bulk_pipeline.stages.parse import csv_blocks, csv_file
 from bulk_pipeline_tests.unit.stages.parse.reading import opened, read
 
 MALFORMED = "malformed_row"
@@ -160,10 +164,33 @@ def test_a_byte_order_mark_before_a_record_as_joined_files_have_is_a_blank(first
     assert result.rows == {1: ("z@z.zz", "Bern"), 3: ("a@b.co", "Rome")}
 
 
-def test_blank_lines_are_not_rows_and_rows_of_empty_cells_are() -> None:
-    result = read(b"email,city\n\n   \n,\na@b.co,Rome\n\n")
-    assert result.rows == {1: (None, None), 2: ("a@b.co", "Rome")}
-    assert result.lines == {1: 4, 2: 5}
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "blank", ["", "   ", ",", ' "" , ', ",,,,", '"",""', "\x1a", "\\.", "(2 rows affected)", "---+---"]
+)
+def test_lines_that_hold_nothing_are_not_rows(blank: str, fast: bool) -> None:
+    text = f'email,city\n\n{blank}\na@b.co,Rome\n{blank}\nb@b.co,"x\n,"\n{blank}\n'.encode()
+    with patch.object(csv_file, "read_blocks", partial(csv_blocks.read_blocks, fast=fast)):
+        result = read(text)
+    assert (result.rows, result.failures) == ({1: ("a@b.co", "Rome"), 2: ("b@b.co", "x\n,")}, [])
+    assert result.lines == {1: 4, 2: 6}
+
+
+def test_a_file_of_delimiters_has_no_rows() -> None:
+    result = read(b"email;city\n" + b";\n" * 300_000 + b"a@b.co;Rome\n")
+    assert (result.rows, result.lines) == ({1: ("a@b.co", "Rome")}, {1: 300_002})
+
+
+def test_in_one_column_an_empty_text_and_a_marker_are_rows() -> None:
+    result = read(b'word\n""\n\\.\n---\n\x1a\n,,\n', table=None)
+    assert result.cells == [("",), ("\\.",), ("---",)]
+
+
+def test_a_row_of_dashes_is_a_row_unless_it_stands_below_the_header() -> None:
+    result = read(b"email,city\n-----,----\na@b.co,Rome\n-----,----\n")
+    assert result.rows == {1: ("a@b.co", "Rome"), 2: ("-----", "----")}
+    assert result.lines == {1: 3, 2: 4}
+    assert result.warnings == ["the line of dashes below the header (line 2) was not used"]
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,183 @@ import pytest
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
+from bulk_pipeline.stages.parse import header as header_module
 from bulk_pipeline_tests.unit.stages.parse.reading import read
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
+
+NAMES_OF_FORMATS = ("upload.csv", "upload.ndjson", "upload.json", "upload.parquet", "upload.xlsx")
+
+
+def table_of(name: str, names: list[str], row: list[str]) -> bytes:
+    """A file of one row under these names."""
+    match name.rpartition(".")[2]:
+        case "csv":
+            return f"{','.join(names)}\n{','.join(row)}\n".encode()
+        case "parquet":
+            return packed(pa.table({column: [cell] for column, cell in zip(names, row, strict=True)}))
+        case "xlsx":
+            return workbook([names, row])
+    text = json.dumps(dict(zip(names, row, strict=True)))
+    return (text if name.endswith("ndjson") else f"[{text}]").encode()
 
 
 @pytest.mark.parametrize(
     "header",
-    ["email,first_name", "Email,First Name", " EMAIL ,first-name", '"email","First_Name"', "E-Mail,x"],
+    [
+        "email,first_name",
+        "Email,First Name",
+        " EMAIL ,first-name",
+        '"email","First_Name"',
+        "E-Mail,FirstName",
+        "e mail,firstName",
+        "E_MAIL,FIRST\u00a0NAME",
+        "\ufeffé-mail,first\u2011name",
+        "e\u200bmail\u200e,fir\u00adst_name",
+        "[email],`first_name`",
+    ],
 )
-def test_names_match_whatever_their_case_blanks_and_hyphens(header: str) -> None:
-    if header.startswith("E-Mail"):
-        with pytest.raises(FileError, match="no usable header"):
-            read(f"{header}\n1,2\n".encode())
-    else:
-        assert read(f"{header}\na@b.co,Ana\n".encode()).columns == ("email", "first_name")
+def test_names_match_however_they_are_spelt(header: str) -> None:
+    for name in NAMES_OF_FORMATS:
+        result = read(table_of(name, header.split(","), ["a@b.co", "Ana"]), name)
+        assert (result.upload.columns, result.failures) == (("email", "first_name"), [])
+        assert (result.column("email"), result.column("first_name")) == (["a@b.co"], ["Ana"])
+
+
+@pytest.mark.parametrize("other", ["First Name", "firstname", "FIRST_NAME", "Fírst name"])
+def test_two_names_for_one_column_are_refused_and_both_are_shown(other: str) -> None:
+    for name in ("upload.csv", "upload.parquet", "upload.xlsx"):
+        with pytest.raises(FileError, match="names 'first_name' twice") as caught:
+            read(table_of(name, ["first_name", "email", other], ["A", "a@b.co", "B"]), name)
+        assert f"(cells 1 and 3): first_name, {header_module.listed([other])};" in str(caught.value)
+    result = read(table_of("a.json", ["first_name", "email", other], ["A", "a@b.co", "B"]), "a.json")
+    assert result.places == [(1, None, None, "malformed_row")]
+
+
+NEAR = {
+    "fone": None,
+    "phne": "phone",
+    "Phone Number": "phone",
+    "telephone": "phone",
+    "mobile_phone": "phone",
+    "phone2": "phone",
+    "fist_name": "first_name",
+    "lastname_": None,  # which is the column itself
+    "Citty": "city",
+    "home city": "city",
+    "updated": "updated_at",
+    "creaetdAt": "created_at",
+    "country": None,
+    "capacity": None,
+    "created_by": None,
+    "createdon": None,
+    "customer_id": None,
+    "notes": None,
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_an_unknown_name_fails_the_file_if_it_is_near_a_column_that_is_missing(name: str) -> None:
+    for file in NAMES_OF_FORMATS:
+        data = table_of(file, ["email", name], ["a@b.co", "x"])
+        if NEAR[name] is None:
+            assert read(data, file).column("email") == ["a@b.co"]
+            continue
+        with pytest.raises(FileError, match=f"{name}: did you mean {NEAR[name]}?") as caught:
+            read(data, file)
+        assert caught.value.code == "unknown_column"
+        assert f"columns: {name}={NEAR[name]}" in str(caught.value)
+
+
+def test_a_name_near_a_column_that_is_there_is_ignored_with_a_warning() -> None:
+    for file in NAMES_OF_FORMATS:
+        result = read(table_of(file, ["email", "phone", "phone2"], ["a@b.co", "1", "2"]), file)
+        assert (result.column("phone"), result.failures) == (["1"], [])
+        assert "columns that customers does not have are ignored: phone2" in result.warnings
+
+
+def test_a_header_in_another_language_is_refused_with_what_it_may_mean() -> None:
+    names = ["E-Mail", "Nachname", "Vorname", "Ort"]
+    for file in NAMES_OF_FORMATS:
+        with pytest.raises(
+            FileError, match="most names are no columns of customers: found 'E-Mail', Nachname"
+        ) as caught:
+            read(table_of(file, names, ["a@b.co", "Müller", "Anna", "Köln"]), file)
+        assert "Nachname: did you mean last_name?; Vorname: did you mean first_name?" in str(caught.value)
+
+
+def test_declared_names_stand_for_columns() -> None:
+    names = ["Mail", "Nachname", "Vorname", "Ort", "Fon", "phone 2"]
+    columns = (("mail", "email"), ("Nachname", "last_name"), ("Vorname", "first_name"), ("ORT", "city"))
+    declared = UploadFormat(columns=(*columns, ("Fon", "-"), ("phone 2", "-"), ("Tel", "phone")))
+    for file in NAMES_OF_FORMATS:
+        data = table_of(file, names, ["a@b.co", "Müller", "Anna", "Köln", "1", "2"])
+        result = read(data, file, declared=declared)
+        assert result.upload.columns == ("email", "first_name", "last_name", "city")
+        row = [result.column(column) for column in result.upload.columns]
+        assert row == [["a@b.co"], ["Anna"], ["Müller"], ["Köln"]]
+        assert result.warnings == ["declared for columns, but not in the file: Tel"]
+
+
+def test_declared_names_go_before_the_names_of_columns() -> None:
+    declared = UploadFormat(columns=(("first_name", "last_name"), ("last_name", "first_name")))
+    for file in NAMES_OF_FORMATS:
+        data = table_of(file, ["email", "first_name", "last_name"], ["a@b.co", "Lee", "Ann"])
+        result = read(data, file, declared=declared)
+        assert (result.column("first_name"), result.column("last_name")) == (["Ann"], ["Lee"])
+
+
+def test_a_name_declared_for_a_column_that_is_none_is_refused() -> None:
+    for file in NAMES_OF_FORMATS:
+        data = table_of(file, ["email", "Ort"], ["a@b.co", "Rome"])
+        with pytest.raises(
+            FileError, match="'Ort' is declared to stand for town, which is no column of customers"
+        ):
+            read(data, file, declared=UploadFormat(columns=(("Ort", "town"),)))
+
+
+UUID_1, UUID_2 = "0190f4a2-7c1e-7d3a-9b5e-000000000001", "0190f4a2-7c1e-7d3a-9b5e-000000000002"
+
+
+def test_columns_are_taken_by_position_where_it_is_declared_that_there_is_no_header() -> None:
+    none = UploadFormat(no_header=True)
+    result = read(b"x@y.zz,Ana,Lee,1,Rome\nemail,first_name,last_name,phone,city\n", declared=none)
+    columns = ("email", "first_name", "last_name", "phone", "city")
+    assert (result.columns, result.rows) == (columns, {1: ("x@y.zz", "Ana", "Lee", "1", "Rome")})
+    assert result.failures == [(2, 2, None, "malformed_row", "the header is repeated here")]
+    assert result.warnings == [
+        f"the file has no header: the columns were taken by their position, as {', '.join(columns)}"
+    ]
+    of_six = read(f"{UUID_1},x@y.zz,Ana,Lee,1,Rome\n".encode(), declared=none)
+    assert of_six.columns == ("id", *columns)
+    with pytest.raises(
+        FileError, match="most rows have 2 cells: no order has as many; expected columns of customers"
+    ):
+        read(b"x@y.zz,Ana\n", declared=none)
+    with pytest.raises(
+        FileError, match="most rows have 6 cells: their cells do not tell which order they have"
+    ):
+        read(b"a,b,c,d,e,f\n", declared=none)
+    assert read(b"1,2\n3,4\n", table=None, declared=none).cells == [("1", "2"), ("3", "4")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "mail,name,role,active",
+        "id,mail,name,role,newsletter",
+        "nr,mail,name,role,active,born",
+        "published,a,b,c",
+    ],
+)
+def test_a_line_of_names_is_never_a_row_and_never_passed_over(header: str) -> None:
+    rows = f"{UUID_1},a@b.co,N1,reader,0,1980-05-01\n{UUID_2},b@b.co,N2,reader,0,1981-05-01\n"
+    width = header.count(",") + 1
+    text = "".join(",".join(row.split(",")[6 - width :]) + "\n" for row in rows.splitlines())
+    for title in ("", "Export\n", "Export,2024-05-01\n"):
+        with pytest.raises(FileError) as caught:
+            read(f"{title}{header}\n{text}".encode(), table="users")
+        assert "expected columns of users" in str(caught.value)
 
 
 def test_columns_come_in_the_order_of_the_table_and_unknown_ones_are_named_once() -> None:
@@ -45,7 +207,11 @@ def test_columns_come_in_the_order_of_the_table_and_unknown_ones_are_named_once(
         ("x@y.zz,Ana\n", "no_header", "no usable header: found 'x@y.zz', Ana; expected columns"),
         ("city,phone\n1,2\n", "missing_column", "required column email missing: found city, phone; expected"),
         ("email,city,Email\n", "duplicate_header", "the header names 'email' twice (cells 1 and 3)"),
-        ("email,notes,notes\n", "duplicate_header", "the header names 'notes' twice (cells 2 and 3)"),
+        (
+            "fon,Mail\n",
+            "no_header",
+            "no usable header: found fon, Mail; expected columns of customers: id, email, ",
+        ),
     ],
 )
 def test_a_header_that_cannot_be_used_stops_the_file(text: str, code: str, message: str) -> None:
@@ -101,7 +267,7 @@ def test_a_delimited_preamble_is_skipped_too() -> None:
 
 def test_a_header_over_two_lines_is_one_header() -> None:
     result = read(b'email,"First\nName",city\na@b.co,Ana,Rome\n')
-    assert (result.columns, result.lines) == (("email", "city"), {1: 3})
+    assert (result.columns, result.lines) == (("email", "first_name", "city"), {1: 3})
 
 
 def test_a_column_without_a_name_is_ignored() -> None:
@@ -123,6 +289,75 @@ def test_the_dialect_as_a_dict_is_plain_json() -> None:
         "record_end": "LF",
         "byte_order_mark": False,
     }
+
+
+def test_an_unknown_name_may_occur_twice() -> None:
+    result = read(b"email,notes,notes,city\na@b.co,1,2,Rome\n")
+    assert result.cells == [("a@b.co", "Rome")]
+    assert result.warnings == ["columns that customers does not have are ignored: notes"]
+
+
+ABOVE = {
+    "records as wide as the rows": (b"mail,vorname,ort\na@b.co,A,Rome\nb@b.co,B,\n", 3),
+    "a header of its own and narrower rows": (b"first_name,city\nA,Rome\nB,\n", 3),
+    "a narrower table with names of its own": (b"Vorname,Ort\nA,Rome\nB,Rome\n", 3),
+    "an address in a line of its own": (b"Export\na@b.co\n", 1),
+    "a title and records": (b"Export of May\n# for Ann\nmail,vorname,ort\nA,B,C\n", 2),
+}
+
+
+@pytest.mark.parametrize("what", ABOVE)
+def test_records_above_the_header_are_rejected(what: str) -> None:
+    above, count = ABOVE[what]
+    result = read(above + b"email,first_name,city\nw@b.co,W,Oslo\n")
+    line = above.count(b"\n") + 1
+    assert result.rows == {count + 1: ("w@b.co", "W", "Oslo")}
+    assert result.lines[count + 1] == line + 1
+    lines = above.splitlines()
+    assert [result.raw[row] for row in range(1, count + 1)] == lines[len(lines) - count :]
+    assert [failure[4] for failure in result.failures] == [
+        f"stands above the header, which is in line {line}"
+    ] * count
+    assert any(f"the header is in line {line}" in warning for warning in result.warnings)
+
+
+def test_the_first_header_that_has_what_is_required_is_the_header_whatever_its_delimiter() -> None:
+    result = read(b"email;first_name\na@b.co;A\nemail,first_name,city,phone\nb@b.co,B,Oslo,1\nc@b.co;C\n")
+    assert (result.dialect.delimiter, result.dialect.header_line) == (";", 1)
+    assert result.rows == {1: ("a@b.co", "A"), 4: ("c@b.co", "C")}
+    assert [(failure[0], failure[4]) for failure in result.failures] == [
+        (2, "is a header with other columns than the file's"),
+        (3, "has 1 cell, expected 2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        b"email,first_name,city",
+        b'"email","first_name","city"',
+        b" E-Mail , First Name,CITY",
+        b"email;first_name;city",
+        "\u200bemail,\u00a0firstName,city".encode(),
+    ],
+)
+def test_the_header_is_known_again_however_it_is_spelt(again: bytes) -> None:
+    result = read(b"email,first_name,city\na@b.co,A,Rome\n" + again + b"\nb@b.co,B,Oslo\n")
+    assert result.rows == {1: ("a@b.co", "A", "Rome"), 3: ("b@b.co", "B", "Oslo")}
+    assert result.failures == [(2, 3, None, "malformed_row", "the header is repeated here")]
+
+
+def test_an_object_whose_key_is_near_a_column_that_it_lacks_is_rejected() -> None:
+    objects = [
+        {"email": "a@b.co", "phone": "1"},
+        {"email": "b@b.co", "phoen": "2"},
+        {"email": "c@b.co", "phoen": "3", "phone": "4"},
+    ]
+    for name, between, ends in (("a.ndjson", "\n", "  "), ("a.json", ",", "[]")):
+        result = read(f"{ends[0]}{between.join(map(json.dumps, objects))}{ends[1]}".encode(), name)
+        assert (result.column("email"), result.column("phone")) == (["a@b.co", "c@b.co"], ["1", "4"])
+        message = "has keys that are no columns: phoen: did you mean phone?"
+        assert [(failure[0], *failure[3:]) for failure in result.failures] == [(2, "malformed_row", message)]
 
 
 def test_a_second_table_in_the_file_does_not_hide_the_first() -> None:

@@ -158,9 +158,9 @@ def test_an_array_in_a_column_of_arrays_is_json_text() -> None:
 
 
 def test_keys_match_like_header_names_and_unknown_ones_are_named_once() -> None:
-    result = read(b'{"E mail":1,"First Name":"Ana","EMAIL":"a@b.co","_row":1}\n' * 2, "upload.ndjson")
+    result = read(b'{"x y":1,"First Name":"Ana","E-Mail":"a@b.co","_row":1}\n' * 2, "upload.ndjson")
     assert (result.column("first_name"), result.column("email")) == (["Ana", "Ana"], ["a@b.co", "a@b.co"])
-    assert result.warnings == ["columns that customers does not have are ignored: 'E mail'"]
+    assert result.warnings == ["columns that customers does not have are ignored: 'x y'"]
     assert result.upload.columns == ("email", "first_name")
 
 
