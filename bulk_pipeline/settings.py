@@ -215,17 +215,19 @@ _EXPECTED = {
 """By pydantic's stable names of problems, whose sentences are for programmers."""
 
 
-def _problem(problem: ErrorDetails) -> str:
-    """The variable, its value unless that is a secret, and what is expected."""
-    name = "".join(map(str, problem["loc"]))
+def sentence(problem: ErrorDetails) -> str:
+    """One of pydantic's problems with a value in our words: the value, and what is expected."""
     context = problem.get("ctx", {})
+    if problem["type"] in _EXPECTED:
+        return f"{problem['input']!r} is wrong; expected {_EXPECTED[problem['type']].format(**context)}"
+    return str(context.get("error", problem["msg"]))
+
+
+def _problem(problem: ErrorDetails) -> str:
+    """The sentence about a variable, which it begins with."""
+    name = "".join(map(str, problem["loc"]))
     field = Settings.model_fields.get(name)
     if problem["type"] == "missing":
         expected = field.description if field and field.description else "a value"
         return f"{name.upper()} is not set; expected {expected}"
-    subject = f"{name.upper()}: " if name else ""
-    if problem["type"] in _EXPECTED:
-        return (
-            f"{subject}{problem['input']!r} is wrong; expected {_EXPECTED[problem['type']].format(**context)}"
-        )
-    return f"{subject}{context.get('error', problem['msg'])}"
+    return f"{name.upper()}: {sentence(problem)}" if name else sentence(problem)

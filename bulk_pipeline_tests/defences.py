@@ -100,7 +100,7 @@ DEFENCES = (
         'options={"verify_signature": False},',
     ),
     Defence(
-        "a password may be guessed so often",
+        "login attempts are rate-limited",
         "integration/api/test_accounts.py::test_after_too_many_failures_nobody_may_guess_for_a_while",
         "bulk_pipeline/stores/accounts.py",
         "if failures < FAILURES:",

@@ -1,6 +1,10 @@
-"""The list of commands: a parts list, nothing else."""
+"""The list of commands: a parts list, and how a wrong option is reported."""
+
+from typing import Any
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
 
 from bulk_pipeline.cli import bench, stack
 from bulk_pipeline.cli.check import check_files
@@ -12,8 +16,23 @@ from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
 from bulk_pipeline.cli.parse import parse_files
 from bulk_pipeline.cli.sample import write_sample
 from bulk_pipeline.cli.tables import show_tables
+from bulk_pipeline.settings import sentence
+
+
+class Commands(TyperGroup):
+    """Says what is wrong with an option in our words: typer takes pydantic's, which are for programmers."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer does not export the type of its context
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = "; ".join(map(sentence, error.__cause__.errors()))
+            raise
+
 
 app = typer.Typer(
+    cls=Commands,
     name="bulk-pipeline",
     help="Bulk import and export between files in S3 and tables in Postgres.",
     no_args_is_help=True,

@@ -38,7 +38,10 @@ def upload_format(
     }
     try:
         declared = read_format({name: text for name, text in texts.items() if text})
+    except DeclarationError as error:
+        raise typer.BadParameter(str(error), param_hint="--header") from error
+    try:
         pairs = [pair for text in columns or () for pair in read_format({"columns": text}).columns]
     except DeclarationError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="--column") from error
     return declared.over(UploadFormat(columns=tuple(pairs)))

@@ -139,6 +139,26 @@ def test_a_number_that_is_none_names_its_option(words: tuple[str, ...], named: s
     assert f"Invalid value for {named}: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("jobs", "--status", "done"), "Invalid value for '--status': 'done' is not one of 'pending', 'processing'"),
+        (("jobs", "--limit", "many"), "Invalid value for '--limit': 'many' is wrong; expected a whole number"),
+        (("jobs", "--limit", "0"), "Invalid value for '--limit': "),
+        (("export", "users", "--compression", "lz"), "Invalid value for '--compression': 'lz' is not one of"),
+        (("bench", "load", "--format", "xml"), "Invalid value for '--format': 'xml' is not one of"),
+        (("check", __file__, "--table", "users", "--column", "x"), "Invalid value for --column: columns 'x' is not"),
+        (("check", __file__, "--table", "users", "--header", "x"), "Invalid value for --header: header 'x' is not"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_named_in_our_words(words: tuple[str, ...], told: str) -> None:
+    result = CliRunner().invoke(app, list(words), env={"COLUMNS": "400"})
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "Value error" not in result.stderr
+    assert "Input should be" not in result.stderr
+
+
 def test_a_template_is_a_header_to_fill_in() -> None:
     assert run("tables", "comments", "--template", "csv") == "id,article_id,user_id,body,created_at\n"
 
