@@ -69,7 +69,7 @@ def check(
         return
     unknown = [name for name in seen if names.column(name) is None and not names.is_left_out(name)]
     absent = [name for name in table.column_names if name not in columns]
-    what = f"found {listed(seen)}; {_expected(table)}{meant(unknown, absent, missing)}"
+    what = f"found {listed(seen)}; {_expected(table)}{meant(unknown, absent, missing if columns else ())}"
     if not columns:
         raise FileError("no_header", f"no usable header: {what}")
     plural = "s" if len(missing) > 1 else ""

@@ -77,14 +77,18 @@ class Keys:
         repeated = next(name for name in renamed if names.count(name) > 1)
         return f"has the column {repeated} twice, under different spellings of its key"
 
-    def may_hide_a_column(self, keys: Iterable[str]) -> bool:
-        """Whether one of the keys is near a column, so that every object must be asked whether it has the column."""
-        return bool(self._near) and any(key in self._near for key in keys)
+    def near(self, key: str) -> str | None:
+        """The column that a key is near, if it is none itself."""
+        return self._near.get(key)
 
-    def _lost_to_a_near_key(self, found: Iterable[str], renamed: Mapping[str, Any]) -> str | None:
+    def _lost_to_a_near_key(self, found: Mapping[str, Any], renamed: Mapping[str, Any]) -> str | None:
         if not self._near:
             return None
-        meant = {key: self._near[key] for key in found if self._near.get(key, key) not in (key, *renamed)}
+        meant = {
+            key: self._near[key]
+            for key, value in found.items()
+            if key in self._near and self._near[key] not in renamed and value is not None
+        }
         return f"has keys that are no columns: {header.did_you_mean(meant)}" if meant else None
 
     def _check_number(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
@@ -77,14 +78,17 @@ class ObjectRows:
         if found is None:
             return None
         names = {self._keys.name(key): column for key, column in found.items()}
+        near = ((cells, self._keys.near(key)) for key, cells in found.items())
+        if any(_may_be_lost(cells, names.get(column)) for cells, column in near if column):
+            return None  # objects must be asked one by one whether they have the column
         absent = pa.nulls(len(raw), pa.string())
         return [names.get(name, absent) for name in self._keys.columns]
 
     def _accepts(self, keys: Sequence[str], lists: Sequence[str]) -> bool:
-        """Whether no column comes twice or is hidden, and no array stands where one value is expected."""
+        """Whether no column comes twice, and no array stands where one value is expected."""
         names = [name for name in self._keys.names(keys) if name is not None]
         wrong = [name for name in map(self._keys.name, lists) if name and self._is_nested_wrongly(name, [])]
-        return len(names) == len(set(names)) and not wrong and not self._keys.may_hide_a_column(keys)
+        return len(names) == len(set(names)) and not wrong
 
     def _one_by_one(
         self, raw: Sequence[bytes], places: Sequence[Place], problems: dict[int, str], failures: FailureRows
@@ -139,6 +143,14 @@ class ObjectRows:
         if self._table is None or not isinstance(value, dict | list):
             return False
         return isinstance(value, dict) or self._table.column(name).type is not ColumnType.TEXT_ARRAY
+
+
+def _may_be_lost(cells: pa.Array, column: pa.Array | None) -> bool:
+    """Whether a row has a cell under a key that is near a column, and none in that column."""
+    return (
+        pc.any(cells.is_valid() if column is None else pc.and_(cells.is_valid(), column.is_null())).as_py()
+        is True
+    )
 
 
 def _quick_text(value: object) -> object:

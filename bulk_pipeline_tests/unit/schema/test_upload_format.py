@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import Column, ColumnType, Table, UploadFormat, read_format
+from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table, UploadFormat, read_format
 
 _TEXTS = st.text(min_size=1).map(str.strip).filter(lambda text: text and "\0" not in text)
 
@@ -76,3 +76,5 @@ def test_a_table_declares_names_for_its_own_columns_only() -> None:
     columns = (Column(name="id", type=ColumnType.UUID),)
     with pytest.raises(DeclarationError, match="table t: 'Ort' stands for city, which is not a column"):
         Table(name="t", columns=columns, upload_format=UploadFormat(columns=(("Ort", "city"),)))
+    left_out = UploadFormat(columns=(("Ort", LEFT_OUT),))
+    assert Table(name="t", columns=columns, upload_format=left_out).upload_format == left_out

@@ -347,15 +347,19 @@ def test_the_header_is_known_again_however_it_is_spelt(again: bytes) -> None:
     assert result.failures == [(2, 3, None, "malformed_row", "the header is repeated here")]
 
 
-def test_an_object_whose_key_is_near_a_column_that_it_lacks_is_rejected() -> None:
+@pytest.mark.parametrize("is_alike", [True, False], ids=["of one shape", "of several shapes"])
+def test_an_object_whose_key_is_near_a_column_that_it_lacks_is_rejected(is_alike: bool) -> None:
     objects = [
-        {"email": "a@b.co", "phone": "1"},
+        {"email": "a@b.co", "phone": "1", "phoen": "5"},
         {"email": "b@b.co", "phoen": "2"},
         {"email": "c@b.co", "phoen": "3", "phone": "4"},
+        {"email": "d@b.co", "phoen": None},
     ]
-    for name, between, ends in (("a.ndjson", "\n", "  "), ("a.json", ",", "[]")):
-        result = read(f"{ends[0]}{between.join(map(json.dumps, objects))}{ends[1]}".encode(), name)
-        assert (result.column("email"), result.column("phone")) == (["a@b.co", "c@b.co"], ["1", "4"])
+    for name, between, ends in (("a.ndjson", "\n", ("", "")), ("a.json", ",", "[]")):
+        texts = list(map(json.dumps, objects if is_alike else [*objects, {"email": "e@b.co", "x": 1.5}]))
+        result = read(f"{ends[0]}{between.join(texts)}{ends[1]}".encode(), name)
+        assert result.column("email")[:3] == ["a@b.co", "c@b.co", "d@b.co"]
+        assert result.column("phone")[:3] == ["1", "4", None]
         message = "has keys that are no columns: phoen: did you mean phone?"
         assert [(failure[0], *failure[3:]) for failure in result.failures] == [(2, "malformed_row", message)]
 
