@@ -9,6 +9,7 @@ import pyarrow as pa
 from bulk_pipeline import tables
 from bulk_pipeline.orchestration.work import BatchWriter, WorkArea, WorkLocation
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.sorted_sets import positions, union
@@ -45,11 +46,15 @@ class Staged:
         return work.read(self.files[name])
 
     def good_rows(self, work: WorkLocation) -> Iterator[pa.RecordBatch]:
-        """The typed rows that no stage has rejected, as validation has left them in two files."""
+        """The typed rows that no stage has rejected, as validation has left them in two files, with the columns that
+        are absent from each (`stages.absence`) if there is a file of these."""
         rejected = self.rejected(work, *FOUND_BEFORE_LOAD)
         records = (batch for batch in self.batches(work, "records") if batch.num_rows)
+        absences = self.batches(work, "absences")
         for texts, rows in zip(records, self.batches(work, "rows"), strict=True):
             whole = _beside(rows, texts, self.columns)
+            if (absent := next(absences, None)) is not None:
+                whole = whole.append_column(absence.COLUMN, absent[absence.COLUMN])
             failed, _ = positions(whole["_row"].to_numpy(), rejected)
             yield whole.filter(pa.array(~failed)) if failed.any() else whole
 

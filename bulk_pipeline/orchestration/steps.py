@@ -13,9 +13,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline.orchestration.absences import AbsenceWriter
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import ColumnType, Mode, Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.load import load
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.row_store import LoadCounts, RowStore
@@ -41,13 +43,17 @@ def parse_upload(
         area.writer("records") as records,
         area.writer("raw") as raw,
         area.writer("parse_failures") as failures,
+        area.writer("absences") as absences,
     ):
+        absent = AbsenceWriter(absences, table, mode)
         for chunk in upload:
             records.write(chunk.records)
             raw.write(chunk.raw)
+            absent.add(chunk.absent)
             if chunk.failures.num_rows:
                 failures.write(chunk.failures)
                 rejected += len(union([chunk.failures["row"].to_numpy()]))
+        absent.finish()
     return Staged(
         job_id=job_id,
         attempt=attempt,
@@ -57,7 +63,7 @@ def parse_upload(
         columns=upload.columns,
         rows=upload.rows,
         good=upload.rows - rejected,
-        files=area.references(records, raw, failures),
+        files=area.references(records, raw, failures, absences),
     )
 
 
@@ -69,12 +75,15 @@ def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
     texts = _mere_texts(staged.table)
     area = work.area(staged.job_id, staged.attempt)
     found = FailureReader(staged.batches(work, "parse_failures"))
+    absences = staged.batches(work, "absences")
     with area.writer("rows") as rows, area.writer("validate_failures") as failures:
         for records in staged.batches(work, "records"):
             if not records.num_rows:
                 continue
             known = found.through(records["_row"][-1].as_py())
-            checked = validate(records, known, staged.table, staged.mode)
+            beside = next(absences, None)
+            absent = None if beside is None else beside[absence.COLUMN]
+            checked = validate(records, known, staged.table, staged.mode, absent)
             rows.write(checked.rows.drop_columns([name for name in records.schema.names if name in texts]))
             if checked.failures.num_rows:
                 failures.write(checked.failures)

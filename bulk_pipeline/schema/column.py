@@ -29,7 +29,7 @@ class Column:
     `required`: every row needs a value that is neither NULL nor the empty string, and where words are counted at
     least one word.
     `pattern`: an RE2 expression the whole cell must match (see `patterns.check`); `pattern_name` is how people call it.
-    `default`: what a NULL cell becomes before it is loaded.
+    `default`: what a NULL cell becomes in a row that is inserted.
     `generated`: the database makes the value when a row that is inserted has none.
     `prefix`: a text that may stand before the value in files and is not stored (`cm_`).
     """
@@ -65,3 +65,8 @@ class Column:
             raise DeclarationError(f"column {self.name}: default {self.default!r} is not of type {self.type}")
         if self.prefix is not None and self.type is not ColumnType.UUID:
             raise DeclarationError(f"column {self.name}: prefix is for uuid, not {self.type}")
+
+    @property
+    def null_keeps_stored(self) -> bool:
+        """Whether NULL leaves a stored value as it is, because the column is never NULL in the table."""
+        return self.generated or self.default is not None

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.schema import Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.load.row_store import Event, Updated
 from bulk_pipeline.stores import merge
 from bulk_pipeline.stores.copy import array_literal, copy_rows
@@ -63,7 +64,8 @@ class PostgresBatchWriter:
         return self._absent(rows, stored)
 
     def update(self, rows: pa.Table, by: str) -> Updated:
-        columns = [name for name in ("_row", "_forced") if name in rows.column_names] + self._own(rows)
+        extra = ("_row", "_forced", absence.COLUMN)
+        columns = [name for name in extra if name in rows.column_names] + self._own(rows)
         none = np.empty(0, np.int64)
         with staged(self._connection, self._table, columns):
             copy_rows(self._connection, merge.STAGED, rows.select(columns), self._table)

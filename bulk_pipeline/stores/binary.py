@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.schema import ColumnType
 from bulk_pipeline.schema.octets import text_bytes, uuid_octets
+from bulk_pipeline.stages import absence
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -25,7 +26,7 @@ _TEXT_OID = 25
 def tuples(rows: pa.Table, types: list[ColumnType | None]) -> memoryview:
     """The rows, as they stand between `HEADER` and `TRAILER`.
 
-    `types`: of the columns; None for those that are none of the table's, int64 or boolean.
+    `types`: of the columns; None for those that are none of the table's: int64, boolean, or binary of one width.
     """
     count = pa.scalar(len(types).to_bytes(2, "big"))
     fields = [
@@ -41,7 +42,7 @@ def _fields(column: pa.ChunkedArray, type_: ColumnType | None) -> Iterator[pa.Ar
         return _sized(cells.cast(pa.binary()))
     if type_ is ColumnType.TEXT_ARRAY:
         return _sized(_arrays(cells))
-    return iter([_fixed(cells, _RECEIVED[type_] if type_ else _int8_or_boolean(cells.type))])
+    return iter([_fixed(cells, _RECEIVED[type_] if type_ else _of_arrow(cells.type))])
 
 
 def _sized(cells: pa.Array) -> Iterator[pa.Array]:
@@ -100,7 +101,9 @@ _RECEIVED: dict[ColumnType, Callable[[pa.Array], np.ndarray]] = {
 }
 
 
-def _int8_or_boolean(type_: pa.DataType) -> Callable[[pa.Array], np.ndarray]:
+def _of_arrow(type_: pa.DataType) -> Callable[[pa.Array], np.ndarray]:
+    if pa.types.is_fixed_size_binary(type_):
+        return absence.octets
     return _booleans if pa.types.is_boolean(type_) else _integers
 
 

@@ -16,7 +16,8 @@ _PIECE_ROWS = 8_192
 def copy_rows(
     connection: Connection, target: sql.Composable, rows: pa.RecordBatch | pa.Table, table: Table
 ) -> int:
-    """COPY all columns of `rows` into the columns of the same names: those of `table`, or `_row` and `_forced`.
+    """COPY all columns of `rows` into the columns of the same names: those of `table`, or `_row`, `_forced` and the
+    column of `stages.absence`.
 
     Returns how many rows Postgres says it has stored: fewer if a trigger drops some.
     """

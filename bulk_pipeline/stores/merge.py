@@ -1,7 +1,7 @@
 """The SQL that sets staged rows beside a table and merges them into it. No connection is made here.
 
 A staging table is temporary, has `_row` and columns of the table with their types, and goes with its
-transaction.
+transaction. Where it has the column of `stages.absence`, what a row says nothing about stays as it is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from bulk_pipeline.schema import Column, ColumnType, Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stores.copy import array_literal
 
 STAGED = sql.Identifier("staged")
@@ -29,6 +30,7 @@ def stage(table: Table, columns: Sequence[str]) -> sql.Composed:
 _EXTRA = {
     "_row": sql.SQL("0::bigint AS _row"),
     "_forced": sql.SQL("false AS _forced"),
+    absence.COLUMN: sql.SQL("''::bytea AS {}").format(sql.Identifier(absence.COLUMN)),
 }
 
 
@@ -72,12 +74,12 @@ def compared(table: Table, columns: Sequence[str]) -> sql.Composed:
 
 
 def linked(table: Table) -> sql.Composed:
-    """(row, 'linked') of staged rows that take a natural key from their row, and of those that name it."""
+    """(row, 'linked') of staged rows with an id but not the natural key of its row, and of those that name that key."""
     return sql.SQL(
         """
         SELECT unnest(ARRAY[s._row, other._row]), 'linked'
         FROM {staged} AS s
-        JOIN {table} AS t ON t.id = s.id AND t.{key} <> s.{key}
+        JOIN {table} AS t ON t.id = s.id AND t.{key} IS DISTINCT FROM s.{key}
         JOIN {staged} AS other ON other.{key} = t.{key}
         """
     ).format(staged=STAGED, table=sql.Identifier(table.name), key=sql.Identifier(str(table.natural_key)))
@@ -215,7 +217,9 @@ def _type(table: Table, name: str) -> sql.SQL:
 
 
 def _key_verdicts(id_: str, key: str) -> sql.Composed:
-    """Rows with an id whose natural key another row has; and those whose natural key nobody has yet."""
+    """Rows with an id whose natural key another row has; and those whose natural key nobody has yet, or that have none:
+    rows of the file may mean the same row of the table without having a key in common.
+    """
     return sql.SQL(
         "WHEN s.id <> {key}.id THEN 'conflicting' "
         "WHEN {id}.id IS NOT NULL AND {key}.id IS NULL THEN 'renaming'"
@@ -230,8 +234,10 @@ def _differs(table: Table, columns: Sequence[str], stored: sql.Identifier) -> sq
         test = sql.SQL("s.{name} IS DISTINCT FROM {stored}.{name}").format(name=name, stored=stored)
         if column.name == _TOUCHED:
             continue
-        if column.generated:
+        if column.null_keeps_stored:
             test = sql.SQL("(s.{name} IS NOT NULL AND {test})").format(name=name, test=test)
+        elif absence.COLUMN in columns:
+            test = sql.SQL("({} AND {})").format(_says(table, column), test)
         tests.append(test)
     return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else sql.Composed([sql.SQL("false")])
 
@@ -241,12 +247,25 @@ def _assignments(table: Table, columns: Sequence[str]) -> Iterator[sql.Composed]
         name = sql.Identifier(column.name)
         if column.name == _TOUCHED:
             continue
-        value = sql.SQL("coalesce(s.{name}, t.{name})") if column.generated else sql.SQL("s.{name}")
-        yield sql.SQL("{name} = {value}").format(name=name, value=value.format(name=name))
+        value = sql.SQL("s.{name}")
+        if column.null_keeps_stored:
+            value = sql.SQL("coalesce(s.{name}, t.{name})")
+        elif absence.COLUMN in columns:
+            value = sql.SQL("CASE WHEN {says} THEN s.{name} ELSE t.{name} END")
+        yield sql.SQL("{name} = {value}").format(
+            name=name, value=value.format(name=name, says=_says(table, column))
+        )
     if _TOUCHED in table.column_names:
         given = sql.SQL("coalesce(s.{}, now())") if _TOUCHED in columns else sql.SQL("now()")
         name = sql.Identifier(_TOUCHED)
         yield sql.SQL("{} = {}").format(name, given.format(name))
+
+
+def _says(table: Table, column: Column) -> sql.Composed:
+    """Whether the column is not absent from a staged row."""
+    return sql.SQL("get_bit(s.{}, {}) = 0").format(
+        sql.Identifier(absence.COLUMN), sql.Literal(table.columns.index(column))
+    )
 
 
 def _written(table: Table, columns: Sequence[str]) -> Iterator[Column]:

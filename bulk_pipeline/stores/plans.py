@@ -18,7 +18,7 @@ _DECISIONS = pa.schema(
         pa.field("id", pa.string()),
         pa.field("rekeys", pa.bool_(), nullable=False),
         pa.field("differs", pa.bool_(), nullable=False),
-        pa.field("made", pa.list_(pa.timestamp("us", tz="UTC")), nullable=False),
+        pa.field("carried", pa.map_(pa.string(), pa.int64()), nullable=False),
     ]
 )
 _KNOWN_ROWS = pa.schema([pa.field("row", pa.int64(), nullable=False)])
@@ -30,7 +30,7 @@ def kept(connection: psycopg.Connection, job_id: str) -> list[Decision]:
         "SELECT decisions FROM bulk.import_plans WHERE job_id = %s ORDER BY part", [job_id]
     )
     rows = [row for (stream,) in found for row in pa.ipc.open_stream(stream).read_all().to_pylist()]
-    return [Decision(**{**row, "fate": Fate(row["fate"]), "made": tuple(row["made"])}) for row in rows]
+    return [Decision(**{**row, "fate": Fate(row["fate"]), "carried": tuple(row["carried"])}) for row in rows]
 
 
 def keep(connection: psycopg.Connection, job_id: str, decisions: Sequence[Decision]) -> None:

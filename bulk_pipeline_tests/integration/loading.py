@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.load import load
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.row_store import LoadCounts
@@ -33,13 +34,17 @@ def uid(number: int) -> str:
 
 @dataclass(frozen=True)
 class Loading:
-    """One table of a database, and imports into it. `rows` of a file are dicts; None is a rejected row."""
+    """One table of a database, and imports into it. `rows` of a file are dicts; None is a rejected row.
+
+    A key that a row does not have is NULL, or with `keys_matter` absent.
+    """
 
     database_url: str
     table: str = "customers"
     mode: Mode = Mode.INSERT_ONLY
     batch_rows: int = 1_000
     connections: int = 1
+    keys_matter: bool = False
     job_id: str = field(default_factory=lambda: str(uuid4()))
     attempt: int = 1
 
@@ -148,9 +153,12 @@ class Loading:
             ]
             numbers = pa.array([number for number, _ in part], pa.int64())
             lines = pa.array([number + 1 for number, _ in part], pa.int64())
-            yield pa.RecordBatch.from_arrays(
-                [numbers, lines, *cells], names=["_row", "_line", *_columns(rows)]
-            )
+            names = ["_row", "_line", *_columns(rows)]
+            if self.keys_matter:
+                absent = [absence.cell(declared, {*declared.column_names} - row.keys()) for _, row in part]
+                cells.append(pa.array(absent, absence.cells(declared, 0, {}).type))
+                names.append(absence.COLUMN)
+            yield pa.RecordBatch.from_arrays([numbers, lines, *cells], names=names)
 
     def failures(self, *names: str) -> list[tuple]:
         """The failures that loading found, in row order."""

@@ -142,7 +142,7 @@ def check(
     for batches in dies_after:
         with suppress(Died):
             rows, _ = _split(job, records)
-            job.load(*rows, progress=_dying_after(batches))
+            job.load(*rows, progress=dying_after(batches))
         job = job.take_over()
     rows, codes = _split(job, records)
     counts = job.load(*rows)
@@ -177,7 +177,7 @@ class NoReferences:
         raise AssertionError(f"customers refer to nobody, not to {table}")
 
 
-def _dying_after(commits: int) -> Callable[[LoadCounts], None]:
+def dying_after(commits: int) -> Callable[[LoadCounts], None]:
     countdown = iter(range(commits))
 
     def progress(counts: LoadCounts) -> None:

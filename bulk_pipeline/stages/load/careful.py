@@ -21,6 +21,7 @@ from bulk_pipeline.stages.load.prepare import insertable
 from bulk_pipeline.stages.load.resolve import Fate, resolve
 from bulk_pipeline.stages.load.row_store import BatchWriter, Event, LoadCounts, Settled
 from bulk_pipeline.stages.load.search import keyed_rows, owner_keys
+from bulk_pipeline.stages.load.unsaid import completed, incomplete_rows
 from bulk_pipeline.stages.split import refusals
 
 _ROUNDS = 2
@@ -117,17 +118,22 @@ class CarefulWriter:
 
     def _upsert(self, rows: pa.Table, rounds: int) -> Settled:
         stored = self.writer.owners(*owner_keys(rows, self.table))
-        decisions = resolve(keyed_rows(rows, self.table), stored)
+        decisions = resolve(keyed_rows(rows, self.table, self.mode), stored)
         if moved := rekeys(rows, self.table, decisions):
             self.writer.rekey(moved)
         fates = {fate: np.isin(rows["_row"].to_numpy(), of_fate(decisions, fate)) for fate in Fate}
-        chosen = identify(rows, self.table, decisions)
-        conflicts = where(rows, fates[Fate.CONFLICT])
+        whole = completed(rows, self.table, decisions, rows.to_batches())
+        chosen = identify(whole, decisions)
+        conflicts, incomplete = where(rows, fates[Fate.CONFLICT]), where(rows, fates[Fate.INCOMPLETE])
+        failures = incomplete_rows(incomplete, self.table, self.mode)
+        if len(conflicts):
+            failures.append(refusals.key_conflict(conflicts, self.table))
         return _sum(
-            Settled(LoadCounts(superseded=int(fates[Fate.SUPERSEDED].sum()))),
-            Settled(failures=refusals.key_conflict(conflicts, self.table)) if len(conflicts) else Settled(),
-            self._insert(where(chosen, fates[Fate.INSERT]), rows, rounds),
-            self._update(with_forced(where(chosen, fates[Fate.UPDATE]), decisions), rows, rounds),
+            Settled(
+                LoadCounts(superseded=int(fates[Fate.SUPERSEDED].sum())), refusals.in_row_order(failures)
+            ),
+            self._insert(where(chosen, fates[Fate.INSERT]), whole, rounds),
+            self._update(with_forced(where(chosen, fates[Fate.UPDATE]), decisions), whole, rounds),
         )
 
     def _insert(self, rows: pa.Table, given: pa.Table, rounds: int) -> Settled:

@@ -1,6 +1,6 @@
 """What the decisions of `resolve` mean for the rows they are about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.load.resolve import Decision, Fate
-from bulk_pipeline.stages.load.search import made_columns
 
 
 def of_fate(decisions: Sequence[Decision], fate: Fate) -> np.ndarray:
@@ -35,22 +34,17 @@ def rekeys(rows: pa.Table, table: Table, decisions: Sequence[Decision]) -> tuple
     return tuple((moving[row], key) for row, key in zip(numbers, keys, strict=True))
 
 
-def identify(rows: pa.Table, table: Table, decisions: Sequence[Decision]) -> pa.Table:
-    """Rows with the ids, and the values of columns the database makes, that the decisions found for them."""
-    given: dict[str, Mapping[int, object]] = {}
-    given["id"] = {d.row: d.id for d in decisions if d.id is not None and d.fate is not Fate.CONFLICT}
-    for place, name in enumerate(made_columns(table)):
-        given[name] = {d.row: d.made[place] for d in decisions if d.made and d.made[place] is not None}
-    for name, values in given.items():
-        if not values or (name not in rows.column_names and name != "id"):
-            continue
-        if name not in rows.column_names:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
-        cells = rows[name].combine_chunks()
-        mask = pc.is_in(rows["_row"].combine_chunks(), value_set=pa.array(list(values), pa.int64()))
-        chosen = [values[row] for row in rows["_row"].filter(mask).to_pylist()]
-        rows = with_cells(rows, name, pc.replace_with_mask(cells, mask, pa.array(chosen, cells.type)))
-    return rows
+def identify(rows: pa.Table, decisions: Sequence[Decision]) -> pa.Table:
+    """Rows with the ids that the decisions found for them."""
+    ids = {decision.row: decision.id for decision in decisions if decision.id is not None}
+    if not ids:
+        return rows
+    if "id" not in rows.column_names:
+        rows = rows.append_column("id", pa.nulls(rows.num_rows, pa.string()))
+    cells = rows["id"].combine_chunks()
+    mask = pc.is_in(rows["_row"].combine_chunks(), value_set=pa.array(list(ids), pa.int64()))
+    chosen = [ids[row] for row in rows["_row"].filter(mask).to_pylist()]
+    return with_cells(rows, "id", pc.replace_with_mask(cells, mask, pa.array(chosen, cells.type)))
 
 
 def with_cells(rows: pa.Table, name: str, cells: pa.Array) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.load.batches import ahead, cut, ranges, side_by_side
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.prepare import Batch, prepare
@@ -42,11 +43,12 @@ def load(
 ) -> LoadCounts:
     """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
 
-    `good`: gives typed batches (`_row`, `_line`, columns of `table`) in file order, from the start at each
-    call; a row they do not have counts as rejected. `columns`: those of the table that the file has; others
-    are left alone. `total_rows`, `batch_rows`: of the source, rejected rows included. `progress` gets the counts so
-    far after every commit. Raises `StoreUnavailableError` for an outage that lasts, `LoadRefusedError` if the table
-    cannot take such rows, `JobGoneError`, `LeaseLostError` and `JobCancelledError` before anything more is written.
+    `good`: gives typed batches (`_row`, `_line`, columns of `table`, and in all of them or none the column of
+    `stages.absence`) in file order, from the start at each call; a row they do not have counts as rejected.
+    `columns`: those of the table that the file has; others are left alone. `total_rows`, `batch_rows`: of the source,
+    rejected rows included. `progress` gets the counts so far after every commit. Raises `StoreUnavailableError` for an
+    outage that lasts, `LoadRefusedError` if the table cannot take such rows, `JobGoneError`, `LeaseLostError` and
+    `JobCancelledError` before anything more is written.
     """
     if total_rows <= min(_FEW_ROWS, batch_rows):
         good = partial(iter, list(good()))
@@ -73,13 +75,15 @@ def load(
 
 @dataclass(frozen=True)
 class _Source:
-    """The good rows, without columns that are not to be loaded."""
+    """The good rows, without columns that are not to be loaded, but with those absent from each row."""
 
     good: Callable[[], Iterable[pa.RecordBatch]]
     names: Sequence[str]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        return (rows.select(self.names) for rows in self.good() if rows.num_rows)
+        for rows in self.good():
+            if rows.num_rows:
+                yield rows.select([*self.names, *({absence.COLUMN} & {*rows.schema.names})])
 
 
 def _load_missing(
@@ -95,7 +99,7 @@ def _load_missing(
         return
     verdicts = search(source.batches, table, mode, store, missing)
     now = cache(store.now)  # few files need it
-    ready = partial(prepare, table=table, verdicts=verdicts, ids=ids, now=now)
+    ready = partial(prepare, table=table, mode=mode, verdicts=verdicts, ids=ids, now=now)
     put = partial(write, table=table, mode=mode, ids=ids, now=now)
     prepared = _prepared(source, missing, ready)
     with closing(ahead(prepared) if len(missing) > 1 else prepared) as batches:

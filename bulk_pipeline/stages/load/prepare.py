@@ -1,6 +1,6 @@
 """Makes the good rows of a range ready to be written: parted, sorted, every new row with an id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import ColumnType, Table
+from bulk_pipeline.schema import ColumnType, Mode, Table
 from bulk_pipeline.stages.load.decided import identify, of_fate, rekeys, where, with_cells, with_forced
 from bulk_pipeline.stages.load.ids import IdMaker
-from bulk_pipeline.stages.load.resolve import Fate
+from bulk_pipeline.stages.load.resolve import Decision, Fate
 from bulk_pipeline.stages.load.row_store import Range
 from bulk_pipeline.stages.load.search import Verdict, Verdicts
+from bulk_pipeline.stages.load.unsaid import completed, incomplete_rows
 from bulk_pipeline.stages.split import refusals
 
 _SORTED_BYTES = 64_000_000
@@ -47,6 +48,7 @@ def prepare(
     range_: Range,
     rows: pa.Table,
     table: Table,
+    mode: Mode,
     verdicts: Verdicts,
     ids: IdMaker,
     now: Callable[[], datetime],
@@ -56,7 +58,7 @@ def prepare(
     numbers = rows["_row"].to_numpy()
     codes = verdicts.codes[numbers]
     decisions = [verdicts.decisions[row] for row in numbers[codes == Verdict.RESOLVED].tolist()]
-    rows = with_forced(identify(rows, table, decisions), decisions)
+    rows = with_forced(identify(completed(rows, table, decisions, verdicts.sources), decisions), decisions)
     new = (codes == Verdict.NEW) | np.isin(numbers, of_fate(decisions, Fate.INSERT))
     resolved = np.isin(numbers, of_fate(decisions, Fate.UPDATE))
     changed = codes == Verdict.CHANGED
@@ -70,7 +72,7 @@ def prepare(
         rekeys=rekeys(rows, table, decisions),
         same=int((codes == Verdict.SAME).sum()),
         superseded=int((codes == Verdict.SUPERSEDED).sum()) + len(of_fate(decisions, Fate.SUPERSEDED)),
-        failures=_failures(rows, codes, of_fate(decisions, Fate.CONFLICT), table),
+        failures=_failures(rows, codes, decisions, table, mode),
         pending=where(rows, new | changed | resolved),
     )
 
@@ -79,7 +81,7 @@ def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: Callable[[], dat
     """Rows with an id each, and with the time where only some of them have one.
 
     The ids are made last, so that they ascend in the order of writing. A column the database makes is left to it
-    where the file has nothing.
+    where the file has nothing, and NULL becomes a column's default.
     """
     if "id" not in rows.column_names:
         rows = rows.append_column("id", ids.make(rows.num_rows))
@@ -88,9 +90,12 @@ def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: Callable[[], dat
         made = pc.replace_with_mask(cells, pc.is_null(cells), ids.make(absent))
         rows = with_cells(rows, "id", made)
     for column in table.columns:
-        if not column.generated or column.type is not ColumnType.TIMESTAMP:
-            continue
         if column.name not in rows.column_names or not rows[column.name].null_count:
+            continue
+        if column.default is not None:
+            cells = rows[column.name].combine_chunks()
+            rows = with_cells(rows, column.name, pc.fill_null(cells, pa.scalar(column.default, cells.type)))
+        if not column.generated or column.type is not ColumnType.TIMESTAMP:
             continue
         if rows[column.name].null_count == rows.num_rows:
             rows = rows.drop_columns([column.name])
@@ -100,9 +105,12 @@ def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: Callable[[], dat
     return rows
 
 
-def _failures(rows: pa.Table, codes: np.ndarray, in_conflict: np.ndarray, table: Table) -> pa.RecordBatch:
-    key = str(table.natural_key)
-    conflicts = (codes == Verdict.CONFLICT) | np.isin(rows["_row"].to_numpy(), in_conflict)
+def _failures(
+    rows: pa.Table, codes: np.ndarray, decisions: Sequence[Decision], table: Table, mode: Mode
+) -> pa.RecordBatch:
+    key, numbers = str(table.natural_key), rows["_row"].to_numpy()
+    conflicts = (codes == Verdict.CONFLICT) | np.isin(numbers, of_fate(decisions, Fate.CONFLICT))
+    incomplete = (codes == Verdict.INCOMPLETE) | np.isin(numbers, of_fate(decisions, Fate.INCOMPLETE))
     parts = []
     if (existing := codes == Verdict.ID_EXISTS).any():
         parts.append(refusals.already_exists(where(rows, existing), "id", table))
@@ -110,6 +118,8 @@ def _failures(rows: pa.Table, codes: np.ndarray, in_conflict: np.ndarray, table:
         parts.append(refusals.already_exists(where(rows, existing), key, table))
     if conflicts.any():
         parts.append(refusals.key_conflict(where(rows, conflicts), table))
+    if incomplete.any():
+        parts += incomplete_rows(where(rows, incomplete), table, mode)
     return refusals.in_row_order(parts)
 
 

@@ -7,7 +7,6 @@ key that another one names. All others are decided by set-based joins and never 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -19,16 +18,21 @@ class Fate(StrEnum):
     UPDATE = "update"
     SUPERSEDED = "superseded"
     CONFLICT = "conflict"
+    INCOMPLETE = "incomplete"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedRow:
-    """What decides about a row. `made`: its values in the columns the database makes where there are none."""
+    """What decides about a row. Without a `key` it leaves the natural key as it is.
+
+    `unsaid`: the columns that it says nothing about. `lacks`: a required one is among them, so it cannot be a new row.
+    """
 
     row: int
     id: str | None
     key: str | None
-    made: tuple[datetime | None, ...] = ()
+    unsaid: frozenset[str] = frozenset()
+    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class Decision:
 
     `id`: of the row in the table that it writes; None for a new row without an id of its own. `rekeys`: in
     its turn the row gives another natural key to a row that was in the table before. `differs`: the natural
-    key at the end is not the one from before. `made`: like `KeyedRow.made`, filled from the rows it
-    overwrites.
+    key at the end is not the one from before. `carried`: columns that it leaves unsaid, each with the number of
+    the overwritten row that has said it last.
     """
 
     row: int
@@ -46,7 +50,7 @@ class Decision:
     id: str | None = None
     rekeys: bool = False
     differs: bool = False
-    made: tuple[datetime | None, ...] = ()
+    carried: tuple[tuple[str, int], ...] = ()
 
 
 def resolve(rows: Iterable[KeyedRow], stored: Mapping[str, str | None]) -> list[Decision]:
@@ -56,26 +60,31 @@ def resolve(rows: Iterable[KeyedRow], stored: Mapping[str, str | None]) -> list[
     """
     keys = _Keys(stored)
     decisions: dict[int, Decision] = {}
-    last: dict[_Target, Decision] = {}
+    last: dict[_Target, tuple[KeyedRow, Decision]] = {}
     for row in rows:
         target = keys.target(row)
         if target is None:
             decisions[row.row] = Decision(row.row, Fate.CONFLICT)
             continue
+        if row.lacks and target not in stored and target not in last:
+            decisions[row.row] = Decision(row.row, Fate.INCOMPLETE)
+            continue
         known = isinstance(target, str)
+        key = keys.of.get(target) if row.key is None else row.key
         decision = Decision(
             row.row,
             fate=Fate.UPDATE if target in stored else Fate.INSERT,
             id=target if known else None,
-            rekeys=target in stored and keys.of[target] != row.key,
-            differs=known and target in stored and stored[target] != row.key,
-            made=row.made,
+            rekeys=target in stored and keys.of[target] != key,
+            differs=known and target in stored and stored[target] != key,
         )
-        if overwritten := last.get(target):
-            decisions[overwritten.row] = replace(overwritten, fate=Fate.SUPERSEDED)
-            decision = replace(decision, made=_filled(decision.made, overwritten.made))
-        keys.give(target, row.key)
-        decisions[row.row] = last[target] = decision
+        if target in last:
+            overwritten, before = last[target]
+            decisions[before.row] = replace(before, fate=Fate.SUPERSEDED)
+            decision = replace(decision, carried=_carried(row, overwritten, before))
+        keys.give(target, key)
+        decisions[row.row] = decision
+        last[target] = row, decision
     return list(decisions.values())
 
 
@@ -111,7 +120,7 @@ class _Keys:
             self.holder[key] = target
 
 
-def _filled(
-    made: tuple[datetime | None, ...], earlier: tuple[datetime | None, ...]
-) -> tuple[datetime | None, ...]:
-    return tuple(before if now is None else now for now, before in zip(made, earlier, strict=True))
+def _carried(row: KeyedRow, overwritten: KeyedRow, before: Decision) -> tuple[tuple[str, int], ...]:
+    said = dict(before.carried)
+    said |= dict.fromkeys(row.unsaid - overwritten.unsaid, overwritten.row)
+    return tuple(sorted((name, source) for name, source in said.items() if name in row.unsaid))

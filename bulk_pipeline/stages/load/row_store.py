@@ -60,7 +60,8 @@ class Comparison:
 
     `same`: already there as they are. `changed`: there, but different. `conflicting`: their id and natural
     key point at two different rows. `linked`: they name a natural key that another row of the file takes
-    away, or take it away; these are in one of the other arrays too, or new.
+    away from its row, or does not name where it names that row by its id; or they are such another row. These are
+    in one of the other arrays too, or new.
     """
 
     same: np.ndarray

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.load.repeats import find_repeats
 from bulk_pipeline.stages.load.resolve import Decision, KeyedRow, resolve
 from bulk_pipeline.stages.load.row_store import Range, RowStore
+from bulk_pipeline.stages.load.unsaid import lacks_some, unsaid_by_row
 from bulk_pipeline.stages.sorted_sets import difference, positions, union
 from bulk_pipeline.stages.split.keys import key_columns
 
@@ -32,14 +34,19 @@ class Verdict(IntEnum):
     SUPERSEDED = 5
     CONFLICT = 6
     RESOLVED = 7
+    INCOMPLETE = 8
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """`codes`: a verdict for each row number, a byte each. `decisions`: those about the RESOLVED rows."""
+    """`codes`: a verdict for each row number, a byte each. `decisions`: those about the RESOLVED rows.
+
+    `sources`: the rows that decisions carry cells from.
+    """
 
     codes: np.ndarray
     decisions: dict[int, Decision] = field(default_factory=dict)
+    sources: list[pa.RecordBatch] = field(default_factory=list)
 
     def mark(self, rows: np.ndarray, verdict: Verdict) -> None:
         """Say it of these rows, whatever was said of them before; rows past the last missing one do not matter."""
@@ -55,7 +62,7 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
     if next(within(good(), missing), None) is None:
         return verdicts
     if mode is Mode.UPSERT:
-        _mark_compared(verdicts, good, table, store, missing)
+        _mark_compared(verdicts, good, table, mode, store, missing)
     else:
         found = store.existing(_keys(rows, table) for rows in within(good(), missing))
         for column, rows in found.items():
@@ -63,35 +70,52 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
     return verdicts
 
 
-def made_columns(table: Table) -> tuple[str, ...]:
-    """Columns whose stored value stays when the file brings NULL; `updated_at` is a matter of its own."""
-    return tuple(
-        column.name
-        for column in table.columns
-        if column.generated and column.name not in ("id", "updated_at")
-    )
-
-
 def _mark_compared(
-    verdicts: Verdicts, good: Batches, table: Table, store: RowStore, missing: Sequence[Range]
+    verdicts: Verdicts,
+    good: Batches,
+    table: Table,
+    mode: Mode,
+    store: RowStore,
+    missing: Sequence[Range],
 ) -> None:
-    repeats = find_repeats(good, table, made_columns(table))
-    tangled = repeats.tangled
-    if store.is_empty():
-        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
-    else:
+    repeats = find_repeats(good, table)
+    tangled, conflicting = repeats.tangled, np.empty(0, np.int64)
+    if not store.is_empty():
         found = store.compare(lambda: within(good(), missing))
         verdicts.mark(found.same, Verdict.SAME)
         verdicts.mark(found.changed, Verdict.CHANGED)
-        verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
-        verdicts.mark(found.conflicting, Verdict.CONFLICT)
+        conflicting = found.conflicting
         tangled = union([tangled, found.linked])
-    verdicts.decisions.update(_resolved(good, table, store, missing, tangled))
+    incomplete = _incomplete(verdicts, within(good(), missing), table, mode)
+    verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
+    verdicts.mark(incomplete, Verdict.INCOMPLETE)
+    verdicts.mark(conflicting, Verdict.CONFLICT)
+    verdicts.decisions.update(_resolved(good, table, mode, store, missing, tangled))
     verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
+    carried = [source for decision in verdicts.decisions.values() for _, source in decision.carried]
+    verdicts.sources.extend(_rows(good(), union([np.array(carried, np.int64)])))
+
+
+def _incomplete(
+    verdicts: Verdicts, batches: Iterable[pa.RecordBatch], table: Table, mode: Mode
+) -> np.ndarray:
+    """The numbers of new rows that lack a required column."""
+    lacking = [np.empty(0, np.int64)]
+    for rows in batches:
+        if absence.COLUMN not in rows.schema.names:
+            break
+        lacking.append(rows["_row"].to_numpy()[lacks_some(rows, table, mode)])
+    numbers = np.concatenate(lacking)
+    return numbers[verdicts.codes[numbers] == Verdict.NEW]
 
 
 def _resolved(
-    good: Batches, table: Table, store: RowStore, missing: Sequence[Range], tangled: np.ndarray
+    good: Batches,
+    table: Table,
+    mode: Mode,
+    store: RowStore,
+    missing: Sequence[Range],
+    tangled: np.ndarray,
 ) -> dict[int, Decision]:
     """Decisions about the tangled rows: those that an earlier attempt kept, and new ones for the others."""
     decisions = {decision.row: decision for decision in store.decisions()}
@@ -100,7 +124,7 @@ def _resolved(
     if rows:
         keyed = pa.Table.from_batches(rows)
         stored = store.owners(*owner_keys(keyed, table))
-        found = resolve(keyed_rows(keyed, table), stored)
+        found = resolve(keyed_rows(keyed, table, mode), stored)
         store.keep_decisions(found)
         decisions |= {decision.row: decision for decision in found}
     return decisions
@@ -109,19 +133,22 @@ def _resolved(
 def owner_keys(rows: pa.Table, table: Table) -> tuple[pa.Array, pa.Array | None]:
     """The ids and the natural keys that rows have."""
     ids = rows["id"] if "id" in rows.column_names else pa.chunked_array([], pa.string())
-    keys = rows[table.natural_key] if table.natural_key else None
+    keys = rows[table.natural_key] if table.natural_key in rows.column_names else None
     return _array(ids), None if keys is None else _array(keys)
 
 
-def keyed_rows(rows: pa.Table, table: Table) -> Iterator[KeyedRow]:
+def keyed_rows(rows: pa.Table, table: Table, mode: Mode) -> Iterator[KeyedRow]:
     """Rows as `resolve` wants them."""
     nothing = [None] * rows.num_rows
-    cells = {name: rows[name].to_pylist() for name in rows.column_names if name in _deciding(table)}
-    ids = cells.get("id", nothing)
-    keys = cells.get(table.natural_key or "", nothing)
-    made = zip(*(cells.get(name, nothing) for name in made_columns(table)), strict=True)
-    tuples = made if made_columns(table) else iter([()] * rows.num_rows)
-    return map(KeyedRow, cells["_row"], ids, keys, tuples)
+    keys = {name: rows[name].to_pylist() for name in key_columns(table) if name in rows.column_names}
+    return map(
+        KeyedRow,
+        rows["_row"].to_pylist(),
+        keys.get("id", nothing),
+        keys.get(table.natural_key or "", nothing),
+        unsaid_by_row(rows, table),
+        lacks_some(rows, table, mode).tolist(),
+    )
 
 
 def within(batches: Iterable[pa.RecordBatch], ranges: Sequence[Range]) -> Iterator[pa.RecordBatch]:
@@ -149,10 +176,6 @@ def _rows(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[pa.
 
 def _keys(rows: pa.RecordBatch, table: Table) -> pa.RecordBatch:
     return rows.select(["_row", *(name for name in key_columns(table) if name in rows.schema.names)])
-
-
-def _deciding(table: Table) -> tuple[str, ...]:
-    return ("_row", *key_columns(table), *made_columns(table))
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

@@ -1,11 +1,12 @@
 """Objects of the same shape, parsed by Arrow: the fast part of reading JSON."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from pyarrow import json
+from pyarrow import json as arrow_json
 
 _SAMPLE = 50
 _LIST = pa.list_(pa.string())
@@ -18,8 +19,8 @@ class ArrowJson:
 
     def __init__(self) -> None:
         self._shape: dict[str, pa.DataType] = {}
-        self._read = json.ReadOptions(use_threads=False)
-        self._parse: json.ParseOptions | None = None
+        self._read = arrow_json.ReadOptions(use_threads=False)
+        self._parse: arrow_json.ParseOptions | None = None
 
     def columns(
         self, raw: Sequence[bytes], accepts: Callable[[list[str], list[str]], bool]
@@ -40,20 +41,41 @@ class ArrowJson:
             return None
         self._read.block_size = len(text) + 1
         try:
-            table = json.read_json(pa.py_buffer(text), self._read, self._options(shape))
+            table = arrow_json.read_json(pa.py_buffer(text), self._read, self._options(shape))
         except pa.ArrowInvalid:
             return None
         if table.num_rows != len(raw):
             return None
         return {key: _as_text(table.column(key).combine_chunks()) for key in shape}
 
-    def _options(self, shape: dict[str, pa.DataType]) -> json.ParseOptions:
+    def _options(self, shape: dict[str, pa.DataType]) -> arrow_json.ParseOptions:
         if self._parse is None or shape != self._shape:
             self._shape = shape
             schema = pa.schema(list(shape.items()))
             # an unexpected key is an error: it may be a column in another spelling, or nested without end
-            self._parse = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+            self._parse = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
         return self._parse
+
+
+def rows_without(key: str, raw: Sequence[bytes], found: Mapping[str, pa.Array]) -> np.ndarray | None:
+    """The positions of objects that do not have `key`: Arrow gives NULL for these as it does for null.
+
+    `found`: what `ArrowJson.columns` has made of the objects. None if only another parser can tell.
+    """
+    quoted = orjson.dumps(key)
+    marked = quoted + b":"
+    positions = np.flatnonzero(found[key].is_null()).tolist() if found[key].null_count else []
+    if not any('"' in other for other in found):  # the end of the key "a\"city" looks like the key "city"
+        positions = [at for at in positions if marked not in raw[at]]
+    together = b"".join([raw[at] for at in positions])
+    if (
+        quoted in together or b"\\" in together
+    ):  # blanks before a colon, escapes in a key, or the key as a text
+        try:
+            positions = [at for at in positions if key not in json.loads(raw[at])]
+        except ValueError:
+            return None
+    return np.array(positions, np.int64)
 
 
 def _shape_of(raw: Sequence[bytes]) -> dict[str, pa.DataType]:

@@ -35,9 +35,8 @@ def open_ndjson(
             "this is a JSON object over several lines; expected an array of objects, or one object per line",
         )
     dialect = Dialect("ndjson", encoding=encoding, record_end="CRLF" if head.find(b"\r\n") >= 0 else "LF")
-    return Opened(
-        dialect, notes, _ndjson(chunks, ObjectRows(table, notes, encoding, limits, declared), limits)
-    )
+    rows = ObjectRows(table, mode, notes, encoding, limits, declared)
+    return Opened(dialect, notes, _ndjson(chunks, rows, limits))
 
 
 def open_json_array(
@@ -57,9 +56,8 @@ def open_json_array(
             "this is one JSON array per line; expected one array of objects, or one object per line",
         )
     dialect = Dialect("json", encoding=encoding)
-    return Opened(
-        dialect, notes, _array(chunks, ObjectRows(table, notes, encoding, limits, declared), limits)
-    )
+    rows = ObjectRows(table, mode, notes, encoding, limits, declared)
+    return Opened(dialect, notes, _array(chunks, rows, limits))
 
 
 def _ndjson(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:

@@ -1,6 +1,7 @@
 """JSON objects to rows of text: the part that NDJSON and JSON arrays have in common.
 
-Strings stay as they are, numbers and booleans become their JSON text, null is NULL, an array is JSON text.
+Strings stay as they are, numbers and booleans become their JSON text, null is NULL, an array is JSON text. A key that
+an object does not have is NULL too, and absent (see `stages.absence`).
 Objects of one shape go to Arrow together; others are read one by one with orjson, and what that cannot tell
 by `json_text`.
 """
@@ -9,14 +10,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Table, UploadFormat
+from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Mode, Table, UploadFormat
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import bad_character, shown
-from bulk_pipeline.stages.parse.json_arrow import ArrowJson
+from bulk_pipeline.stages.parse.json_arrow import ArrowJson, rows_without
 from bulk_pipeline.stages.parse.json_keys import Keys
 from bulk_pipeline.stages.parse.json_text import JsonError, kind, read_object, text_of
 from bulk_pipeline.stages.parse.limits import Limits
@@ -27,6 +30,9 @@ _NUMBER_LIKE = re.compile(rb"\d[.eE]|\d{16}")
 Place = tuple[int, int | None]
 """Row and line of an object."""
 
+Cells = tuple[list[pa.Array], pa.Array | None]
+"""A column of texts for each name, and which of the table's columns each row lacks, if that matters."""
+
 
 class ObjectRows:
     """Turns raw objects into chunks and counts the rows."""
@@ -34,16 +40,19 @@ class ObjectRows:
     def __init__(
         self,
         table: Table | None,
+        mode: Mode | None,
         notes: Notes,
         encoding: str,
         limits: Limits,
         declared: UploadFormat = NOTHING_DECLARED,
     ) -> None:
         self._table = table
+        self._says_absent = table is not None and absence.matters(mode or table.default_mode)
         self._encoding = encoding
         self._keys = Keys(table, notes, limits, declared)
         self._arrow = ArrowJson()
-        self._tried: tuple[Sequence[bytes], list[pa.Array] | None] = ([], None)
+        self._tried: tuple[Sequence[bytes], Cells | None] = ([], None)
+        self._absent_cells: dict[tuple[str, ...], bytes] = {}
         self._row = 1
 
     def all_readable(self, raw: Sequence[bytes]) -> bool:
@@ -57,32 +66,52 @@ class ObjectRows:
         places = list(zip(range(self._row, self._row + len(raw)), line_of, strict=True))
         self._row += len(raw)
         failures = FailureRows()
-        columns, kept = self._tried[1] if self._tried[0] is raw else self._together(raw), places
-        if problems or columns is None:
+        cells, kept = self._tried[1] if self._tried[0] is raw else self._together(raw), places
+        if problems or cells is None:
             objects, kept = self._one_by_one(raw, places, problems, failures)
             columns = [self._column(name, objects, kept, failures) for name in self._keys.columns]
+            cells = columns, self._absent(objects)
+        columns, absent = cells
         self._keys.note()
         if places and places[0][0] == 1:
             self._keys.refuse_strangers()
         schema = records_schema(self._keys.columns)
         records = pa.RecordBatch.from_arrays([*_ids(kept), *columns], schema=schema)
         raw_rows = pa.RecordBatch.from_arrays([*_ids(places), pa.array(raw, pa.binary())], schema=RAW)
-        return Parsed(records, raw_rows, failures.batch())
+        return Parsed(records, raw_rows, failures.batch(), absent)
 
     def finish(self) -> None:
         self._keys.finish()
 
-    def _together(self, raw: Sequence[bytes]) -> list[pa.Array] | None:
-        """The columns of objects that all have the same shape."""
+    def _together(self, raw: Sequence[bytes]) -> Cells | None:
+        """The columns of objects that all have keys of the same shape."""
         found = self._arrow.columns(raw, self._accepts)
         if found is None:
             return None
-        names = {self._keys.name(key): column for key, column in found.items()}
-        near = ((cells, self._keys.near(key)) for key, cells in found.items())
-        if any(_may_be_lost(cells, names.get(column)) for cells, column in near if column):
+        keys = {name: key for key in found if (name := self._keys.name(key)) is not None}
+        near = ((key, self._keys.near(key)) for key in found)
+        if any(_may_be_lost(found[key], found.get(keys.get(name, ""))) for key, name in near if name):
             return None  # objects must be asked one by one whether they have the column
-        absent = pa.nulls(len(raw), pa.string())
-        return [names.get(name, absent) for name in self._keys.columns]
+        nulls = pa.nulls(len(raw), pa.string())
+        columns = [found[keys[name]] if name in keys else nulls for name in self._keys.columns]
+        if self._table is None or not self._says_absent:
+            return columns, None
+        absent: dict[str, np.ndarray | bool] = dict.fromkeys(self._table.column_names, True)
+        for name, key in keys.items():
+            if (without := rows_without(key, raw, found)) is None:
+                return None
+            absent[name] = np.isin(np.arange(len(raw)), without) if len(without) else False
+        return columns, absence.cells(self._table, len(raw), absent)
+
+    def _absent(self, objects: Sequence[dict[str, Any]]) -> pa.Array | None:
+        """Which of the table's columns are no key of each object."""
+        if self._table is None or not self._says_absent:
+            return None
+        shapes = [tuple(found) for found in objects]
+        for shape in set(shapes) - self._absent_cells.keys():
+            self._absent_cells[shape] = absence.cell(self._table, {*self._table.column_names} - {*shape})
+        cells = [self._absent_cells[shape] for shape in shapes]
+        return pa.array(cells, absence.cells(self._table, 0, {}).type)
 
     def _accepts(self, keys: Sequence[str], lists: Sequence[str]) -> bool:
         """Whether no column comes twice, and no array stands where one value is expected."""

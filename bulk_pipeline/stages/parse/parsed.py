@@ -53,11 +53,14 @@ class Parsed:
 
     `records`: `_row` int64, `_line` int64, then text columns (string; NULL and "" are different).
     `raw`: `RAW`. `failures`: `FAILURES`, in row order. A malformed row is in `raw` and `failures` only.
+    `absent`: a cell of `stages.absence` for each of the records; None where there is nothing to tell, as in
+    formats whose rows all have the same columns.
     """
 
     records: pa.RecordBatch
     raw: pa.RecordBatch
     failures: pa.RecordBatch
+    absent: pa.Array | None = None
 
 
 @dataclass
@@ -126,12 +129,13 @@ def in_batches(parsed: Parsed) -> Iterator[Parsed]:
     for start in range(0, len(numbers), BATCH_ROWS):
         raw = parsed.raw.slice(start, BATCH_ROWS)
         first, last = int(numbers[start]), int(numbers[start + raw.num_rows - 1])
+        kept = _between(parsed.records, "_row", first, last)
+        absent = None if parsed.absent is None else parsed.absent[kept]
         yield Parsed(
-            _between(parsed.records, "_row", first, last), raw, _between(parsed.failures, "row", first, last)
+            parsed.records[kept], raw, parsed.failures[_between(parsed.failures, "row", first, last)], absent
         )
 
 
-def _between(batch: pa.RecordBatch, column: str, first: int, last: int) -> pa.RecordBatch:
+def _between(batch: pa.RecordBatch, column: str, first: int, last: int) -> slice:
     numbers = batch.column(column).to_numpy()
-    begin, end = numbers.searchsorted(first), numbers.searchsorted(last, side="right")
-    return batch.slice(int(begin), int(end - begin))
+    return slice(int(numbers.searchsorted(first)), int(numbers.searchsorted(last, side="right")))

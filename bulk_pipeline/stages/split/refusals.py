@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.errors import IndexLimit, RowsRefusedError
-from bulk_pipeline.schema import ForeignKey, Table
+from bulk_pipeline.schema import Column, ForeignKey, Table
 from bulk_pipeline.stages.failures import FAILURES, Code, none
 from bulk_pipeline.stages.shown import shown, value
+from bulk_pipeline.stages.validate.sentences import sentences
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
 _ENTRY_OVERHEAD = 64
@@ -42,6 +43,12 @@ def key_conflict(rows: Rows, table: Table) -> pa.RecordBatch:
     key = str(table.natural_key)
     said = pc.binary_join_element_wise(_cell(rows, "id"), " and ", _cell(rows, key), "")
     return _about(rows, key, Code.KEY_CONFLICT, said, " point at two different rows")
+
+
+def required(rows: Rows, column: Column) -> pa.RecordBatch:
+    """`rows` would be new ones, and lack a required column."""
+    nothing = pa.nulls(rows.num_rows, pa.string())
+    return _about(rows, column.name, Code.REQUIRED, sentences("required", column, nothing))
 
 
 def constraint(rows: Rows, reasons: Sequence[str], column: str | None = None) -> pa.RecordBatch:
@@ -87,12 +94,13 @@ def _bytes(row: Rows, column: str) -> int:
 
 def _about(rows: Rows, column: str | None, code: Code, said: pa.Array, rest: str = "") -> pa.RecordBatch:
     count = rows.num_rows
+    nothing = pa.nulls(count, pa.string())
     cells = [
         _column(rows, "_row"),
         _column(rows, "_line"),
         pa.repeat(pa.scalar(column, pa.string()), count),
         pa.repeat(code.value, count),
-        value(_column(rows, column)) if column else pa.nulls(count, pa.string()),
+        value(_column(rows, column)) if column and column in rows.schema.names else nothing,
         pc.binary_join_element_wise(said, rest, "") if rest else said,
     ]
     return pa.RecordBatch.from_arrays(cells, schema=FAILURES)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.schema import Column, Mode, Table
 from bulk_pipeline.schema.frames import broken
 from bulk_pipeline.schema.masks import mask, without
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, none
 from bulk_pipeline.stages.shown import value
 from bulk_pipeline.stages.validate import sentences
@@ -30,36 +31,68 @@ class Checked:
     failures: pa.RecordBatch
 
 
-def validate(records: pa.RecordBatch, found: pa.RecordBatch, table: Table, mode: Mode) -> Checked:
+def validate(
+    records: pa.RecordBatch,
+    found: pa.RecordBatch,
+    table: Table,
+    mode: Mode,
+    absent: pa.Array | None = None,
+) -> Checked:
     """Check `records` (`_row`, `_line`, then text columns of `table`) by the rules for one row.
 
     `found`: failures of the parser in these rows; cells named there are not looked at again. A column that
-    `records` does not have is not made. Raises `DeclarationError` when a check cannot be run.
+    `records` does not have is not made. `absent`: a cell of `stages.absence` for each of the records, if some of them
+    lack a column. Raises `DeclarationError` when a check cannot be run.
     """
     columns = [table.column(name) for name in records.schema.names if not name.startswith("_")]
     finding = _Finding(records, _named_cells(records, found))
-    typed = {column.name: _typed(column, finding) for column in columns}
+    typed = {column.name: _typed(column, finding, mode) for column in columns}
+    left_to_load = _left_to_load(records, typed, table, mode, absent)
     for rule_broken in broken(table, mode, _frame(typed, len(records))):
         if rule_broken.column is None:
             rule = next(rule for rule in table.rules if f"rule:{rule.name}" == rule_broken.check)
             finding.add_rule(rule_broken.check, rule.columns, rule.message, rule_broken.rows)
         else:
-            finding.add(rule_broken.check, table.column(rule_broken.column), rule_broken.rows)
+            rows = rule_broken.rows
+            if rule_broken.check == "required" and rule_broken.column in left_to_load:
+                rows = rows & ~left_to_load[rule_broken.column]
+            finding.add(rule_broken.check, table.column(rule_broken.column), rows)
     cells = [without(values, finding.failed_cells(name)) for name, values in typed.items()]
     names = ["_row", "_line", *typed]
     rows = pa.RecordBatch.from_arrays([records["_row"], records["_line"], *cells], names=names)
     return Checked(rows, finding.failures())
 
 
-def _typed(column: Column, finding: "_Finding") -> pa.Array:
-    """The column converted, with its default in the place of NULL."""
+def _typed(column: Column, finding: "_Finding", mode: Mode) -> pa.Array:
+    """The column converted, with its default in the place of NULL, unless a stored value may stand there."""
     converted = convert(column, finding.records[column.name])
     for problem, rows in converted.problems.items():
         finding.add(problem, column, rows, final=True)
-    if column.default is None or not converted.values.null_count:
+    if column.default is None or not converted.values.null_count or absence.matters(mode):
         return converted.values
     filled = pc.fill_null(converted.values, column.default)
     return without(filled, finding.failed_cells(column.name))
+
+
+def _left_to_load(
+    records: pa.RecordBatch, typed: dict[str, pa.Array], table: Table, mode: Mode, absent: pa.Array | None
+) -> dict[str, np.ndarray]:
+    """By required column, the rows that need no value in it if they turn out to change a stored row.
+
+    A row without any key is always a new one.
+    """
+    if not absence.matters(mode):
+        return {}
+    defaults = [table.column(name) for name in typed if table.column(name).default is not None]
+    left = {column.name: mask(typed[column.name].is_null()) for column in defaults}
+    if absent is None:
+        return left
+    has_key = np.zeros(len(records), bool)
+    for name in ("id", table.natural_key):
+        if name is not None and name in typed:
+            has_key |= mask(pc.not_equal(records[name], ""))
+    lacking = absence.absent(pa.table({absence.COLUMN: absent}), table)
+    return left | {name: rows & has_key for name, rows in lacking.items()}
 
 
 def _frame(typed: dict[str, pa.Array], rows: int) -> pd.DataFrame:

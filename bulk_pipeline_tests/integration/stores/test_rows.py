@@ -15,7 +15,7 @@ from bulk_pipeline.stages.load.resolve import Decision, Fate
 from bulk_pipeline.stores import stored_keys
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
+from bulk_pipeline_tests.integration.loading import Loading, Row, uid
 
 
 def customer(number: int | None, email: str, name: str = "Old") -> Row:
@@ -56,8 +56,8 @@ def test_ids_that_a_table_does_not_have_are_missing(customers: Loading) -> None:
 
 def test_decisions_are_kept_as_they_are(customers: Loading) -> None:
     decisions = [
-        Decision(3, Fate.UPDATE, uid(1), rekeys=True, differs=True, made=(OLD,)),
-        Decision(4, Fate.INSERT, made=(None,)),
+        Decision(3, Fate.UPDATE, uid(1), rekeys=True, differs=True, carried=(("city", 1), ("phone", 2))),
+        Decision(4, Fate.INSERT),
         Decision(7, Fate.CONFLICT),
     ]
     with customers.store() as store:

@@ -11,6 +11,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.orchestration import steps
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.parse import open_upload
 from bulk_pipeline.stages.split.key_claims import nothing_stored
 
@@ -73,3 +74,60 @@ def test_the_good_rows_have_every_column_of_the_file_and_nothing_of_a_rejected_r
     ]
     assert list(rows[0]) == ["_row", "_line", "id", "email", "name", "role", "active"]
     assert (parted.rows, parted.good) == (5 + malformed, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "mode", "absent"),
+    [
+        pytest.param(b'{"email":"a@x.co","city":null}\n' * 3, Mode.UPSERT, None, id="all have the same keys"),
+        pytest.param(
+            b'{"email":"a@x.co"}\n{"email":"b@x.co","city":"x"}\n', Mode.INSERT_ONLY, None, id="inserts"
+        ),
+        pytest.param(
+            b'{"email":"a@x.co"}\n[1]\n{"email":"b@x.co","city":null}\n',
+            Mode.UPSERT,
+            [(1, {"city"}), (3, set())],
+            id="some lack a key",
+        ),
+        pytest.param(
+            b'{"id":"01941f29-7c00-7101-91dd-c9a1a55270d1","city":"x"}\n',
+            Mode.UPSERT,
+            [(1, set())],
+            id="none can be inserted",
+        ),
+    ],
+)
+def test_the_good_rows_say_what_is_absent_from_them_if_that_matters(
+    tmp_path: Path, data: bytes, mode: Mode, absent: list[tuple[int, set[str]]] | None
+) -> None:
+    work, table = WorkLocation(tmp_path), tables.get("customers")
+    upload = open_upload(io.BytesIO(data), "a.ndjson", table=table, mode=mode)
+    parsed = steps.parse_upload(upload, "job", 1, table, mode, work)
+    staged = steps.split_rows(steps.validate_rows(parsed, work), NoReferences(), EmptyTable(), work)
+    (rows,) = staged.good_rows(work)
+    assert (
+        (parsed.files["absences"] is not None)
+        == (absence.COLUMN in rows.schema.names)
+        == (absent is not None)
+    )
+    if absent is not None:
+        found = absence.absent(rows, table)
+        assert [
+            (row, {name for name in staged.columns if name in found and found[name][at]})
+            for at, row in enumerate(rows["_row"].to_pylist())
+        ] == absent
+
+
+def test_a_column_that_turns_up_in_a_later_batch_is_absent_from_the_rows_before_it(tmp_path: Path) -> None:
+    data = (
+        b"".join(b'{"email":"%0110d@x.co"}\n' % number for number in range(20_000))
+        + b'{"email":"z@x.co","city":"x"}'
+    )
+    work, table = WorkLocation(tmp_path), tables.get("customers")
+    upload = open_upload(io.BytesIO(data), "a.ndjson", table=table, mode=Mode.UPSERT)
+    parsed = steps.parse_upload(upload, "job", 1, table, Mode.UPSERT, work)
+    staged = steps.split_rows(steps.validate_rows(parsed, work), NoReferences(), EmptyTable(), work)
+    batches = list(staged.good_rows(work))
+    assert len(batches) > 1
+    having = [not absence.absent(rows, table)["city"][at] for rows in batches for at in range(rows.num_rows)]
+    assert having == [False] * 20_000 + [True]

@@ -8,7 +8,6 @@ from bulk_pipeline import tables
 from bulk_pipeline.stages.load.repeats import Repeats, find_repeats
 from bulk_pipeline_tests.unit.stages.rows import records
 
-MADE = ("created_at",)
 Keys = list[tuple[str | None, str, str | None]]
 """id, email, created_at."""
 
@@ -18,7 +17,7 @@ def found(keys: Keys, size: int = 100) -> Repeats:
         dict(zip(("id", "email", "created_at"), key, strict=True)) for key in keys
     ]
     batches = [records(rows[start : start + size], start + 1) for start in range(0, len(rows), size)]
-    return find_repeats(lambda: iter(batches), tables.get("customers"), MADE)
+    return find_repeats(lambda: iter(batches), tables.get("customers"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What `resolve` promises: the fates that rows have when they are applied one after the other."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from bulk_pipeline.stages.load.resolve import Decision, Fate, KeyedRow, resolve
 
-INSERT, UPDATE, SUPERSEDED, CONFLICT = Fate
-EARLY, LATE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+INSERT, UPDATE, SUPERSEDED, CONFLICT, INCOMPLETE = Fate
 
 
 def keyed(*keys: str) -> list[KeyedRow]:
@@ -70,18 +69,63 @@ def test_a_new_row_needs_no_new_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "kept"),
+    ("unsaid", "carried"),
     [
-        pytest.param([EARLY, None], EARLY, id="NULL keeps what the row before brought"),
-        pytest.param([EARLY, LATE], LATE, id="a value replaces it"),
-        pytest.param([None, None], None, id="NULL throughout is left to the database"),
+        pytest.param(["", "city"], {"city": 1}, id="what the row before has said"),
+        pytest.param(["", "city phone", "city"], {"city": 1}, id="what one further up has said"),
+        pytest.param(["city", "phone", "name"], {"name": 2}, id="what was said last"),
+        pytest.param(["phone", "city", "city phone"], {"city": 1, "phone": 2}, id="of several rows"),
+        pytest.param(["city", "city"], {}, id="nothing if nobody has said it"),
+        pytest.param(["city", ""], {}, id="nothing if it says all itself"),
     ],
 )
-def test_columns_the_database_makes_survive_being_overwritten_by_null(
-    made: list[datetime | None], kept: datetime | None
+def test_the_last_row_carries_what_it_leaves_unsaid(unsaid: list[str], carried: dict[str, int]) -> None:
+    rows = [KeyedRow(row, "X", "a", frozenset(names.split())) for row, names in enumerate(unsaid, 1)]
+    expected = Decision(len(rows), INSERT, "X", carried=tuple(carried.items()))
+    assert resolve(rows, {})[-1] == expected
+
+
+def test_a_row_that_was_refused_carries_nothing_on() -> None:
+    lacking = KeyedRow(1, None, "a", frozenset({"name"}), lacks=True)
+    whole = KeyedRow(2, None, "a", frozenset({"city"}))
+    assert [(d.fate, d.carried) for d in resolve([lacking, whole], {})] == [(INCOMPLETE, ()), (INSERT, ())]
+
+
+@pytest.mark.parametrize(
+    ("keys", "stored", "expected"),
+    [
+        pytest.param(["a-"], {}, [INCOMPLETE], id="as a new row"),
+        pytest.param(["a-"], {"X": "a"}, [UPDATE], id="as a row of the table"),
+        pytest.param(["a", "a-"], {}, [SUPERSEDED, INSERT], id="as a row of the file"),
+        pytest.param(["a-", "a", "a-"], {}, [INCOMPLETE, SUPERSEDED, INSERT], id="before and after it"),
+        pytest.param(["Xa-", "Yb", "Ya"], {}, [INCOMPLETE, SUPERSEDED, INSERT], id="it claims no key"),
+        pytest.param(["Xb", "a-"], {"X": "a"}, [UPDATE, INCOMPLETE], id="as its key is free by then"),
+        pytest.param(["Ya-"], {"X": "a"}, [CONFLICT], id="two rows are the worse failure"),
+    ],
+)
+def test_a_row_that_lacks_what_a_new_row_needs(
+    keys: list[str], stored: dict[str, str | None], expected: list[Fate]
 ) -> None:
-    rows = [KeyedRow(number, "X", "a", (value,)) for number, value in enumerate(made, 1)]
-    assert resolve(rows, {})[-1] == Decision(2, INSERT, "X", made=(kept,))
+    rows = [
+        replace(row, lacks=key.endswith("-"))
+        for row, key in zip(keyed(*(key.rstrip("-") for key in keys)), keys, strict=True)
+    ]
+    assert [decision.fate for decision in resolve(rows, stored)] == expected
+
+
+def test_a_row_without_a_natural_key_leaves_it_as_it_is() -> None:
+    rows = [
+        KeyedRow(1, "X", None, frozenset({"email"}), lacks=True),
+        KeyedRow(2, "X", "b"),
+        KeyedRow(3, "X", None, frozenset({"email"}), lacks=True),
+        KeyedRow(4, None, "b"),
+    ]
+    assert resolve(rows, {"X": "a"}) == [
+        Decision(1, SUPERSEDED, "X"),
+        Decision(2, SUPERSEDED, "X", rekeys=True, differs=True),
+        Decision(3, SUPERSEDED, "X", differs=True, carried=(("email", 2),)),
+        Decision(4, UPDATE, "X", differs=True),
+    ]
 
 
 keys = st.sampled_from(["a", "b", "c", "d"])

@@ -6,6 +6,7 @@ import pytest
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code, none
 from bulk_pipeline.stages.validate import Checked, validate
 from bulk_pipeline_tests.unit.stages.rows import GOOD, ID, OTHER_ID, failures, records
@@ -381,3 +382,32 @@ def test_lines_are_unknown_where_the_format_has_none() -> None:
     checked = validate(unlined, none(), tables.get("users"), Mode.INSERT_ONLY)
 
     assert checked.failures["line"].to_pylist() == [None]
+
+
+ABSENT = [
+    pytest.param({"id": ID}, {"email", "name", "role"}, [], id="known by its id"),
+    pytest.param({"email": "a@b.co"}, {"id", "name", "role"}, [], id="known by its natural key"),
+    pytest.param({"email": "a@b.co", "name": None}, {"id", "role"}, ["name"], id="null is no value"),
+    pytest.param({"role": "admin"}, {"id", "email", "name"}, ["email", "name"], id="known by nothing"),
+    pytest.param({"id": "", "role": "admin"}, {"email", "name"}, ["email", "name"], id="by an empty id"),
+    pytest.param({"id": ID, "email": None}, {"name", "role"}, ["email"], id="without its natural key"),
+]
+
+
+@pytest.mark.parametrize(("cells", "absent", "required"), ABSENT)
+def test_an_absent_required_column_is_left_to_load_if_the_row_may_be_stored(
+    cells: dict[str, str | None], absent: set[str], required: list[str]
+) -> None:
+    table = tables.get("users")
+    names = ("id", "email", "name", "role", "active")
+    batch = records([{name: cells.get(name) for name in names}])
+    bits = absence.cells(table, 1, dict.fromkeys(absent, True))
+    assert places(validate(batch, none(), table, Mode.UPSERT, bits)) == [
+        (1, name, "required") for name in required
+    ]
+
+
+def test_a_default_is_not_made_where_a_stored_value_may_stand() -> None:
+    checked = check("users", {"active": None}, {"active": ""}, {"active": "no"}, mode=Mode.UPSERT)
+    assert checked.rows["active"].to_pylist() == [None, None, False]
+    assert not checked.failures.num_rows

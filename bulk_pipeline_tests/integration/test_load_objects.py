@@ -1,0 +1,225 @@
+"""Objects with any of the keys, upserted, against `dict.update` row by row."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_pipeline import tables
+from bulk_pipeline.orchestration import steps
+from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
+from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages.load import load
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stages.parse import open_upload
+from bulk_pipeline.stores.known_rows import PostgresKnownRows
+from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline_tests.databases import Databases
+from bulk_pipeline_tests.integration.loading import OLD, Loading, uid
+from bulk_pipeline_tests.integration.test_load_model import LATER, Died, dying_after, ids, names, times
+
+Object = dict[str, Any]
+"""Columns to values; one without a key says nothing about its column."""
+
+
+@dataclass
+class Objects:
+    """A table, and the objects of a file applied to it one after the other by `dict.update`."""
+
+    table: str
+    rows: dict[str, Object]
+    codes: list[tuple[int, str]] = field(default_factory=list)
+    writers: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.declared = tables.get(self.table)
+        self.before = {target: dict(row) for target, row in self.rows.items()}
+
+    def upsert(self, number: int, record: Object) -> None:
+        said = {
+            name: value
+            for name, value in record.items()
+            if value is not None or not self.declared.column(name).null_keeps_stored
+        }
+        holder = next((k for k, row in self.rows.items() if row["email"] == said.get("email")), None)
+        target = said.get("id") or holder or f"new {number}"
+        if holder not in (None, target):
+            self.codes.append((number, "key_conflict"))
+            return
+        required = self.declared.required_columns(Mode.UPSERT)
+        if target not in self.rows and (lacking := [name for name in required if name not in said]):
+            self.codes += [(number, "required")] * len(lacking)
+            return
+        defaults = {column.name: column.default for column in self.declared.columns}
+        self.rows.setdefault(target, defaults | {"id": target}).update(said)
+        self.writers.setdefault(target, []).append(number)
+
+    def counts(self) -> LoadCounts:
+        fates = Counter[str]()
+        for target, numbers in self.writers.items():
+            same = self.before.get(target) == self.rows[target]
+            fates["unchanged" if same else "updated" if target in self.before else "inserted"] += 1
+            fates["superseded"] += len(numbers) - 1
+        return LoadCounts(**fates, rejected=len({number for number, _ in self.codes}))
+
+
+@pytest.fixture(scope="module")
+def lasting(databases: Databases) -> Iterator[str]:
+    """One database for all the examples."""
+    with databases.migrated() as url:
+        yield url
+
+
+emails = st.sampled_from(["a@x.co", "b@x.co", "c@x.co"])
+booleans = st.sampled_from([None, True, False])
+cells: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "customers": {"first_name": names, "city": names, "created_at": times},
+    "users": {
+        "name": st.sampled_from("XY"),
+        "role": st.sampled_from(["admin", "reader"]),
+        "active": booleans,
+        "created_at": times,
+    },
+}
+
+
+def objects(table: str) -> st.SearchStrategy[list[Object]]:
+    """Objects with any of the keys, also with null, also with none."""
+    one = st.fixed_dictionaries({}, optional={"id": ids, "email": emails, **cells[table]})
+    return st.lists(one, min_size=1, max_size=8)
+
+
+def stored_objects(table: str) -> st.SearchStrategy[list[Object]]:
+    values = {**cells[table], "created_at": st.just(OLD)}
+    if table == "users":
+        values["active"] = st.booleans()
+    return st.lists(
+        st.fixed_dictionaries({"id": st.sampled_from([uid(1), uid(2), uid(3)]), "email": emails, **values}),
+        max_size=3,
+        unique_by=(lambda row: row["id"], lambda row: row["email"]),
+    )
+
+
+object_examples = given(
+    example=st.sampled_from([*cells]).flatmap(
+        lambda table: st.fixed_dictionaries(
+            {"table": st.just(table), "stored": stored_objects(table), "file": objects(table)}
+        )
+    ),
+    format_=st.sampled_from(["ndjson", "json"]),
+    batch_rows=st.integers(1, 9),
+    connections=st.integers(1, 3),
+    dies_after=st.lists(st.integers(0, 3), max_size=2),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@object_examples
+def test_objects_end_as_if_each_had_updated_its_row(lasting: str, **example: Any) -> None:
+    check_objects(lasting, **example)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@settings(max_examples=3_000, deadline=None)
+@object_examples
+def test_many_objects_end_as_if_each_had_updated_its_row(lasting: str, **example: Any) -> None:
+    check_objects(lasting, **example)
+
+
+def check_objects(
+    database_url: str,
+    example: dict[str, Any],
+    format_: str,
+    batch_rows: int,
+    connections: int,
+    dies_after: list[int],
+) -> None:
+    table, stored, file = example["table"], example["stored"], example["file"]
+    model = Objects(table, {row["id"]: dict(row) for row in stored})
+    for number, record in enumerate(file, 1):
+        model.upsert(number, record)
+
+    job = Loading(database_url, table, Mode.UPSERT, batch_rows, connections)
+    job.execute(f"TRUNCATE {table} CASCADE")
+    job.have(*stored)
+    job.start()
+    with TemporaryDirectory() as folder:
+        work = WorkLocation(Path(folder))
+        staged = _staged(job, written(file, format_), f"file.{format_}", work)
+        for batches in dies_after:
+            with suppress(Died):
+                _load(job, staged, work, dying_after(batches))
+            job = job.take_over()
+        counts = _load(job, staged, work)
+        before_load = [found for name in FOUND_BEFORE_LOAD for found in staged.batches(work, name)]
+        codes = [(found["row"], found["code"]) for batch in before_load for found in batch.to_pylist()]
+
+    assert counts == model.counts()
+    assert sorted(codes + job.failures("row", "code")) == sorted(model.codes)
+    columns = ["id", "email", *cells[table]]
+    known_ids = {row.get("id") for row in [*stored, *file]}
+    made = {"id": lambda value: value not in known_ids, "created_at": lambda value: value not in (OLD, LATER)}
+    assert sorted(_without_made(columns, made, job.content(*columns)), key=repr) == sorted(
+        _without_made(columns, made, [[row[name] for name in columns] for row in model.rows.values()]),
+        key=repr,
+    )
+
+
+def written(file: list[Object], format_: str) -> bytes:
+    lines = [json.dumps(record, default=datetime.isoformat) for record in file]
+    return ("[" + ",".join(lines) + "]" if format_ == "json" else "\n".join(lines)).encode()
+
+
+def _staged(job: Loading, content: bytes, name: str, work: WorkLocation) -> Staged:
+    declared = tables.get(job.table)
+    upload = open_upload(io.BytesIO(content), name, table=declared, mode=job.mode)
+    parsed = steps.parse_upload(upload, job.job_id, 1, declared, job.mode, work)
+    with job.postgres() as postgres, job.store() as store:
+        references, known = PostgresReferences(postgres), PostgresKnownRows(store)
+        return steps.split_rows(steps.validate_rows(parsed, work), references, known, work)
+
+
+def _load(
+    job: Loading,
+    staged: Staged,
+    work: WorkLocation,
+    progress: Callable[[LoadCounts], None] = lambda counts: None,
+) -> LoadCounts:
+    with job.store() as store:
+        return load(
+            lambda: staged.good_rows(work),
+            total_rows=staged.rows,
+            batch_rows=job.batch_rows,
+            table=staged.table,
+            mode=job.mode,
+            columns=staged.columns,
+            store=store,
+            ids=IdMaker(),
+            progress=progress,
+        )
+
+
+def _without_made(
+    columns: list[str], made: dict[str, Callable[[Any], bool]], rows: Iterable[Iterable[Any]]
+) -> list[tuple]:
+    """Rows with None for values that the database has made."""
+    return [
+        tuple(
+            None if name in made and made[name](value) else value
+            for name, value in zip(columns, row, strict=True)
+        )
+        for row in rows
+    ]
