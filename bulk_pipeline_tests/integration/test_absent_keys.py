@@ -1,9 +1,12 @@
 """What a key that a JSON object does not have means for the table: nothing. From the file to the table's rows."""
 
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from bulk_pipeline_tests.integration.conftest import Pipeline
 from bulk_pipeline_tests.integration.examples import csv, have_parents, row, uid
@@ -102,6 +105,21 @@ def test_a_default_is_for_new_rows_and_a_required_column_too(pipeline: Pipeline,
     counts = pipeline.counts(job)
     assert (counts.total, counts.inserted, counts.updated, counts.unchanged) == (11, 2, 2, 2)
     assert (counts.superseded, counts.rejected) == (1, 4)
+
+
+def test_a_column_that_a_parquet_file_lacks_is_for_new_rows_too(pipeline: Pipeline) -> None:
+    pipeline.load("users/before.csv", csv([row("users", 1, {"active": "false"})]))
+    out = io.BytesIO()
+    names = pa.array(["Bob", "New"])
+    parquet.write_table(
+        pa.table({"email": ["u1@x.co", "new@x.co"], "name": names, "active": [None, True]}), out
+    )
+    job = pipeline.load("users/patch.parquet", out.getvalue(), mode="upsert")
+    (failure,) = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
+    assert (failure["row"], failure["column"], failure["code"]) == (2, "role", "required")
+    assert pipeline.query("SELECT email, name, role, active FROM users") == [
+        ("u1@x.co", "Bob", "reader", False)
+    ]
 
 
 def test_an_empty_cell_does_not_bring_a_default_back(pipeline: Pipeline) -> None:

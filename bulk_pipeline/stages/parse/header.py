@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Mode, Table, UploadFormat
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.near_names import near, nearest
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
@@ -34,17 +35,21 @@ def of_table(
     mode: Mode | None,
     notes: Notes,
     declared: UploadFormat = NOTHING_DECLARED,
+    *,
+    may_lack_required: bool = False,
 ) -> Columns:
     """The table's columns among the header's cells, in the table's order.
 
     Raises `FileError` if two cells stand for one column, a required column is missing, or the name of an unknown one is
-    near a column that is missing: to ignore it could lose its cells.
+    near a column that is missing: to ignore it could lose its cells. `may_lack_required`: in a mode that changes
+    stored rows, a column that identifies a row is enough.
     """
     names = ColumnNames(table, declared)
     columns = [names.column(cell) for cell in cells]
     _refuse_two_of_one(cells, columns)
     present = set(columns) - {None}
-    check(present, cells, names, mode)
+    if not (may_lack_required and _identify_stored_rows(present, table, mode)):
+        check(present, cells, names, mode)
     unknown = [
         cell
         for cell, column in zip(cells, columns, strict=True)
@@ -56,6 +61,12 @@ def of_table(
     warn_of_unused(cells, names, notes)
     found = tuple(name for name in table.column_names if name in columns)
     return Columns(found, tuple(columns.index(name) for name in found))
+
+
+def _identify_stored_rows(columns: Collection[str | None], table: Table, mode: Mode | None) -> bool:
+    return absence.matters(mode or table.default_mode) and bool(
+        {"id", table.natural_key} & set(columns) - {None}
+    )
 
 
 def check(

@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import ColumnType, Mode, Table, UploadFormat
+from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import bad_character, shown
@@ -35,7 +36,7 @@ def open_parquet(
     limits: Limits,
 ) -> Opened:
     """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one
-    value is a failure of its cell."""
+    value is a failure of its cell. A column is in all rows or absent from all of them, required ones too."""
     try:
         file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         names = file.schema_arrow.names
@@ -47,20 +48,27 @@ def open_parquet(
     columns = (
         header.of_file(names, len(names), notes)
         if table is None
-        else header.of_table(names, table, mode, notes, declared)
+        else header.of_table(names, table, mode, notes, declared, may_lack_required=True)
     )
     notes.columns = columns.names
-    return Opened(Dialect("parquet", header=tuple(names)), notes, _chunks(file, names, columns, table))
+    required = table.required_columns(mode or table.default_mode) if table else ()
+    lacking = [name for name in required if name not in columns.names]
+    chunks = _chunks(file, names, columns, lacking, table)
+    return Opened(Dialect("parquet", header=tuple(names)), notes, chunks)
 
 
 def _chunks(
-    file: parquet.ParquetFile, names: list[str], columns: Columns, table: Table | None
+    file: parquet.ParquetFile,
+    names: list[str],
+    columns: Columns,
+    lacking: Sequence[str],
+    table: Table | None,
 ) -> Iterator[Parsed]:
     row = 1
     size = _rows_per_batch(file)
     try:
         for batch in file.iter_batches(batch_size=size, use_threads=False):
-            yield _chunk(batch, names, columns, table, row)
+            yield _chunk(batch, names, columns, lacking, table, row)
             row += batch.num_rows
     except _DAMAGED as error:
         raise _unreadable(error) from error
@@ -87,7 +95,12 @@ def _rows_per_batch(file: parquet.ParquetFile) -> int:
 
 
 def _chunk(
-    batch: pa.RecordBatch, names: list[str], columns: Columns, table: Table | None, row: int
+    batch: pa.RecordBatch,
+    names: list[str],
+    columns: Columns,
+    lacking: Sequence[str],
+    table: Table | None,
+    row: int,
 ) -> Parsed:
     failures = FailureRows()
     texts = [_as_text(column) for column in batch.columns]
@@ -99,9 +112,15 @@ def _chunk(
         )
     numbers = pa.array(np.arange(row, row + batch.num_rows), pa.int64())
     lines = pa.nulls(batch.num_rows, pa.int64())
-    records = pa.RecordBatch.from_arrays([numbers, lines, *wanted], schema=records_schema(columns.names))
+    wanted += [pa.nulls(batch.num_rows, pa.string())] * len(lacking)
+    schema = records_schema([*columns.names, *lacking])
+    records = pa.RecordBatch.from_arrays([numbers, lines, *wanted], schema=schema)
     raw = pa.RecordBatch.from_arrays([numbers, lines, _as_objects(names, texts)], schema=RAW)
-    return Parsed(records, raw, failures.batch())
+    absent = None
+    if table is not None and lacking:
+        without = {*table.column_names} - {*columns.names}
+        absent = absence.cells(table, batch.num_rows, dict.fromkeys(without, True))
+    return Parsed(records, raw, failures.batch(), absent)
 
 
 def _as_text(column: pa.Array) -> list[str | None]:
