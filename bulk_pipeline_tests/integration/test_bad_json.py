@@ -4,6 +4,8 @@ Each damage lies between two good objects (ann, bob). A failure is `row line col
 no line.
 """
 
+import json
+
 import pytest
 
 from bulk_pipeline_tests.integration.conftest import Pipeline
@@ -77,10 +79,52 @@ FILES = [
     Damage("an empty array", b"[]", loads("", warning="the file has no rows"), "a.json"),
     Damage("no object", b'"x"', fails("no usable header: found"), "a.json"),
     Damage(
-        "an object over lines",
-        b'{\n"email":"no@x.co"\n}',
-        fails("this is a JSON object over several"),
+        "objects over lines",
+        b'{\n"email":"ann@x.co"\n}\n{\n"email":\n}\n{\n"email":"bob@x.co"\n}',
+        rejects("2 4 - malformed_row"),
         "a.json",
+    ),
+    Damage("objects side by side", b'{"email":"ann@x.co"}{"email":"bob@x.co"}', loads(), "a.json"),
+    Damage(
+        "two objects in a line",
+        ndjson(b'{"email":"cat@x.co"}{"email":"dan@x.co"}\n42'),
+        rejects("4 3 - malformed_row", loaded="ann bob cat dan"),
+        "a.ndjson",
+    ),
+    Damage(
+        "commas after objects",
+        b'{"email":"ann@x.co"},\n{"email":"bob@x.co"},\n',
+        loads(warning="objects are followed by commas"),
+        "a.ndjson",
+    ),
+    Damage(
+        "CR for a line end",
+        b'{"email":"ann@x.co"}\r42\r{"email":"bob@x.co"}\r',
+        rejects("2 2 - malformed_row"),
+        "a.ndjson",
+    ),
+    Damage("record separators", b'\x1e{"email":"ann@x.co"}\n\x1e{"email":"bob@x.co"}\n', loads(), "a.json"),
+    Damage(
+        "UTF-16 without a mark",
+        ndjson(b""),
+        loads(warning="its first characters say utf-16-le"),
+        "a.json",
+        pack=lambda text: text.decode().encode("utf-16-le"),
+    ),
+    Damage(
+        "a wrapper",
+        b'{"data":' + array(b"{}") + b"}",
+        fails("seem to stand under 'data': declare records: data"),
+        "a.json",
+    ),
+    Damage(
+        "an object of columns",
+        b'{"email":["ann@x.co"],"city":["Rome"]}',
+        fails("this is a JSON object of columns"),
+        "a.json",
+    ),
+    Damage(
+        "an array of arrays", b'[["email"],["ann@x.co"]]', fails("this is a JSON array of arrays"), "a.json"
     ),
     Damage(
         "a key near the one that is missing",
@@ -117,3 +161,35 @@ def test_a_damage_costs_its_own_rows_and_says_so(
     for damage, outcome in drop(pipeline, damages):
         with subtests.test(damage.what):
             assert outcome == damage.expected
+
+
+def test_the_rows_under_a_declared_key_are_imported_and_what_is_rejected_can_be_imported_again(
+    pipeline: Pipeline,
+) -> None:
+    rows = b'[{"email":"ann@x.co","city":"Rome"},\n{"email":"no","city":"Oslo"},{"email":"bob@x.co"}]'
+    document = (
+        b'{"meta":{"data":[{"email":"no@x.co"}]},"result":{"data":' + rows + b',"next":null},"ok":true}'
+    )
+    job = pipeline.load("customers/a.json", document, records="result.data")
+    assert pipeline.query("SELECT email, city FROM customers ORDER BY email") == [
+        ("ann@x.co", "Rome"),
+        ("bob@x.co", None),
+    ]
+    rejected = pipeline.report(job, "rejected.ndjson")
+    assert [json.loads(line)["_row"] for line in rejected.splitlines()] == [2]
+    again = pipeline.load(
+        "customers/b.ndjson", rejected.replace(b'"no"', b'"cat@x.co"'), records="result.data"
+    )
+    assert (again.status, pipeline.query("SELECT city FROM customers WHERE email = 'cat@x.co'")) == (
+        "completed",
+        [("Oslo",)],
+    )
+    other = pipeline.load("customers/c.json", document, records="data")
+    assert (
+        other.status,
+        "no such key: found 'meta' (an object), 'result' (an object)" in str(other.error),
+    ) == (
+        "failed",
+        True,
+    )
+    assert pipeline.query("SELECT count(*) FROM customers") == [(3,)]

@@ -188,7 +188,7 @@ def _staged(job: Loading, content: bytes, name: str, work: WorkLocation) -> Stag
     upload = open_upload(io.BytesIO(content), name, table=declared, mode=job.mode)
     parsed = steps.parse_upload(upload, job.job_id, 1, declared, job.mode, work)
     with job.postgres() as postgres, job.store() as store:
-        references, known = PostgresReferences(postgres), PostgresKnownRows(store)
+        references, known = PostgresReferences(postgres, declared), PostgresKnownRows(store)
         return steps.split_rows(steps.validate_rows(parsed, work), references, known, work)
 
 

@@ -46,6 +46,10 @@ class Chunks:
         """Forget the first `size` bytes of what was peeked."""
         self._head = self._head[size:]
 
+    def put_back(self, data: bytes) -> None:
+        """Have these bytes come first."""
+        self._head = data + self._head
+
     def __iter__(self) -> Iterator[bytes]:
         return self
 

@@ -6,7 +6,7 @@ all that follows looks wrong; then the reader looks for the next object that can
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ _NEXT_OBJECT = re.compile(rb",\s*(?=\{)")
 _CANDIDATES, _LOOK_AHEAD = 20, 1 << 16
 _LONG_ELEMENT = 8 << 20
 _LONG_DAMAGE = 64 << 10
-_MISSING = "is not valid JSON: a quote or bracket is missing"
+MISSING = "is not valid JSON: a quote or bracket is missing"
 _MOST_GARBAGE = 64 << 10
 _BLANKS = b" \t\r\n"
 _STEPS = np.zeros(256, np.int64)
@@ -59,8 +59,19 @@ def elements(
 
     `all_readable` may say of elements that there is nothing wrong with any of them.
     """
+    if (yield from elements_up_to_the_end(chunks, limits, all_readable)):
+        yield from after_the_end(chunks, "stands after the end of the JSON array")
+
+
+def elements_up_to_the_end(
+    chunks: Chunks,
+    limits: Limits,
+    all_readable: Callable[[Sequence[bytes]], bool],
+    window_bytes: int = WINDOW_BYTES,
+) -> Generator[Elements, None, bool]:
+    """The elements of the array; says whether it is closed. What stands after it is left in `chunks` then."""
     chunks.drop(chunks.peek(64).index(b"[") + 1)
-    rest, new, patience = 0, WINDOW_BYTES, _Patience()
+    rest, new, patience = 0, window_bytes, _Patience()
     while True:
         size = rest + max(new, min(rest, _LONG_ELEMENT + 1 - rest))
         ahead = chunks.peek(size + _LOOK_AHEAD)
@@ -73,7 +84,7 @@ def elements(
             if scan.astray or final or len(data) - scan.rest > _LONG_ELEMENT:
                 again = _next_object(ahead, scan.rest + 1, len(data))
             if again is not None:
-                yield Elements([_broken(ahead, scan.rest, again)], {0: _MISSING})
+                yield Elements([_broken(ahead, scan.rest, again)], {0: MISSING})
         if again is not None:
             chunks.drop(again)
             rest, new = 0, _AFTER_DAMAGE_BYTES
@@ -81,11 +92,10 @@ def elements(
         chunks.drop(scan.rest)
         rest, new = len(data) - scan.rest, min(2 * new, WINDOW_BYTES)
         if scan.closed:
-            yield from _after(chunks)
-            return
+            return True
         if final or rest > limits.record_bytes:
             yield from _unclosed(chunks, rest)
-            return
+            return False
 
 
 def _scan(data: bytes) -> _Scan:
@@ -158,7 +168,7 @@ def _resolved(
         again = _next_object(ahead, begin + 1, len(data))
         patience.learn(again is not None)
         if again is not None:
-            return Elements([*raw[:index], _broken(ahead, begin, again)], {index: _MISSING}), again
+            return Elements([*raw[:index], _broken(ahead, begin, again)], {index: MISSING}), again
     return Elements(raw, {index: "is empty" for index in bad if not raw[index]}), None
 
 
@@ -214,12 +224,13 @@ class _Patience:
         self._wait = 0 if found else self._next_wait
 
 
-def _after(chunks: Chunks) -> Iterator[Elements]:
+def after_the_end(chunks: Chunks, problem: str) -> Iterator[Elements]:
+    """What follows the JSON, as one element with that problem."""
     rest = b""
     for chunk in chunks:
         rest = (rest + chunk)[:_MOST_GARBAGE].lstrip(_BLANKS) if len(rest) < _MOST_GARBAGE else rest
     if rest.rstrip(_BLANKS):
-        yield Elements([compact(rest.rstrip(_BLANKS))], {0: "stands after the end of the JSON array"})
+        yield Elements([compact(rest.rstrip(_BLANKS))], {0: problem})
 
 
 def _unclosed(chunks: Chunks, size: int) -> Iterator[Elements]:

@@ -7,11 +7,15 @@ from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks
-from bulk_pipeline.stages.parse.json_array import elements
+from bulk_pipeline.stages.parse.json_array import Elements, elements
+from bulk_pipeline.stages.parse.json_lines import Records, records
 from bulk_pipeline.stages.parse.json_objects import ObjectRows
-from bulk_pipeline.stages.parse.limits import BATCH_ROWS, BLOCK_BYTES, Limits
+from bulk_pipeline.stages.parse.json_shapes import is_report, refuse_documents
+from bulk_pipeline.stages.parse.json_wrapped import wrapped_elements
+from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in_batches
 
+_ARRAY_OF_ARRAYS = re.compile(rb"\s*\[\s*\[")
 _ARRAY_PER_LINE = re.compile(rb"\s*\[[^\n{]*\][ \t\r]*\n\s*\[")
 
 
@@ -25,18 +29,18 @@ def open_ndjson(
     mode: Mode | None,
     limits: Limits,
 ) -> Opened:
-    """One object per line. Keys are matched like the names of a header; none is required of the file, because they
-    are known only at its end: a row without one fails by itself."""
+    """Objects, one per line as a rule. Keys are matched like the names of a header; none is required of the file,
+    because they are known only at its end: a row without one fails by itself."""
     head = chunks.peek(HEAD_BYTES)
-    first = head.split(b"\n", 1)[0].strip()
-    if first == b"{":
-        raise FileError(
-            "unsupported_format",
-            "this is a JSON object over several lines; expected an array of objects, or one object per line",
-        )
-    dialect = Dialect("ndjson", encoding=encoding, record_end="CRLF" if head.find(b"\r\n") >= 0 else "LF")
     rows = ObjectRows(table, mode, notes, encoding, limits, declared)
-    return Opened(dialect, notes, _ndjson(chunks, rows, limits))
+    if declared.records and not is_report(head):
+        found = wrapped_elements(chunks, declared.records, limits, rows.all_readable)
+        return Opened(Dialect("json", encoding=encoding), notes, _array(found, rows))
+    refuse_documents(head, table, declared, is_whole=len(head) < HEAD_BYTES)
+    record_end = "CRLF" if b"\r\n" in head else "CR" if b"\r" in head and b"\n" not in head else "LF"
+    dialect = Dialect("ndjson", encoding=encoding, record_end=record_end)
+    line_end = b"\r" if record_end == "CR" else b"\n"
+    return Opened(dialect, notes, _ndjson(records(chunks, line_end, limits, rows.all_readable, notes), rows))
 
 
 def open_json_array(
@@ -50,45 +54,34 @@ def open_json_array(
     limits: Limits,
 ) -> Opened:
     """An array of objects; rows have no lines, their number is the index."""
-    if _ARRAY_PER_LINE.match(chunks.peek(HEAD_BYTES)):
+    head = chunks.peek(HEAD_BYTES)
+    if declared.records:
+        raise FileError(
+            "unsupported_format",
+            f"records: {declared.records} is declared, and the JSON document is an array, not an object with keys",
+        )
+    if _ARRAY_PER_LINE.match(head):
         raise FileError(
             "unsupported_format",
             "this is one JSON array per line; expected one array of objects, or one object per line",
         )
-    dialect = Dialect("json", encoding=encoding)
+    if _ARRAY_OF_ARRAYS.match(head):
+        raise FileError(
+            "unsupported_format",
+            "this is a JSON array of arrays; expected an array of objects, whose keys are the names of the columns",
+        )
     rows = ObjectRows(table, mode, notes, encoding, limits, declared)
-    return Opened(dialect, notes, _array(chunks, rows, limits))
+    found = elements(chunks, limits, rows.all_readable)
+    return Opened(Dialect("json", encoding=encoding), notes, _array(found, rows))
 
 
-def _ndjson(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
-    line = 1
-    for lines in _blocks_of_lines(chunks, limits):
-        texts = [text.removesuffix(b"\r") for text in lines]
-        filled = [i for i, text in enumerate(texts) if text.strip(b" \t\r")]
-        for start in range(0, len(filled), BATCH_ROWS):
-            part = filled[start : start + BATCH_ROWS]
-            yield rows.chunk([texts[i] for i in part], [line + i for i in part], {})
-        line += len(lines)
+def _ndjson(found: Iterable[Records], rows: ObjectRows) -> Iterator[Parsed]:
+    for part in found:
+        yield from in_batches(rows.chunk(part.raw, part.lines, {}))
     rows.finish()
 
 
-def _array(chunks: Chunks, rows: ObjectRows, limits: Limits) -> Iterator[Parsed]:
-    for found in elements(chunks, limits, rows.all_readable):
-        yield from in_batches(rows.chunk(found.raw, None, found.problems))
+def _array(found: Iterable[Elements], rows: ObjectRows) -> Iterator[Parsed]:
+    for part in found:
+        yield from in_batches(rows.chunk(part.raw, None, part.problems))
     rows.finish()
-
-
-def _blocks_of_lines(chunks: Iterable[bytes], limits: Limits) -> Iterator[list[bytes]]:
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= BLOCK_BYTES and b"\n" in chunk:
-            *lines, rest = b"".join(parts).split(b"\n")
-            yield lines
-            parts, size = [rest], len(rest)
-        if size > limits.record_bytes and b"\n" not in chunk:
-            raise FileError("too_large", f"a line is longer than {limits.record_bytes:,} bytes")
-    if rest := b"".join(parts):
-        yield rest.removesuffix(b"\n").split(b"\n")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import orjson
 
 _BLANKS_OUTSIDE_STRINGS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
+_CUT_SHORT = re.compile(r'(?:"[^"\\]*(?:\\.[^"\\]*)*\\?|\\?[-+.\w]*)\s*\Z', re.DOTALL)
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -58,6 +59,11 @@ def compact(raw: bytes) -> bytes:
     if b"\n" not in raw and b"\r" not in raw:
         return raw
     return _BLANKS_OUTSIDE_STRINGS.sub(lambda match: match[1] or b"", raw)
+
+
+def is_cut_short(text: str, at: int) -> bool:
+    """Whether what the decoder stumbled over at that place is the end of the text, within a value."""
+    return _CUT_SHORT.match(text, at) is not None
 
 
 def _plain(value: Any) -> Any:
