@@ -68,12 +68,13 @@ def post_import(
         raise RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
     key = required_key(idempotency_key)
     content, size_bytes, sha256 = content_of(file)
-    refuse_what_is_no_table(content, size_bytes)
+    name = file.filename or "upload"
+    refuse_what_is_no_table(content, size_bytes, name, _TABLE)
     receipt = stores.receiver.receive(
         Upload(
             table=_TABLE,
             mode=mode,
-            name=file.filename or "upload",
+            name=name,
             content=content,
             size_bytes=size_bytes,
             sha256=sha256,

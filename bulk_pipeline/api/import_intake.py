@@ -30,7 +30,7 @@ class Sender:
 
 def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_bytes: int, sha256: str) -> str:
     """The id of the job that imports the file: a new one, or that of the same request before."""
-    refuse_what_is_no_table(content, size_bytes)
+    refuse_what_is_no_table(content, size_bytes, name, asked.table, asked.format)
     upload = Upload(
         table=asked.table,
         mode=asked.mode,

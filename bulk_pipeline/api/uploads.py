@@ -11,8 +11,10 @@ from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from bulk_pipeline import tables
 from bulk_pipeline.api.body_limit import lift
 from bulk_pipeline.api.needs import SettingsNeed
+from bulk_pipeline.schema import NOTHING_DECLARED, UploadFormat
 from bulk_pipeline.stages import file_formats
 
 _FORM_BYTES = 64_000
@@ -77,14 +79,15 @@ def content_of(file: UploadFile) -> tuple[BinaryIO, int, str]:
     return content, size_bytes, digest.hexdigest()
 
 
-def refuse_what_is_no_table(content: BinaryIO, size_bytes: int) -> None:
-    """400 for an empty file; `FileError` for one that its first bytes give away: an image, a document, a program."""
+def refuse_what_is_no_table(
+    content: BinaryIO, size_bytes: int, name: str, table: str, declared: UploadFormat = NOTHING_DECLARED
+) -> None:
+    """400 for an empty file; `FileError` for one that its name or its first bytes give away, as its job would say."""
     if not size_bytes:
         raise HTTPException(400, "the file is empty")
     head = content.read(file_formats.HEAD_BYTES)
     content.seek(0)
-    if file_formats.by_magic(head) is None:
-        file_formats.refuse_binary(head)
+    file_formats.refuse_no_table(name, head, declared.over(tables.get(table).upload_format).encoding)
 
 
 async def _at_most(request: Request, most: int, told: int) -> AsyncGenerator[bytes, None]:

@@ -23,9 +23,10 @@ from bulk_pipeline.cli.upload_options import (
     SheetOption,
     upload_format,
 )
-from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.errors import FileError, StoreUnavailableError
 from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stores.addresses import metadata_of
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
 
@@ -72,10 +73,11 @@ def import_files(
     Example: bulk-pipeline import users.csv more-users.ndjson.gz --table users --mode upsert
     """
     declared = tables.get(table)
+    format_ = upload_format(encoding, header, columns, sheet, records)
+    for file in files:
+        _refuse_no_table(file, format_.over(declared.upload_format).encoding)
     at = stores_of(home)
-    metadata = metadata_of(
-        mode or declared.default_mode, upload_format(encoding, header, columns, sheet, records)
-    )
+    metadata = metadata_of(mode or declared.default_mode, format_)
     if force:
         metadata["force"] = "true"
     dropped = list[_Dropped]()
@@ -98,6 +100,16 @@ def import_files(
     else:
         _summarise(documents)
     raise typer.Exit(_exit_status(finished))
+
+
+def _refuse_no_table(file: Path, encoding: str | None) -> None:
+    """`FileError` before anything is sent, in the words with which the job would fail."""
+    with file.open("rb") as stream:
+        head = stream.read(file_formats.HEAD_BYTES)
+    try:
+        file_formats.refuse_no_table(file.name, head, encoding)
+    except FileError as error:
+        raise FileError(error.code, f"{file}: {error}") from error
 
 
 def _say_dropped(at: "Stores", dropped: list[_Dropped], as_json: bool) -> None:

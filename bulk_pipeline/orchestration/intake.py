@@ -42,6 +42,7 @@ class Intake:
 
     `exports`: jobs that were asked for and need a run each.
     `is_complete`: the look came to every table's folder. `refused`: why objects stay there, a sentence for each.
+    `junk`: a sentence about the files there that are no uploads; None if there are none.
     """
 
     claimed: int
@@ -50,6 +51,7 @@ class Intake:
     requests: tuple["Request", ...]
     exports: tuple[ExportJob, ...]
     cursor: str
+    junk: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,18 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         ended, pause = time.monotonic(), _LOOK_AGAIN_SECONDS if inbox.is_walked else 0
         is_over = ended + pause + (ended - began) > started + most  # if the next look takes as long
         if requests or exports or is_over:
-            return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor)
+            junk = _about_junk(inbox)
+            return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor, junk)
         time.sleep(pause)
+
+
+def _about_junk(inbox: Inbox) -> str | None:
+    count = sum(junk.count for junk in inbox.junk.values())
+    if not count:
+        return None
+    first = printable(next(junk.first for junk in inbox.junk.values() if junk.first))
+    others = f" and {count - 1:,} more" if count > 1 else ""
+    return f"left in the inbox, as no upload: {first}{others}"
 
 
 @cache

@@ -53,7 +53,7 @@ def upload_sensor(
         context.log.error(f"an upload stays in the inbox: {why}")
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=taken.cursor)
-    told = "; ".join(taken.refused) or "nothing is ready to start"
+    told = "; ".join([*taken.refused, *filter(None, [taken.junk])]) or "nothing is ready to start"
     return dg.SensorResult(skip_reason=told, cursor=taken.cursor)
 
 

@@ -1,6 +1,7 @@
 """Tells what a file is: by its content first, by its name only where the content leaves it open.
 
-Not in `parse`, and without Arrow: whoever takes a file in asks too, before anybody parses it.
+Not in `parse`, and without Arrow: the bucket's jobs, the API and the command line all ask here, so that what one
+accepts every other accepts.
 """
 
 import re
@@ -8,9 +9,15 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.stages.encodings import text_of
+from bulk_pipeline.stages.foreign_files import foreign, foreign_text
+from bulk_pipeline.stages.junk_files import refuse_junk
 
 HEAD_BYTES = 1 << 20
 """Bytes from which the format and the dialect are told."""
+
+_TEXT_SAMPLE_BYTES = 65_536
+"""Bytes of a text by which it is told from binary data, the same at every door."""
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -18,30 +25,8 @@ _MAGIC = (
     (b"BZh", "bzip2"),
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
+    (b"PK\x07\x08PK", "zip"),
     (b"PAR1", "parquet"),
-)
-_FOREIGN = (
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"RIFF", "a RIFF file (audio, video or WebP)"),
-    (b"%PDF-", "a PDF document"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office file: save it as .xlsx"),
-    (b"\xfd7zXZ\x00", "an xz archive: use .gz, .zst, .bz2 or .zip"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: use .gz, .zst, .bz2 or .zip"),
-    (b"Rar!\x1a\x07", "a RAR archive: use .gz, .zst, .bz2 or .zip"),
-    (b"\x04\x22\x4d\x18", "an lz4 archive: use .gz, .zst, .bz2 or .zip"),
-    (b"ARROW1", "an Arrow file: save it as Parquet"),
-    (b"Obj\x01", "an Avro file: save it as Parquet"),
-    (b"ORC", "an ORC file: save it as Parquet"),
-    (b"PARE", "an encrypted Parquet file"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90\x00", "a program"),
-    (b"{\\rtf", "an RTF document"),
-    (b"<?xml", "an XML document"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
 )
 _BY_NAME = {
     ".csv": "csv",
@@ -59,12 +44,23 @@ _BY_NAME = {
     ".zst": "zstd",
     ".bz2": "bzip2",
     ".zip": "zip",
+    ".tar": "tar",
+}
+_SHORT_NAMES = {
+    ".tgz": ("gzip", "tar"),
+    ".tbz": ("bzip2", "tar"),
+    ".tbz2": ("bzip2", "tar"),
+    ".tzst": ("zstd", "tar"),
 }
 EXPECTED = "expected CSV, TSV, NDJSON, a JSON array, Parquet or .xlsx, also inside .gz, .zst, .bz2 or .zip"
-PACKED = ("gzip", "zstd", "bzip2", "zip")
+PACKED = ("gzip", "zstd", "bzip2", "zip", "tar")
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1b\x1c\x1d\x1e\x1f"))
-_OBJECT = re.compile(rb'\s*\{\s*["}]')
+_OBJECT = re.compile(rb'[\s\x1e]*\{\s*["}]')
+_MEMBER = re.compile(rb'[\s\x1e]*\{\s*"[^"]*"\s*:')
 _ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*[{\]]")
+_ARRAY_OF_ARRAYS = re.compile(rb'\s*\[\s*\[\s*["\]]')
+_LINE_END = re.compile(rb"[\r\n]")
+_TAR_HEADER_BYTES, _TAR_CHECKSUM = 512, slice(148, 156)
 
 
 class Warned(Protocol):
@@ -73,24 +69,38 @@ class Warned(Protocol):
     def warn(self, message: str) -> None: ...
 
 
-def by_magic(head: bytes) -> str | None:
-    """gzip, zstd, bzip2, zip or parquet; None for anything that may be text. Other known files are
-    refused."""
-    for magic, kind in _MAGIC:
-        if head.startswith(magic) and (kind != "bzip2" or _is_bzip2(head)):
-            return kind
-    if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:
-        return "zstd"  # a skippable frame comes first
-    for magic, what in _FOREIGN:
-        if head.startswith(magic) and not (magic == b"ORC" and head[3:4].isalnum()):
-            raise FileError("unsupported_format", f"this is {what}; {EXPECTED}")
-    return None
+def refuse_no_table(name: str, head: bytes, encoding: str | None) -> None:
+    """`FileError` for an upload that its name or its first `HEAD_BYTES` give away, in the words with which its job
+    would fail. `encoding`: what was declared. What lies in an archive is not looked at."""
+    refuse_junk(name)
+    recognised(head, encoding)
+
+
+def recognised(head: bytes, encoding: str | None) -> str | None:
+    """One of `PACKED` or parquet; None for text. `FileError` for all that cannot be a table.
+
+    `head`: the first `HEAD_BYTES`, or all there are. `encoding`: what was declared.
+    """
+    head = head[:HEAD_BYTES]
+    if kind := _by_magic(head):
+        return kind
+    what = foreign(head)
+    if what is None:
+        text = text_of(head[:_TEXT_SAMPLE_BYTES], encoding)
+        what = foreign_text(text)
+        if what is None:
+            _refuse_binary(text)
+            return None
+    raise FileError("unsupported_format", f"this is {what}; {EXPECTED}")
 
 
 def by_name(name: str) -> tuple[list[str], str | None]:
     """The packings the name ends in, outermost first, and the format it says, if any."""
     packed, format_ = [], None
     for suffix in reversed(PurePosixPath(name.lower()).suffixes):
+        if suffix in _SHORT_NAMES:
+            packed += _SHORT_NAMES[suffix]
+            continue
         kind = _BY_NAME.get(suffix)
         if kind not in PACKED:
             format_ = kind
@@ -101,7 +111,6 @@ def by_name(name: str) -> tuple[list[str], str | None]:
 
 def of_text(head: bytes, name: str, notes: Warned) -> str:
     """csv, ndjson or json, from the beginning of a UTF-8 text."""
-    refuse_binary(head)
     said = by_name(name)[1]
     found = _of_content(head, said)
     if said in ("csv", "ndjson", "json") and {said, found} not in ({said}, {"ndjson", "json"}):
@@ -109,8 +118,16 @@ def of_text(head: bytes, name: str, notes: Warned) -> str:
     return found
 
 
-def refuse_binary(head: bytes) -> None:
-    sample = head[:65_536]
+def _by_magic(head: bytes) -> str | None:
+    for magic, kind in _MAGIC:
+        if head.startswith(magic) and (kind != "bzip2" or _is_bzip2(head)):
+            return kind
+    if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:
+        return "zstd"  # a skippable frame comes first
+    return "tar" if _is_tar(head[:_TAR_HEADER_BYTES]) else None
+
+
+def _refuse_binary(sample: bytes) -> None:
     control = len(sample) - len(sample.translate(None, _CONTROL))
     if control and not _is_everywhere(sample):
         return  # a few damaged rows in a file of text
@@ -129,7 +146,9 @@ def _is_everywhere(sample: bytes) -> bool:
 def _of_content(head: bytes, said: str | None) -> str:
     if _OBJECT.match(head):
         return "ndjson" if said != "csv" or _looks_like_json(head) else "csv"
-    if head.lstrip()[:1] == b"[" and (said in ("json", "ndjson") or _ARRAY_OF_OBJECTS.match(head)):
+    if head.lstrip()[:1] == b"[" and (
+        said in ("json", "ndjson") or _ARRAY_OF_OBJECTS.match(head) or _ARRAY_OF_ARRAYS.match(head)
+    ):
         return "json"
     if said in ("ndjson", "json") and any(line.lstrip()[:1] == b"{" for line in head.splitlines()[:20]):
         return "ndjson"
@@ -137,7 +156,22 @@ def _of_content(head: bytes, said: str | None) -> str:
 
 
 def _looks_like_json(head: bytes) -> bool:
-    return head.split(b"\n", 1)[0].strip()[-1:] in (b"}", b",", b"{")
+    """Whether what begins like an object is one, though the name says CSV."""
+    first = _LINE_END.split(head.lstrip(), 1)[0].strip()
+    return first[-1:] in (b"}", b",", b"{") or _MEMBER.match(head) is not None
+
+
+def _is_tar(header: bytes) -> bool:
+    """Whether the checksum of the header is right, which holds for every kind of tar, and for nothing else."""
+    if len(header) < _TAR_HEADER_BYTES or not header[0]:
+        return False
+    try:
+        said = int(header[_TAR_CHECKSUM].strip(b" \0"), 8)
+    except ValueError:
+        return False
+    rest = header[: _TAR_CHECKSUM.start] + b" " * 8 + header[_TAR_CHECKSUM.stop :]
+    signed = sum(byte - 256 if byte > 127 else byte for byte in rest)  # as some old programs add
+    return said in (sum(rest), signed)
 
 
 def _is_bzip2(head: bytes) -> bool:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import psycopg
 
 from bulk_pipeline.errors import JobGoneError, JobNotFinishedError, NotFoundError, StoreRefusedError
+from bulk_pipeline.stages.junk_files import is_junk
 from bulk_pipeline.stores import drops, repeats
 from bulk_pipeline.stores.addresses import Address, address
 from bulk_pipeline.stores.found_objects import FoundObject
@@ -33,10 +34,10 @@ class Claims:
     def claim(self, found: FoundObject) -> ImportJob | None:
         """The job of a drop, which has left the inbox by then.
 
-        None if there is nothing to claim: a folder marker, or an object that was gone or replaced before
-        anybody knew of it (what replaced it is the next listing's).
+        None if there is nothing to claim: a folder marker, a file that is no upload, or an object that was gone or
+        replaced before anybody knew of it (what replaced it is the next listing's).
         """
-        if found.key.endswith("/") and found.size_bytes == 0:
+        if (found.key.endswith("/") and found.size_bytes == 0) or is_junk(found.key):
             return None
         if "\0" in found.key:
             raise StoreRefusedError(f"the key {found.key!r} holds a NUL character: it cannot be recorded")

@@ -5,6 +5,8 @@ listed once and remembered, for a listing costs as much as the folder is full, h
 a listing shows is handed out in the order of arrival, so that the first files can be imported while the others are
 still being claimed. A folder too full for one listing comes in stretches, in the order of their keys; what arrives
 after the pass has begun is left to the next one, so that every pass ends.
+
+Files that nobody means to upload (`stages.junk_files`) are counted, and otherwise as if they did not lie there.
 """
 
 import json
@@ -15,6 +17,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
+from bulk_pipeline.stages.junk_files import is_junk
 from bulk_pipeline.stores.found_objects import BEHIND_FOLDER, FoundObject, Page
 
 _INSTANT = timedelta(microseconds=1)
@@ -50,6 +53,14 @@ class Lying:
     is_whole: bool
 
 
+@dataclass
+class Junk:
+    """Files in a folder that are no uploads. `first`: the key of one of them."""
+
+    count: int = 0
+    first: str | None = None
+
+
 Memory = dict[str, Lying]
 """By folder. It may be lost: what it knew is listed again."""
 
@@ -59,6 +70,7 @@ class Inbox:
     """The bucket people drop files into: a folder for each table, and whatever else lies there.
 
     `complete_through`: by table, a time by the store's clock; all that had arrived by then has been claimed.
+    `junk`: what the last pass through each folder has left there.
     `page_size`: how many are claimed at a time; `listed`: how many one listing is to show, asked for `at_once` by one.
     """
 
@@ -70,6 +82,7 @@ class Inbox:
     listed: int = 10_000
     at_once: int = 1000
     complete_through: dict[str, datetime] = field(default_factory=dict)
+    junk: dict[str, Junk] = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
     _turn: str | None = None
 
@@ -134,6 +147,7 @@ class Inbox:
         page = self.objects.page(self.bucket, limit=1)
         if page.found:
             return False
+        self.junk.clear()
         self._places.clear()
         self._turn = None
         self.complete_through = dict.fromkeys(self.tables, page.listed_at)
@@ -158,16 +172,27 @@ class Inbox:
 
     def _listed(self, folder: str, is_over: Callable[[], bool]) -> Lying:
         place = self._places.get(folder)
+        if place is None:
+            self.junk.pop(folder, None)
         page = self.objects.page(self.bucket, folder, after=place.after if place else "", limit=self.at_once)
-        started_at, found = place.started_at if place else page.listed_at, list(page.found)
+        started_at, found = place.started_at if place else page.listed_at, self._uploads(folder, page)
         while page.next_after is not None and len(found) < self.listed and not is_over():
             page = self.objects.page(self.bucket, folder, after=page.next_after, limit=self.at_once)
-            found += page.found
+            found += self._uploads(folder, page)
         is_whole = place is None and page.next_after is None
         if not is_whole:
             found = [one for one in found if one.last_modified <= started_at]
         found.sort(key=lambda one: (one.last_modified, one.key))
         return Lying(deque(found), started_at, page.next_after, is_whole)
+
+    def _uploads(self, folder: str, page: Page) -> list[FoundObject]:
+        """The objects of a page that are uploads; the others are counted."""
+        uploads = [one for one in page.found if not is_junk(one.key)]
+        if len(uploads) < len(page.found):
+            junk = self.junk.setdefault(folder, Junk())
+            junk.count += len(page.found) - len(uploads)
+            junk.first = junk.first or next(one.key for one in page.found if is_junk(one.key))
+        return uploads
 
     def _claimed(self, folder: str, lying: Lying, page: tuple[FoundObject, ...]) -> bool:
         """Forget the page; all that arrived before the first that is left is claimed."""
@@ -193,9 +218,12 @@ class Inbox:
     def _of_none(self) -> Generator[tuple[FoundObject, ...], None, bool]:
         """The same for what belongs to no table."""
         place = self._places.get("")
+        if place is None:
+            self.junk.pop("", None)
         page = self._strays(place.after if place else "")
-        if page.found:
-            yield page.found
+        uploads = self._uploads("", page)
+        if uploads:
+            yield tuple(uploads)
         if page.next_after is None:
             self._places.pop("", None)
             return False

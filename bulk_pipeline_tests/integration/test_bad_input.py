@@ -24,6 +24,7 @@ from bulk_pipeline_tests.integration.damage import (
     rejects,
 )
 from bulk_pipeline_tests.integration.packing import PACK, zipped
+from bulk_pipeline_tests.unit.stages.parse.archives import compound_file, marked, old_tar, tarred
 
 MALFORMED = rejects("2 3 - malformed_row")
 FEW = around(b"few\n")
@@ -235,6 +236,44 @@ PACKED = [
         "a zip of two", FEW, fails("a zip file must hold"), "a.zip", pack=lambda text: zipped(text, "a", "b")
     ),
     Damage("a zip of none", b"PK\5\6" + bytes(18), fails("a zip file must hold exactly one file"), "a.zip"),
+    Damage("a tar of one", FEW, MALFORMED, "a.tar", pack=lambda text: tarred({"a.csv": text})),
+    Damage("a tar of old", FEW, MALFORMED, "a.tar", pack=lambda text: old_tar("a.csv", text)),
+    Damage(
+        "a tar.gz of one",
+        FEW,
+        MALFORMED,
+        "a.csv.tar.gz",
+        pack=lambda text: PACK[".gz"](tarred({"._a.csv": b"x", "a.csv": text})),
+    ),
+    Damage(
+        "a tar.bz2 of two",
+        FEW,
+        fails(
+            "a tar archive must hold exactly one file; this one holds 2: 'a', 'b': upload the files by themselves"
+        ),
+        "a.tar.bz2",
+        pack=lambda text: PACK[".bz2"](tarred({"a": text, "b": text})),
+    ),
+    Damage("a tar in a zip", FEW, MALFORMED, "a.zip", pack=lambda text: zipped(tarred({"a.csv": text}))),
+    Damage(
+        "a zip with a password",
+        FEW,
+        fails("in the zip is encrypted: save it without a password"),
+        "a.zip",
+        pack=lambda text: marked(zipped(text), flags=1),
+    ),
+    Damage(
+        "a workbook with a password",
+        compound_file(["EncryptionInfo", "EncryptedPackage"]),
+        fails("this is an Office file that is encrypted: save it without a password"),
+        "a.xlsx",
+    ),
+    Damage(
+        "a page that is called .xls",
+        b"<table><tr><td>email</td></tr></table>",
+        fails("this is a web page with a table, as some programs save under .xls"),
+        "a.xls",
+    ),
     Damage("gzip of nothing", b"", fails("the file is empty: the gzip data"), "a.csv.gz", pack=PACK[".gz"]),
     Damage(
         "gzip by name only", FEW, rejects("2 3 - malformed_row", warning="the file's name is"), "a.csv.gz"

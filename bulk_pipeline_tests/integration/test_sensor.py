@@ -100,6 +100,27 @@ def test_an_upload_that_cannot_be_had_stays_and_keeps_none_from_being_claimed(
     assert all("customers/b.csv: access denied" in text for text in told)
 
 
+def test_files_that_are_no_uploads_stay_without_a_job_and_the_tick_says_so(pipeline: Pipeline) -> None:
+    junk = [
+        "__MACOSX/a.csv",
+        "customers/._a.csv",
+        "customers/.DS_Store",
+        "customers/_SUCCESS",
+        "customers/~$a.xlsx",
+    ]
+    for key in [*junk, "customers/a.csv"]:
+        pipeline.drop(key, b"email\na@example.com\n")
+    pipeline.work_off()
+    assert pipeline.inbox() == sorted(junk)
+    assert (jobs(pipeline), pipeline.job("customers/a.csv").status) == (1, Status.COMPLETED)
+    told = tick(pipeline).skip_reason
+    words = "left in the inbox, as no upload: customers/.DS_Store and 4 more"
+    assert getattr(told, "skip_message", told) == words
+    found = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, "customers/._a.csv")
+    assert found is not None
+    assert pipeline.stores.claims.claim(found) is None
+
+
 def test_an_outage_fails_the_tick_and_the_next_one_goes_on(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Takes .gz, .zst, .bz2 and .zip off a stream of bytes; knows nothing about what is inside.
+"""Takes .gz, .zst and .bz2 off a stream of bytes; knows nothing about what is inside. Archives are in `archives`.
 
 Unpacking is bounded: output comes in pieces, and a bomb stops at a ratio. A pack that is cut short or damaged
 is a `FileError`; an error of the stream underneath passes through as it is.
@@ -10,7 +10,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 import zstandard
@@ -52,45 +51,28 @@ class _Member(Protocol):
 def unpack(chunks: Chunks, kind: str, uploaded: Uploaded, limits: Limits) -> Chunks:
     """The bytes inside a `gzip`, `zstd` or `bzip2` stream of one or more members."""
     if kind == "zstd":
-        return Chunks(_capped(_zstd(chunks), uploaded, limits))
+        return Chunks(capped(_zstd(chunks), uploaded, limits))
     new = bz2.BZ2Decompressor if kind == "bzip2" else _gzip_member
-    return Chunks(_capped(_members(chunks, new, kind), uploaded, limits))
+    return Chunks(capped(_members(chunks, new, kind), uploaded, limits))
 
 
-def zip_members(path: Path) -> list[str]:
-    """Names of the files in a zip, without folders and what macOS adds."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except BAD_ZIP as error:
-        raise _damaged("zip", error) from error
-    return [name for name in names if not name.startswith("__MACOSX/") and not name.endswith(".DS_Store")]
+def damaged(kind: str, error: Exception) -> FileError:
+    """The error of a packing that cannot be read to its end."""
+    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: {error}")
 
 
-def is_workbook(path: Path) -> bool:
-    """Whether the zip is an .xlsx file."""
-    return "xl/workbook.xml" in zip_members(path)
-
-
-def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
-    """The bytes of the only file in a zip."""
-    members = zip_members(path)
-    if len(members) != 1:
-        shown = ", ".join(repr(name) for name in members[:10]) or "none"
-        raise FileError(
-            "unsupported_format",
-            f"a zip file must hold exactly one file; this one holds {len(members)}: {shown}",
-        )
-    return Chunks(_capped(_zip_member(path, members[0]), uploaded, limits))
-
-
-def _zip_member(path: Path, name: str) -> Iterator[bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
-            while chunk := member.read(READ_BYTES):
-                yield chunk
-    except BAD_ZIP as error:
-        raise _damaged("zip", error) from error
+def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iterator[bytes]:
+    """The chunks, as long as they are no compression bomb."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        bomb = total > limits.ratio_from_bytes and total > limits.ratio * uploaded.size
+        if bomb or total > limits.unpacked_bytes:
+            raise FileError(
+                "too_large",
+                f"{uploaded.size:,} uploaded bytes unpack to over {total:,}: looks like a compression bomb",
+            )
+        yield chunk
 
 
 def _gzip_member() -> _Member:
@@ -110,7 +92,7 @@ def _members(chunks: Chunks, new: Callable[[], _Member], kind: str) -> Iterator[
             if member.eof:
                 data, member, began, members = member.unused_data, new(), False, members + 1
     if began:
-        raise _damaged(kind, EOFError("it ends too early"))
+        raise damaged(kind, EOFError("it ends too early"))
 
 
 def _zstd(chunks: Chunks) -> Iterator[bytes]:
@@ -127,28 +109,11 @@ def _zstd(chunks: Chunks) -> Iterator[bytes]:
                 if frame.eof:
                     data, frame, began = frame.unused_data, new(), False
     if began:
-        raise _damaged("zstd", EOFError("it ends too early"))
+        raise damaged("zstd", EOFError("it ends too early"))
 
 
 def _step(kind: str, decompress: Callable[[], bytes]) -> bytes:
     try:
         return decompress()
     except _DAMAGED as error:
-        raise _damaged(kind, error) from error
-
-
-def _damaged(kind: str, error: Exception) -> FileError:
-    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: {error}")
-
-
-def _capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        bomb = total > limits.ratio_from_bytes and total > limits.ratio * uploaded.size
-        if bomb or total > limits.unpacked_bytes:
-            raise FileError(
-                "too_large",
-                f"{uploaded.size:,} uploaded bytes unpack to over {total:,}: looks like a compression bomb",
-            )
-        yield chunk
+        raise damaged(kind, error) from error

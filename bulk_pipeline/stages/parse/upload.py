@@ -15,8 +15,10 @@ from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages import file_formats, spreadsheets
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
+from bulk_pipeline.stages.junk_files import refuse_junk
+from bulk_pipeline.stages.parse.archives import is_workbook, untar, unzip
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
-from bulk_pipeline.stages.parse.compression import is_workbook, unpack, unzip
+from bulk_pipeline.stages.parse.compression import unpack
 from bulk_pipeline.stages.parse.csv_file import open_csv
 from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
 from bulk_pipeline.stages.parse.end_mark import without_end_mark
@@ -100,12 +102,13 @@ def open_upload(
     declares about all of its uploads. Raises `FileError` for a file that cannot be read as a whole.
     """
     declared = declared.over(table.upload_format) if table else declared
+    refuse_junk(name)
     uploaded, notes, spool = Uploaded(stream), Notes(), Spool(spool_dir)
     try:
         chunks = Chunks(uploaded)
         if not chunks.peek(1):
             raise FileError("empty_file", "the file is empty (0 bytes)")
-        packings, kind, content = _unpacked(chunks, uploaded, spool, limits)
+        packings, kind, content = _unpacked(chunks, uploaded, spool, limits, declared.encoding)
         _compare_names(name, packings, kind, notes)
         marked = not isinstance(content, Path) and has_mark(content)
         if isinstance(content, Path):
@@ -131,13 +134,13 @@ def _restored(parsed: Parsed) -> Parsed:
 
 
 def _unpacked(
-    chunks: Chunks, uploaded: Uploaded, spool: Spool, limits: Limits
+    chunks: Chunks, uploaded: Uploaded, spool: Spool, limits: Limits, encoding: str | None
 ) -> tuple[list[str], str | None, Chunks | Path]:
     """The packings, the format if its first bytes say it, and the content, as a file for formats that need
     one."""
     packings: list[str] = []
     while True:
-        kind = file_formats.by_magic(chunks.peek(64))
+        kind = file_formats.recognised(chunks.peek(HEAD_BYTES), encoding)
         if kind not in file_formats.PACKED:
             return packings, kind, spool.write(chunks) if kind == "parquet" else chunks
         if len(packings) == _MOST_PACKINGS:
@@ -147,6 +150,8 @@ def _unpacked(
             if is_workbook(path):
                 return packings, "xlsx", path
             chunks = unzip(path, uploaded, limits)
+        elif kind == "tar":
+            chunks = untar(spool.write(chunks), uploaded, limits)
         else:
             chunks = unpack(chunks, kind, uploaded, limits)
         packings.append(kind)

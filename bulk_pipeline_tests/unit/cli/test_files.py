@@ -166,3 +166,21 @@ def test_a_template_is_a_header_to_fill_in() -> None:
 def test_tables_as_json_is_one_document() -> None:
     described = json.loads(run("tables", "--json"))
     assert {table["table"] for table in described} == {"users", "customers", "articles", "comments"}
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("~$book.xlsx", b"email\na@b.co\n", "is no upload: this is the lock file of an open Office document"),
+        ("._a.csv", b"email\na@b.co\n", "is no upload: this is what macOS keeps about the file 'a.csv'"),
+        ("a.xls", b"<html><table>", "this is a web page with a table"),
+    ],
+)
+def test_a_file_that_is_no_upload_is_refused_before_anything_is_sent(
+    command: str, name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    result = CliRunner().invoke(app, [command, str(tmp_path / name), "--table", "customers"])
+    assert result.exit_code == 1
+    assert words in (result.output if command == "check" else str(result.exception))

@@ -258,3 +258,59 @@ def test_a_listing_ends_when_time_is_over_and_the_next_goes_on_behind_it() -> No
             "who knows how many, if only some were listed in time"
         )
     assert met == [["users/0", "users/1"], ["users/2", "users/3"], ["users/4", "users/5"]]
+
+
+JUNK = (
+    ".DS_Store",
+    "__MACOSX/users/._1",
+    "users/._1",
+    "users/_SUCCESS",
+    "users/~$a.xlsx",
+    "articles/.1.crc",
+    "x/Thumbs.db",
+)
+
+
+def test_files_that_are_no_uploads_are_left_where_they_are_and_counted() -> None:
+    keys = ["users/1", "users/2", "users/3", "articles/1", "z.csv", "x/1"]
+    bucket = Bucket({*keys, *JUNK})
+    inbox = full(bucket).resume(None)
+    met = [found.key for page in inbox.pages(never) for found in page]
+    assert sorted(met) == sorted(keys)
+    assert {folder: junk.count for folder, junk in inbox.junk.items()} == {"users/": 3, "articles/": 1, "": 3}
+    assert {junk.first for junk in inbox.junk.values()} <= set(JUNK)
+    assert inbox.is_walked
+    assert inbox.backlog == set()
+
+
+def test_a_look_counts_them_anew() -> None:
+    bucket = Bucket(set(JUNK))
+    inbox = full(bucket).resume(None)
+    for _ in range(3):
+        assert list(inbox.pages(never)) == []
+        assert sum(junk.count for junk in inbox.junk.values()) == len(JUNK)
+    bucket.keys = {"users/_SUCCESS"}
+    assert list(inbox.pages(never)) == []
+    assert [(folder, junk.count, junk.first) for folder, junk in inbox.junk.items()] == [
+        ("users/", 1, "users/_SUCCESS")
+    ]
+    bucket.keys = set()
+    assert list(inbox.pages(never)) == []
+    assert inbox.junk == {}
+
+
+def test_thousands_of_them_neither_hide_a_file_nor_look_like_a_backlog() -> None:
+    bucket = Bucket(
+        {f"users/.part-{number:05}.crc" for number in range(5_000)} | {"users/a.csv", "users/z.csv"}
+    )
+    inbox = Inbox(bucket, "uploads", TABLES).resume(None)
+    pages = [[found.key for found in page] for page in inbox.pages(never)]
+    assert pages == [["users/a.csv", "users/z.csv"]]
+    assert (inbox.junk["users/"].count, inbox.holds_more_than(0)) == (5_000, False)
+    assert len(bucket.listed) < 12
+
+
+def test_a_table_full_of_them_is_complete() -> None:
+    inbox = full(Bucket({f"users/._{number}" for number in range(9)})).resume(None)
+    assert list(inbox.pages(never)) == []
+    assert set(inbox.complete_through) == set(TABLES)

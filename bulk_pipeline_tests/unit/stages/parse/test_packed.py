@@ -162,7 +162,6 @@ def test_any_name_will_do(name: str) -> None:
         (b"SQLite format 3\x00" + bytes(50), "this is an SQLite database"),
         (bytes(range(256)) * 20, "this is binary data (it begins with the bytes 00 01 02 03 04 05 06 07)"),
         (gzip.compress(bytes(5000), mtime=0), "this is binary data"),
-        (b'{\n  "a": 1\n}\n', "this is a JSON object over several lines"),
     ],
 )
 def test_what_is_no_table_is_named(data: bytes, message: str) -> None:

@@ -1,0 +1,121 @@
+"""Finds the encoding of a text by its first bytes, and decodes pieces of it to UTF-8.
+
+Without Arrow: the API asks about an upload before anybody parses it. The order of precedence stands in
+`parse.encoding`.
+"""
+
+import codecs
+import re
+
+from bulk_pipeline.errors import FileError
+
+MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+LOOK_BYTES = 4096
+"""Bytes in which UTF-16 and UTF-32 without a byte order mark are looked for."""
+_NOT_FOR_FILES = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+_BAD_LEAD = re.compile("[\udcc2-\udcf4](?=[\udc80-\udcbf]|\\Z)")
+_KEEP_BAD_BYTES = "bulk_pipeline.keep_bad_bytes"
+_JSON_START = re.compile(r'[\s\x1e]*(?:\{\s*["}]|\[\s*[\[\]{"])')
+
+
+def code_page(declared: str) -> str:
+    """The name of a declared encoding; `FileError` if there is none, or it is none of text files."""
+    try:
+        info = codecs.lookup(declared)
+    except (LookupError, ValueError) as error:
+        raise FileError(
+            "unreadable_file", f"unknown encoding {declared!r}: name one like utf-8 or cp1252"
+        ) from error
+    if info.name in _NOT_FOR_FILES or not getattr(info, "_is_text_encoding", True):
+        raise FileError(
+            "unreadable_file", f"{declared!r} is not an encoding of text files: name one like cp1252"
+        )
+    return "utf-8" if info.name == "utf-8-sig" else info.name
+
+
+def marked(head: bytes) -> tuple[bytes, str] | None:
+    """The byte order mark that a text begins with, and the encoding it means."""
+    return next(((mark, name) for mark, name in MARKS if head.startswith(mark)), None)
+
+
+def unmarked(head: bytes) -> str | None:
+    """The encoding of JSON in UTF-16 or UTF-32 without a byte order mark, which its first characters prove; None for
+    other text. `FileError` for text that looks like UTF-16."""
+    head = head[:LOOK_BYTES]
+    for name, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
+        if b"\0" in head[:4] and _JSON_START.match(_start_of(head, name, width)):
+            return name
+    half = len(head) // 2
+    for first, order in ((1, "little"), (0, "big")):
+        if half >= 4 and head[first::2].count(0) > 0.7 * half and head[1 - first :: 2].count(0) < 0.1 * half:
+            name = "utf-16-le" if order == "little" else "utf-16-be"
+            raise FileError(
+                "unreadable_file",
+                f"looks like UTF-16 ({order}-endian) without a byte order mark: save the file as UTF-8, or declare "
+                f"the encoding {name}",
+            )
+    return None
+
+
+def text_of(head: bytes, declared: str | None) -> bytes:
+    """The first bytes of a file as UTF-8 without byte order mark, the last character perhaps missing."""
+    wanted = None if declared is None else code_page(declared)
+    if found := marked(head):
+        mark, name = found
+        return head[len(mark) :] if name == "utf-8" else _decoded_head(head[len(mark) :], name)
+    if wanted is None:
+        wanted = unmarked(head)
+    if wanted is None or wanted == "utf-8" or (not wanted.startswith(("utf-16", "utf-32")) and is_utf8(head)):
+        return head
+    return _decoded_head(head, wanted)
+
+
+def is_utf8(head: bytes) -> bool:
+    """Whether the bytes are UTF-8, save for a character that is cut at the end."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decoder_of(name: str) -> codecs.IncrementalDecoder:
+    """A decoder for `as_utf8` that keeps the bytes it cannot decode."""
+    return codecs.getincrementaldecoder(name)(_KEEP_BAD_BYTES)
+
+
+def as_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bytes:
+    """The next piece of a text as UTF-8; a byte that cannot be decoded travels on as an invalid byte."""
+    try:
+        text = decoder.decode(chunk, final)
+    except UnicodeError as error:  # from a codec that does not ask the error handler
+        raise FileError("unreadable_file", f"the file is not in the declared encoding: {error}") from error
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # bad bytes side by side could be a character of UTF-8: they must stay bad
+        return _BAD_LEAD.sub("\udcff", text).encode("utf-8", "surrogateescape")
+
+
+def _decoded_head(head: bytes, name: str) -> bytes:
+    return as_utf8(decoder_of(name), head)
+
+
+def _start_of(head: bytes, name: str, width: int) -> str:
+    return head[: 64 * width].decode(name, "ignore")
+
+
+def _keep_bad_bytes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    # an ASCII byte cannot be marked as bad (half of a UTF-16 unit, say); 0xFF is invalid everywhere in UTF-8
+    return "".join(chr(0xDC00 + (byte if byte >= 0x80 else 0xFF)) for byte in bad), error.end
+
+
+codecs.register_error(_KEEP_BAD_BYTES, _keep_bad_bytes)
