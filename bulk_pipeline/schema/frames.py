@@ -20,12 +20,18 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.column import Column, ColumnType
+from bulk_pipeline.schema.invisible import BLANKS, INVISIBLE_CLASS, ORDINARY
 from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.schema.octets import text_bytes
+from bulk_pipeline.schema.octets import first_bytes, text_bytes
 from bulk_pipeline.schema.table import Mode, Rule, Table
 from bulk_pipeline.schema.types import ARROW_TYPES
 
 Kernel = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+
+_NOTHING_SEEN = rf"\A[{INVISIBLE_CLASS}{ORDINARY}]*\z"
+_MAY_BE_BLANK = np.zeros(256, np.bool_)
+_MAY_BE_BLANK[[*range(0x01, 0x21), 0x7F, 0xCD, 0xF0, 0xF3, *{blank.encode()[0] for blank in BLANKS}]] = True
+"""The bytes that a text of which nothing can be seen begins with."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def frame_schema(table: Table, mode: Mode) -> pandera.DataFrameSchema:
     """The schema of frames of typed columns, Arrow-backed; columns that need not be there may be absent."""
     required = table.required_columns(mode)
     return pandera.DataFrameSchema(
-        {column.name: _column(column, column.name in required) for column in table.columns},
+        {column.name: _column(table, column, column.name in required) for column in table.columns},
         checks=[_row_check(table, rule) for rule in table.rules],
         name=table.name,
     )
@@ -62,22 +68,24 @@ def word_counts(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(text)))
 
 
-def _column(column: Column, required: bool) -> pandera.Column:
+def _column(table: Table, column: Column, required: bool) -> pandera.Column:
     return pandera.Column(
         pd.ArrowDtype(ARROW_TYPES[column.type]),
-        [_cell_check(name, kernel) for name, kernel in _kernels(column, required).items()],
+        [_cell_check(name, kernel) for name, kernel in _kernels(table, column, required).items()],
         nullable=True,
         required=required,
     )
 
 
-def _kernels(column: Column, required: bool) -> dict[str, Kernel]:
+def _kernels(table: Table, column: Column, required: bool) -> dict[str, Kernel]:
     """The column's checks by name; first those that leave nothing more to say about a cell."""
     kernels: dict[str, Kernel] = {}
     if required:
         kernels["required"] = _presence(column)
     if column.type is ColumnType.TEXT:
         kernels["nul"] = _has_no_nul
+        if column.pattern is not None or column.choices or column.name == table.natural_key:
+            kernels["invisible"] = _is_visible
     if (max_length := column.max_length) is not None:
         kernels["max_length"] = lambda text: _is_at_most(max_length, text)
     if (max_words := column.max_words) is not None:
@@ -92,15 +100,30 @@ def _kernels(column: Column, required: bool) -> dict[str, Kernel]:
 def _presence(column: Column) -> Kernel:
     if column.type is not ColumnType.TEXT:
         return pc.is_valid
-    return _has_text if column.max_words is None else _has_a_word
+    return _has_text
 
 
 def _has_text(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.fill_null(pc.not_equal(text, ""), False)
+    """Few texts begin with a byte that a blank may begin with: only these are searched for something else."""
+    kept = mask(pc.not_equal(text, ""))
+    places = np.flatnonzero(
+        kept & np.concatenate([_MAY_BE_BLANK[_first_bytes(chunk)] for chunk in text.chunks])
+    )
+    if len(places):
+        kept[places] = ~mask(pc.match_substring_regex(text.take(pa.array(places)), _NOTHING_SEEN))
+    return pa.chunked_array([kept])
 
 
-def _has_a_word(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.and_not(_has_text(text), pc.fill_null(pc.utf8_is_space(text), False))
+def _first_bytes(text: pa.Array) -> np.ndarray:
+    found = first_bytes(text)
+    return found if len(found) == len(text) else np.full(len(text), ord("x"), np.uint8)
+
+
+def _is_visible(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether nothing invisible stands in the text. Texts of printable ASCII, as most are, are not searched."""
+    if all((text_bytes(chunk) - np.uint8(0x20) < 0x7F - 0x20).all() for chunk in text.chunks):
+        return _all(text)
+    return pc.invert(pc.match_substring_regex(text, f"[{INVISIBLE_CLASS}]"))
 
 
 def _has_no_nul(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -173,5 +196,5 @@ def _broken(error: SchemaError, table: Table, mode: Mode, frame: pd.DataFrame) -
     if kept is None:
         column = str(error.schema.name)
         required = column in table.required_columns(mode)
-        kept = _kernels(table.column(column), required)[name](_cells(pd.Series(frame[column])))
+        kept = _kernels(table, table.column(column), required)[name](_cells(pd.Series(frame[column])))
     return Broken(column, name, ~pc.fill_null(kept, True).to_numpy())

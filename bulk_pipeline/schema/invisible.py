@@ -7,9 +7,15 @@ emoji before them looks (U+FE00 to U+FE0F), and the fillers that are drawn as no
 import re
 import unicodedata
 
-_EN_QUAD_TO_HAIR_SPACE = "".join(map(chr, range(0x2000, 0x200B)))
-WHITE_SPACE = f"\t\n\x0b\x0c\r \x85\xa0\u1680{_EN_QUAD_TO_HAIR_SPACE}\u2028\u2029\u202f\u205f\u3000"
+WHITE_SPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
 """Unicode's property of that name."""
+
+ORDINARY = " \t\n\r"
+"""Blanks that anybody types: the rule for a column's texts says whether it may hold them."""
 
 ZERO_WIDTH = "\xad\u061c\u115f\u1160\u180e\u2800\u3164\ufeff\uffa0" + "".join(
     map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)])
@@ -57,11 +63,11 @@ def _of_class(characters: str) -> str:
 
 
 BLANK_CLASS = _of_class(BLANKS)
-INVISIBLE_CLASS = _of_class((BLANKS + _CONTROLS + _IGNORABLE).replace(" ", "").replace("\0", "")) + _TAGS
-"""Blanks other than the ordinary one, control characters and the like: they belong into no key and no address. NUL has
-a failure of its own."""
+INVISIBLE_CLASS = _of_class("".join(set(BLANKS + _CONTROLS + _IGNORABLE) - set(ORDINARY + "\0"))) + _TAGS
+"""Blanks other than the ordinary ones, control characters and the like: they belong into no key and no address. NUL
+has a failure of its own."""
 
-_NOTHING = re.compile(f"[{INVISIBLE_CLASS} ]*")
+_NOTHING = re.compile(f"[{INVISIBLE_CLASS}{ORDINARY}]*")
 
 
 def is_blank(text: str) -> bool:

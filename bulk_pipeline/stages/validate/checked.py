@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import Column, Mode, Table
+from bulk_pipeline.schema import Column, ColumnType, Mode, Table
 from bulk_pipeline.schema.frames import broken
 from bulk_pipeline.schema.masks import mask, without
 from bulk_pipeline.stages import absence
@@ -18,9 +18,10 @@ from bulk_pipeline.stages.failures import FAILURES, none
 from bulk_pipeline.stages.shown import value
 from bulk_pipeline.stages.validate import sentences
 from bulk_pipeline.stages.validate.convert import convert
+from bulk_pipeline.stages.validate.unseen import invisible_in
 
 # What breaks one of these is not worth a second sentence about the same cell.
-_FINAL = frozenset({"required", "nul"})
+_FINAL = frozenset({"required", "nul", "invisible"})
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def _typed(column: Column, finding: "_Finding", mode: Mode) -> pa.Array:
     """The column converted, with its default in the place of NULL, unless a stored value may stand there."""
     converted = convert(column, finding.records[column.name])
     for problem, rows in converted.problems.items():
+        if problem == "type" and column.type is ColumnType.UUID:
+            finding.add("invisible", column, rows & invisible_in(finding.records[column.name]), final=True)
         finding.add(problem, column, rows, final=True)
     if column.default is None or not converted.values.null_count or absence.matters(mode):
         return converted.values

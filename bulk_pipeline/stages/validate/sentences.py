@@ -7,8 +7,10 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.schema import Column, ColumnType
 from bulk_pipeline.schema.frames import word_counts
+from bulk_pipeline.schema.invisible import INVISIBLE_CLASS, ORDINARY
 from bulk_pipeline.stages.failures import Code, rule_code
 from bulk_pipeline.stages.shown import shown
+from bulk_pipeline.stages.validate.unseen import named
 
 CODES: dict[str, Code] = {
     "type": Code.BAD_TYPE,
@@ -16,6 +18,7 @@ CODES: dict[str, Code] = {
     "range": Code.OUT_OF_RANGE,
     "required": Code.REQUIRED,
     "nul": Code.BAD_ENCODING,
+    "invisible": Code.BAD_FORMAT,
     "max_length": Code.TOO_LONG,
     "max_words": Code.TOO_LONG,
     "choices": Code.NOT_ALLOWED,
@@ -23,6 +26,8 @@ CODES: dict[str, Code] = {
 }
 """Problems of `convert` and checks of `schema.frames`, by name."""
 
+_UNSEEN_EDGE = rf"\A[{INVISIBLE_CLASS}{ORDINARY}]|[{INVISIBLE_CLASS}{ORDINARY}]\z"
+_PADDED = ": there is a blank or an invisible character before or behind it"
 _RIGHT: dict[ColumnType, str] = {
     ColumnType.UUID: "a UUID like 0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70",
     ColumnType.BOOLEAN: "a boolean: use true, false, 1, 0, yes or no",
@@ -60,12 +65,17 @@ def _range(column: Column, cells: pa.Array) -> pa.Array:
 
 
 def _required(column: Column, cells: pa.Array) -> pa.Array:
-    empty = "empty" if column.max_words is None else "empty or blank"
-    return pa.repeat(f"{column.name} is required, but the cell is {empty}", len(cells))
+    empty = pc.if_else(pc.equal(pc.fill_null(cells, ""), ""), "empty", "blank")
+    return _join(f"{column.name} is required, but the cell is ", empty, "")
 
 
 def _nul(column: Column, cells: pa.Array) -> pa.Array:
     return pa.repeat(f"{column.name} holds a NUL character, which cannot be stored: remove it", len(cells))
+
+
+def _invisible(column: Column, cells: pa.Array) -> pa.Array:
+    before = _join(f"{column.name} '", shown(cells), "' holds an invisible character: ")
+    return pc.binary_join_element_wise(before, named(cells), "")
 
 
 def _max_length(column: Column, cells: pa.Array) -> pa.Array:
@@ -79,11 +89,16 @@ def _max_words(column: Column, cells: pa.Array) -> pa.Array:
 
 
 def _choices(column: Column, cells: pa.Array) -> pa.Array:
-    return _is_not(column, cells, f"one of {', '.join(column.choices)}")
+    is_padded = pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(column.choices))
+    hint = pc.if_else(is_padded, _PADDED, "")
+    return pc.binary_join_element_wise(
+        _is_not(column, cells, f"one of {', '.join(column.choices)}"), hint, ""
+    )
 
 
 def _pattern(column: Column, cells: pa.Array) -> pa.Array:
-    return _is_not(column, cells, str(column.pattern_name))
+    hint = pc.if_else(pc.match_substring_regex(cells, _UNSEEN_EDGE), _PADDED, "")
+    return pc.binary_join_element_wise(_is_not(column, cells, str(column.pattern_name)), hint, "")
 
 
 def _join(before: str, middle: pa.Array, after: str) -> pa.Array:
@@ -96,6 +111,7 @@ _SENTENCES: dict[str, Callable[[Column, pa.Array], pa.Array]] = {
     "range": _range,
     "required": _required,
     "nul": _nul,
+    "invisible": _invisible,
     "max_length": _max_length,
     "max_words": _max_words,
     "choices": _choices,

@@ -52,4 +52,4 @@ def test_arrow_and_python_read_the_classes_alike_for_every_character() -> None:
 
 
 def test_an_ordinary_blank_and_what_changes_an_emoji_are_seen() -> None:
-    assert re.search(f"[{invisible.INVISIBLE_CLASS}]", "a b ❤\ufe0f é") is None
+    assert re.search(f"[{invisible.INVISIBLE_CLASS}]", "a b\tc ❤\ufe0f é") is None

@@ -69,13 +69,63 @@ def test_values_are_typed_and_canonical() -> None:
     [
         ("users", {"name": None}, "name", "required", "name is required, but the cell is empty"),
         ("users", {"name": ""}, "name", "required", "name is required, but the cell is empty"),
+        *(
+            ("users", {"name": blank}, "name", "required", "name is required, but the cell is blank")
+            for blank in (" ", "\t", "\u00a0", "\u200b", "\u3000", "\u3164", "\ufeff \n", "\x01")
+        ),
+        *(
+            (
+                "customers",
+                {"email": email},
+                "email",
+                "bad_format",
+                f"email '{shown or email}' holds an invisible character: {what}",
+            )
+            for email, what, shown in (
+                ("a@b.co\u00a0", 'no-break space (U+00A0) after "b.co"', ""),
+                ("\u00a0a@b.co", 'no-break space (U+00A0) before "a"', ""),
+                ("a@b.co\u200b", 'zero width space (U+200B) after "b.co"', ""),
+                ("a\u202e@b.co", 'right-to-left override (U+202E) after "a"', ""),
+                ("al\u00adan@b.co", 'soft hyphen (U+00AD) after "al"', ""),
+                ("a@b.co\x7f", 'delete character (U+007F) after "b.co"', "a@b.co "),
+            )
+        ),
+        (
+            "customers",
+            {"email": "a@b.co "},
+            "email",
+            "bad_format",
+            "email 'a@b.co ' is not an address like local@domain.tld: "
+            "there is a blank or an invisible character before or behind it",
+        ),
+        (
+            "users",
+            {"role": "admin\u00a0"},
+            "role",
+            "bad_format",
+            "role 'admin\u00a0' holds an invisible character: no-break space (U+00A0) after \"admin\"",
+        ),
+        (
+            "users",
+            {"id": f"{ID}\u200b"},
+            "id",
+            "bad_format",
+            f"id '{ID}\u200b' holds an invisible character: zero width space (U+200B) after \"{ID[-24:]}\"",
+        ),
+        (
+            "articles",
+            {"slug": "on\u200b-tests"},
+            "slug",
+            "bad_format",
+            "slug 'on\u200b-tests' holds an invisible character: zero width space (U+200B) after \"on\"",
+        ),
         ("users", {"id": ""}, "id", "required", "id is required, but the cell is empty"),
         (
             "comments",
             {"body": " \u2003\n"},
             "body",
             "required",
-            "body is required, but the cell is empty or blank",
+            "body is required, but the cell is blank",
         ),
         ("users", {"id": "7"}, "id", "bad_type", f"id '7' is not {UUID_LIKE}"),
         (
@@ -196,7 +246,7 @@ def test_a_broken_rule_is_named_with_its_place_and_a_sentence(
     [
         ("users", {"active": None}),
         ("users", {"created_at": ""} | {"active": ""}),
-        ("users", {"name": " "}),
+        ("users", {"name": " x\u00a0"}),
         ("customers", {"first_name": "ä" * 150}),
         ("customers", {"first_name": "", "created_at": None}),
         ("comments", {"body": "w " * 500}),
@@ -217,7 +267,19 @@ def test_a_row_at_the_edge_of_a_rule_is_good(table: str, change: dict[str, str |
 
 @pytest.mark.parametrize(
     "email",
-    ["a@b.co", "a.b+c@d-e.example.com", "ä@münchen.de", "o'brien@example.com", "a@" + "b" * 310 + ".com"],
+    [
+        "a/b=c@x.com",
+        "用户@例子.广告",
+        "ann@उदाहरण.भारत",
+        "ann@пример.рф",
+        "ann@xn--mnchen-3ya.de",
+        "ann_b@my_host.example.com",
+        "a@b.co",
+        "a.b+c@d-e.example.com",
+        "ä@münchen.de",
+        "o'brien@example.com",
+        "a@" + "b" * 310 + ".com",
+    ],
 )
 def test_an_address_is_local_at_domain_dot_tld(email: str) -> None:
     assert said(check("customers", {"email": email})) == []
@@ -236,6 +298,24 @@ def test_an_address_is_local_at_domain_dot_tld(email: str) -> None:
         "a@b@c.de",
         "a@b.com,c@d.com",
         "a@b.com\n",
+        '"a"@b.com',
+        "'a@b.com'",
+        "“a@b.com”",
+        "<a@b.com>",
+        "Ann <a@b.com>",
+        "(a@b.com)",
+        "mailto:a@b.com",
+        "http://a@b.com",
+        "a@b.com/",
+        "a@b.com.",
+        "a@b.com,",
+        "a@b.com;",
+        "a@b.com，",
+        "a@b.com。",
+        "a@b.com?subject=x",
+        "a@@b.com",
+        "a@-b.com",
+        "a@b.com\ufe0f",
     ],
 )
 def test_what_is_no_address_is_a_bad_format(email: str) -> None:
