@@ -15,7 +15,7 @@ from bulk_pipeline.api.tokens import AccountNeed
 from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
 from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat, charset_of
 from bulk_pipeline.stores.accounts import Account
 from bulk_pipeline.stores.failure_reports import CSV
 from bulk_pipeline.stores.jobs import ImportJob
@@ -81,6 +81,7 @@ def post_import(
             scope=f"account {account.id}",
             owner_id=account.id,
             idempotency_key=key,
+            format=UploadFormat(encoding=charset_of(file.content_type or "")),
             request_id=request_id,
         )
     )

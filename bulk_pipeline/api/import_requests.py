@@ -18,7 +18,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.api.idempotency_keys import read_key
 from bulk_pipeline.api.uploads import file_body, file_of, text_of
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import Mode, UploadFormat, read_format
+from bulk_pipeline.schema import Mode, UploadFormat, charset_of, read_format
 from bulk_pipeline.schema.upload_format import DECLARATIONS
 from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stores.remote_files import parse_url
@@ -102,7 +102,8 @@ def asked_in_form(form: FormData, mode: str | None, key: str | None) -> tuple[As
     if file is None:
         raise HTTPException(400, "file is required")
     texts = {name: text for name in DECLARATIONS if (text := text_of(form, name))}
-    return Asked(table, _mode(text_of(form, "mode") or mode, table), token, _format(texts)), file
+    format_ = _format(texts).over(UploadFormat(encoding=charset_of(file.content_type or "")))
+    return Asked(table, _mode(text_of(form, "mode") or mode, table), token, format_), file
 
 
 def asked_in_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[Asked, RemoteAddress]:

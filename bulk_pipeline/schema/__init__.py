@@ -4,7 +4,13 @@ from bulk_pipeline.schema.column import Column, ColumnType
 from bulk_pipeline.schema.filters import Filter, Operator
 from bulk_pipeline.schema.selection import Order, Selection, select
 from bulk_pipeline.schema.table import ForeignKey, Mode, Rule, Table
-from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat, read_format
+from bulk_pipeline.schema.upload_format import (
+    LEFT_OUT,
+    NOTHING_DECLARED,
+    UploadFormat,
+    charset_of,
+    read_format,
+)
 
 __all__ = [
     "LEFT_OUT",
@@ -20,6 +26,7 @@ __all__ = [
     "Selection",
     "Table",
     "UploadFormat",
+    "charset_of",
     "read_format",
     "select",
 ]

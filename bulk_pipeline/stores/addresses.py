@@ -8,7 +8,7 @@ from email.header import Header, decode_header, make_header
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import DeclarationError, UnknownTableError
-from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat, read_format
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat, charset_of, read_format
 
 UNKNOWN_FOLDER = "_unknown"
 """Where the archive keeps objects that say no table, or no such mode."""
@@ -34,11 +34,12 @@ class Address:
     problem: str | None = None
 
 
-def address(key: str, metadata: Mapping[str, str]) -> Address:
+def address(key: str, metadata: Mapping[str, str], content_type: str = "") -> Address:
     """Read `<table>/<name>`, `<table>/<mode>/<name>` and the metadata, which goes before the key.
 
     Metadata: `mode`, `idempotency-key`, `force`, and what `read_format` reads. What is not ASCII in a value is encoded
-    as RFC 2047 says, which is how S3 hands it out.
+    as RFC 2047 says, which is how S3 hands it out. The `charset` of the content type declares the encoding, unless the
+    metadata do.
     """
     table, slash, rest = key.partition("/")
     said = {name.lower(): _decoded(value).replace("\0", "").strip() for name, value in metadata.items()}
@@ -51,7 +52,7 @@ def address(key: str, metadata: Mapping[str, str]) -> Address:
         except UnknownTableError as error:
             problem = str(error)
     try:
-        format_ = read_format(said)
+        format_ = read_format(said).over(UploadFormat(encoding=charset_of(content_type)))
     except DeclarationError as error:
         format_, problem = NOTHING_DECLARED, problem or str(error)
     return Address(

@@ -47,7 +47,7 @@ class Claims:
             return self._finish_left(found)
         if head.etag != found.etag:
             return self._finish_left(found)
-        job = self._record(found, address(found.key, head.metadata))
+        job = self._record(found, address(found.key, head.metadata, head.content_type))
         if job.claimed_at is None:
             job = self._finish(job.id)
         elif self._objects.find(found.bucket, found.key) != found:
@@ -160,7 +160,8 @@ class Claims:
             raise NotFoundError(
                 f"job {job.id} cannot be retried: the archive does not have its file (any more)"
             )
-        asked = address(job.key, self._objects.head(self._archive, job.archive_key).metadata)
+        head = self._objects.head(self._archive, job.archive_key)
+        asked = address(job.key, head.metadata, head.content_type)
         if asked.problem:
             raise StoreRefusedError(f"job {job.id} cannot be retried: {asked.problem}")
         return asked

@@ -26,6 +26,7 @@ class ObjectHead:
     size_bytes: int
     last_modified: datetime
     metadata: dict[str, str]
+    content_type: str = ""
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class ObjectStore:
             size_bytes=response["ContentLength"],
             last_modified=response["LastModified"].astimezone(UTC),
             metadata={name: unquote(value) for name, value in response["Metadata"].items()},
+            content_type=response.get("ContentType", ""),
         )
 
     def copy(self, found: FoundObject, bucket: str, key: str) -> bool:

@@ -90,3 +90,21 @@ def test_a_declaration_that_cannot_be_read_is_the_problem() -> None:
 )
 def test_archived_names_are_harmless_and_keep_their_ending(key: str, kept: str) -> None:
     assert archive_key(address(key, {}), "j", key) == kept
+
+
+@pytest.mark.parametrize(
+    ("content_type", "metadata", "encoding"),
+    [
+        ("text/csv; charset=windows-1252", {}, "windows-1252"),
+        ('text/csv; header=present; charset="ISO-8859-15"', {}, "iso-8859-15"),
+        ("text/csv; charset=windows-1252", {"encoding": "cp1250"}, "cp1250"),
+        ("text/csv; charset=utf-8", {}, None),
+        ("text/csv; charset=nobody-knows", {}, None),
+        ("text/csv", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_charset_of_the_content_type_declares_the_encoding(
+    content_type: str, metadata: dict[str, str], encoding: str | None
+) -> None:
+    assert address("customers/a.csv", metadata, content_type).format.encoding == encoding
