@@ -11,7 +11,7 @@ from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse import csv_header, header
-from bulk_pipeline.stages.parse.cells import shown
+from bulk_pipeline.stages.parse.cells import not_utf8, shown
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
@@ -53,6 +53,8 @@ def open_csv(
         syntax = detect(head, names, table.required_columns(mode))
         lines = list(csv_header.first_lines(head, final, syntax, limits, HEADER_LINES))
         found, columns = _of_table(csv_header.without_hint(lines), syntax, names, mode, declared, notes)
+    if encoding == "utf-8" and (problem := _bad_header(found.raw)):
+        notes.warn(problem)
     if found.width > limits.columns:
         raise FileError("too_large", f"the file has {found.width:,} columns, the limit is {limits.columns:,}")
     above = [] if names is None else csv_header.rows_above(lines, found, names)
@@ -100,13 +102,27 @@ def _of_table(
             return found, header.of_table(found.cells, table, mode, notes, declared)
         except FileError as error:
             placed = csv_header.by_position(lines, syntax, table, mode, notes)
-            if placed is None and error.code in ("no_header", "missing_column"):
-                remedy = "if the first line is a row, declare header: none (--header none)"
-                raise FileError(error.code, f"{error}; {remedy}") from error
             if placed is None:
-                raise
+                raise FileError(error.code, "; ".join([str(error), *_remedies(error, lines)])) from error
     header.warn_of_unused((), names, notes)
     return placed, Columns(placed.cells, tuple(range(placed.width)))
+
+
+def _remedies(error: FileError, lines: Sequence[Line]) -> Iterator[str]:
+    """What may be wrong with a header that names no columns, and what to declare."""
+    if lines and (problem := _bad_header(lines[0].raw)):
+        yield problem
+    if error.code in ("no_header", "missing_column"):
+        yield "if the first line is a row, declare header: none (--header none)"
+
+
+def _bad_header(line: bytes) -> str | None:
+    """What to do about a header that is not UTF-8; None for any other."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"the header {not_utf8(line)}"
+    return None
 
 
 def _warn_of_lines_before(

@@ -136,7 +136,7 @@ def _texts(
         kept.append(at)
         for column, name, position in zip(columns, plan.names, plan.positions, strict=True):
             cell = record.cells[position]
-            text, problem = (None, None) if cell is None else text_of(cell, plan.encoding)
+            text, problem = (None, None) if cell is None else text_of(cell, plan.encoding, name)
             column.append(text)
             if cell is not None and problem is not None:
                 failures.add(at, line, name, Code.BAD_ENCODING, shown(cell), problem)
@@ -154,7 +154,7 @@ def _read_texts(
         rows, at = doubtful[odd], rank[odd]
         places = zip(rows.tolist(), at.tolist(), numbers[at].tolist(), strict=True)
         for (row, number, line), cell in zip(places, column.take(rows).to_pylist(), strict=True):
-            if (problem := text_of(cell, plan.encoding)[1]) is not None:
+            if (problem := text_of(cell, plan.encoding, name)[1]) is not None:
                 wrong[row] = True
                 failures.add(number, line, name, Code.BAD_ENCODING, shown(cell), problem)
         texts.append((pc.if_else(wrong, None, column) if wrong.any() else column).cast(pa.string()))

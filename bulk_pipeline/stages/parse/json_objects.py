@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Mode, Table, UploadFormat
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
-from bulk_pipeline.stages.parse.cells import bad_character, shown
+from bulk_pipeline.stages.parse.cells import bad_text, shown
 from bulk_pipeline.stages.parse.json_arrow import ArrowJson, rows_without
 from bulk_pipeline.stages.parse.json_keys import Keys
 from bulk_pipeline.stages.parse.json_text import JsonError, kind, read_object, text_of
@@ -160,7 +160,7 @@ class ObjectRows:
             )
             return None
         text = text_of(value)
-        problem = bad_character(text, self._encoding)
+        problem = bad_text(text, self._encoding, name)
         if problem is None and isinstance(value, list) and "\\u0000" in text:
             problem = "has a NUL character (\\u0000) in an array"
         if problem is not None:

@@ -24,6 +24,7 @@ from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
 from bulk_pipeline.stages.parse.end_mark import without_end_mark
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
 from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, Limits
+from bulk_pipeline.stages.parse.misread import Misread
 from bulk_pipeline.stages.parse.parquet import open_parquet
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, Opened, Parsed, empty
 from bulk_pipeline.stages.parse.spool import Spool
@@ -52,14 +53,18 @@ class Upload:
         self._spool = spool
 
     def __iter__(self) -> Iterator[Parsed]:
+        misread = Misread()
         defused = spreadsheets.MARK in self.dialect.header
         try:
             for chunk in self._opened.chunks:
                 parsed = _restored(chunk) if defused else chunk
                 self.rows += parsed.raw.num_rows
+                misread.look_at(parsed)
                 yield parsed
             for _ in self._rest:  # what a reader had no use for still belongs to the checksum
                 pass
+            if misread.warning:
+                self._opened.notes.warn(misread.warning)
             if self.rows == 0:
                 self._opened.notes.warn("the file has no rows")
                 yield empty(self.columns)
@@ -115,7 +120,7 @@ def open_upload(
             open_file = open_parquet if kind == "parquet" else open_xlsx
             opened = open_file(content, notes, declared, table=table, mode=mode, limits=limits)
         else:
-            opened = _open_text(content, name, declared, notes, table, mode, limits)
+            opened = _open_text(content, name, declared, notes, table, mode, limits, spool_dir)
     except BaseException:
         spool.close()
         raise
@@ -167,8 +172,9 @@ def _open_text(
     table: Table | None,
     mode: Mode | None,
     limits: Limits,
+    spool_dir: Path | None,
 ) -> Opened:
-    used, decoded = to_utf8(chunks, declared.encoding, notes)
+    used, decoded = to_utf8(chunks, declared.encoding, notes, spool_dir)
     if not decoded.peek(1):
         raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
     text = Chunks(without_end_mark(decoded, notes))

@@ -196,10 +196,27 @@ def test_a_row_of_dashes_is_a_row_unless_it_stands_below_the_header() -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (b"Caf\xe9", "has the byte 0xE9 at position 4, which is not valid utf-8"),
+        (
+            b"Caf\xe9",
+            "city 'Caf\ufffd' is not valid UTF-8 (byte 0xE9 at position 4); read as cp1252 it would be 'Café': "
+            'save the file as "CSV UTF-8", or declare the encoding (--encoding cp1252)',
+        ),
+        (
+            "é\udcfc\udc81".encode("utf-8", "surrogateescape"),
+            "city 'é\ufffd\ufffd' is not valid UTF-8 (byte 0xFC at position 2): "
+            'save the file as "CSV UTF-8", or declare the encoding it has (--encoding NAME)',
+        ),
         (b"a\0b", "has a NUL byte (0x00) at position 2"),
-        (b'"\xff"', "has the byte 0xFF at position 1, which is not valid utf-8"),
-        (b"\xed\xa0\x80", "has the byte 0xED at position 1, which is not valid utf-8"),
+        (
+            b'"\xff"',
+            "city '\ufffd' is not valid UTF-8 (byte 0xFF at position 1); read as cp1252 it would be 'ÿ': "
+            'save the file as "CSV UTF-8", or declare the encoding (--encoding cp1252)',
+        ),
+        (
+            b"\xed\xa0\x80",
+            "city '\ufffd\ufffd\ufffd' is not valid UTF-8 (byte 0xED at position 1); read as cp1252 it would be 'í\xa0€': "
+            'save the file as "CSV UTF-8", or declare the encoding (--encoding cp1252)',
+        ),
     ],
 )
 def test_a_cell_that_cannot_be_decoded_is_null_and_named(cell: bytes, message: str) -> None:

@@ -39,8 +39,8 @@ def test_a_declared_encoding_is_used(encoding: str) -> None:
 
 @pytest.mark.parametrize("piece", [1, 1 << 20])
 def test_bytes_the_declared_encoding_does_not_have_do_not_become_characters_of_utf8(piece: int) -> None:
-    result = read(TEXT.encode(), encoding="ascii", piece=piece)
-    assert result.places == [(row, row + 1, "city", "bad_encoding") for row in (1, 2, 3)]
+    result = read(TEXT.encode() + b"d@b.co,\xff\n", encoding="ascii", piece=piece)
+    assert result.places == [(row, row + 1, "city", "bad_encoding") for row in (1, 2, 3, 4)]
 
 
 def test_a_byte_the_declared_encoding_does_not_have_is_a_failure_of_its_cell() -> None:
@@ -101,3 +101,66 @@ def test_latin_1_undeclared_costs_cells_and_never_the_file() -> None:
 def test_a_mark_and_nothing_else_is_an_empty_file() -> None:
     with pytest.raises(FileError, match="a byte order mark and nothing else"):
         read(codecs.BOM_UTF8)
+
+
+DECLARED = "declared cp1252, but the text is valid UTF-8: it was read as UTF-8"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize("city", ["Jürgen", "5 €", "東京", "Łódź"])
+def test_valid_utf8_is_read_as_utf8_whatever_was_declared(city: str, piece: int) -> None:
+    result = read(f"email,city\na@b.co,{city}\n".encode(), encoding="cp1252", piece=piece)
+    assert (result.column("city"), result.warnings) == ([city], [DECLARED])
+    assert result.dialect.encoding == "utf-8"
+
+
+@pytest.mark.parametrize("name", ["upload.ndjson", "upload.json"])
+def test_json_in_utf8_is_read_as_utf8_whatever_was_declared(name: str) -> None:
+    text = '{"email":"a@b.co","city":"Jürgen"}'
+    data = (f"[{text}]" if name.endswith(".json") else text).encode()
+    result = read(data, name, encoding="cp1252")
+    assert (result.column("city"), result.warnings) == (["Jürgen"], [DECLARED])
+
+
+@pytest.mark.parametrize("city", ["Ã¼", "CAFÉ™", "»Spaß«"])
+def test_text_in_the_declared_page_that_looks_like_utf8_in_places_stays(city: str) -> None:
+    result = read(f"email,city\na@b.co,{city}\nb@b.co,Köln\n".encode("cp1252"), encoding="cp1252")
+    assert (result.column("city"), result.warnings) == ([city, "Köln"], [])
+
+
+def test_a_trade_mark_behind_a_capital_is_not_taken_for_utf8_by_itself() -> None:
+    assert read("email,city\na@b.co,CAFÉ™\n".encode("cp1252"), encoding="cp1252").column("city") == ["CAFÉ™"]
+
+
+@pytest.mark.parametrize(("last", "encoding"), [("Köln", "cp1252"), ("Köln", "utf-8")])
+def test_what_comes_late_in_a_long_file_decides_for_all_of_it(last: str, encoding: str) -> None:
+    rows = "".join(f"u{i}@b.co,Rome\n" for i in range(90_000))
+    data = f"email,city\n{rows}z@b.co,{last}\n".encode(encoding)
+    result = read(data, encoding="cp1252")
+    assert result.column("city")[-1] == "Köln"
+    assert result.warnings == ([DECLARED] if encoding == "utf-8" else [])
+    early = b"email,city\na@b.co,\xc3\xbc\n" + data.removeprefix(b"email,city\n")
+    assert read(early, encoding="cp1252").column("city")[0] == ("ü" if encoding == "utf-8" else "Ã¼")
+
+
+def test_utf8_declared_as_utf_16_is_read_as_utf8_and_utf_16_as_such() -> None:
+    assert read(TEXT.encode(), encoding="utf-16-le").column("city") == CITIES
+    assert read(TEXT.encode("utf-16-le"), encoding="utf-16-le").column("city") == CITIES
+
+
+REMEDY = 'save the file as "CSV UTF-8", or declare the encoding (--encoding cp1252)'
+
+
+def test_a_header_that_is_not_utf8_is_shown_as_the_likely_page_would_read_it() -> None:
+    result = read("email;first_name;Größe\r\na@b.co;Ann;1\r\n".encode("cp1252"))
+    shown = "'email;first_name;Gr\ufffd\ufffde' is not valid UTF-8 (byte 0xF6 at position 20)"
+    assert (
+        f"the header {shown}; read as cp1252 it would be 'email;first_name;Größe': {REMEDY}"
+        in result.warnings
+    )
+    assert result.column("first_name") == ["Ann"]
+
+
+def test_a_header_that_names_nothing_because_of_its_code_page_says_so() -> None:
+    with pytest.raises(FileError, match="read as cp1252 it would be 'Straße;Größe'"):
+        read("Straße;Größe\r\nx;1\r\n".encode("cp1252"))

@@ -125,7 +125,12 @@ def test_an_array_has_an_index_and_no_lines_and_its_raw_is_one_line() -> None:
         ('["a"]', "bad_type", "is an array, expected one value"),
         ('"\\ud800x"', "bad_encoding", "has half of a surrogate pair (U+D800) at position 1"),
         ('"a\\u0000"', "bad_encoding", "has a NUL byte (0x00) at position 2"),
-        ('"a\udcff"', "bad_encoding", "has the byte 0xFF at position 2, which is not valid utf-8"),
+        (
+            '"a\udcff"',
+            "bad_encoding",
+            "city 'a\ufffd' is not valid UTF-8 (byte 0xFF at position 2); read as cp1252 it would be 'aÿ': "
+            'save the file as "CSV UTF-8", or declare the encoding (--encoding cp1252)',
+        ),
     ],
 )
 @pytest.mark.parametrize("write", [as_ndjson, as_array])
