@@ -114,7 +114,7 @@ def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Pa
         "rejected": done.rows - done.good,
         "failures": done.reported.codes,
         "first_failures": done.reported.first.slice(0, _FIRST_FAILURES).to_pylist(),
-        "warnings": upload.warnings,
+        "warnings": done.warnings,
         "dialect": upload.dialect.as_dict(),
         "reports": kept,
         "accepted": str(out / ACCEPTED) if out else None,

@@ -26,13 +26,17 @@ _JOB_ID, _ATTEMPT = "check", 1
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """`reported`: its failures, and the first of them. `reports`: the names of the reports that were written."""
+    """`reported`: its failures, and the first of them. `reports`: the names of the reports that were written.
+
+    `warnings`: what is odd about the file.
+    """
 
     rows: int
     good: int
     columns: tuple[str, ...]
     reported: Reported
     reports: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def check(
@@ -53,7 +57,9 @@ def check(
     reported, reports = steps.write_job_reports(checked, found, open_report, work)
     if accepted is not None:
         _write_accepted(checked, work, accepted)
-    return CheckedFile(checked.rows, checked.good, checked.columns, reported, reports)
+    alike = steps.warning_of_keys(checked, work)
+    warnings = (*upload.warnings, *([alike] if alike else ()))
+    return CheckedFile(checked.rows, checked.good, checked.columns, reported, reports, warnings)
 
 
 class _AllExist:

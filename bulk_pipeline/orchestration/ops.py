@@ -144,6 +144,8 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
 
 def _split_one(job: ImportJob, staged: Staged, *, worker: Worker) -> Staged:
     stores = worker.stores
+    if warning := steps.warning_of_keys(staged, stores.work):
+        stores.ledger.warn(job.id, warning)
     known = PostgresKnownRows(_row_store(job, worker))
     references = PostgresReferences(stores.postgres, staged.table)
     return steps.split_rows(staged, references, known, stores.work)

@@ -26,7 +26,7 @@ from bulk_pipeline.stages.report import Reported, Reports, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.sorted_sets import union
-from bulk_pipeline.stages.split import References, split
+from bulk_pipeline.stages.split import References, alike_keys, split
 from bulk_pipeline.stages.split.keys import key_columns
 from bulk_pipeline.stages.validate import validate
 
@@ -117,6 +117,12 @@ def split_rows(staged: Staged, references: References, known: KnownRows, work: W
                 failures.write(part.failures)
     known.keep()
     return replace(staged, files=staged.written(area, failures), good=good)
+
+
+def warning_of_keys(staged: Staged, work: WorkLocation) -> str | None:
+    """A warning about keys that differ only in case or Unicode form; None if there are none."""
+    folder = work.area(staged.job_id, staged.attempt).folder
+    return alike_keys(partial(staged.batches, work, "rows"), staged.table, folder)
 
 
 def load_rows(
