@@ -34,7 +34,7 @@ def settled(chunks: Chunks, page: str, folder: Path | None) -> tuple[bool, Chunk
     """
     if b"\0" in chunks.peek(READ_BYTES):
         return False, chunks
-    kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)  # noqa: SIM115  # closed when it is read
+    kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder and str(folder))  # noqa: SIM115  # closed when it is read
     decoder, characters, count = codecs.getincrementaldecoder("utf-8")(), set[str](), 0
     is_utf8 = True
     for chunk in chunks:

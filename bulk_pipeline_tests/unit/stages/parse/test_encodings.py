@@ -125,7 +125,8 @@ def test_json_in_utf8_is_read_as_utf8_whatever_was_declared(name: str) -> None:
 @pytest.mark.parametrize("city", ["Ã¼", "CAFÉ™", "»Spaß«"])
 def test_text_in_the_declared_page_that_looks_like_utf8_in_places_stays(city: str) -> None:
     result = read(f"email,city\na@b.co,{city}\nb@b.co,Köln\n".encode("cp1252"), encoding="cp1252")
-    assert (result.column("city"), result.warnings) == ([city, "Köln"], [])
+    assert result.column("city") == [city, "Köln"]
+    assert DECLARED not in result.warnings
 
 
 def test_a_trade_mark_behind_a_capital_is_not_taken_for_utf8_by_itself() -> None:
