@@ -155,7 +155,8 @@ def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
     store, work = _row_store(job, worker), worker.stores.work
-    return steps.load_rows(staged, work, store, ids, lambda text: tell(f"{job.label}: {text}"))
+    known = PostgresKnownRows(store)
+    return steps.load_rows(staged, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"))
 
 
 def _row_store(job: ImportJob, worker: Worker) -> PostgresRowStore:

@@ -45,6 +45,10 @@ class Staged:
     def batches(self, work: WorkLocation, name: str) -> Iterator[pa.RecordBatch]:
         return work.read(self.files[name])
 
+    def numbers(self, work: WorkLocation, name: str) -> np.ndarray:
+        """The row numbers in a file of nothing else: int64, sorted, each once."""
+        return union(batch["row"].to_numpy() for batch in self.batches(work, name))
+
     def good_rows(self, work: WorkLocation) -> Iterator[pa.RecordBatch]:
         """The typed rows that no stage has rejected, as validation has left them in two files, with the columns that
         are absent from each (`stages.absence`) if there is a file of these."""

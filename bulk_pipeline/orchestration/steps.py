@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.orchestration.absences import AbsenceWriter
+from bulk_pipeline.orchestration.second_chance import give_keys_back
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkLocation
 from bulk_pipeline.schema import ColumnType, Mode, Table
@@ -110,13 +111,15 @@ def split_rows(staged: Staged, references: References, known: KnownRows, work: W
     rejected = staged.rejected(work, "parse_failures", "validate_failures")
     rows = partial(staged.batches, work, "rows")
     good = 0
-    with area.writer("split_failures") as failures:
+    with area.writer("split_failures") as failures, area.writer("winners") as winners:
         for part in split(rows, rejected, staged.table, staged.mode, references, known.existing, area.folder):
             good += int((~part.failed).sum())
             if part.failures.num_rows:
                 failures.write(part.failures)
+            if len(part.winners):
+                winners.write(pa.record_batch({"row": part.winners}))
     known.keep()
-    return replace(staged, files=staged.written(area, failures), good=good)
+    return replace(staged, files=staged.written(area, failures, winners), good=good)
 
 
 def warning_of_keys(staged: Staged, work: WorkLocation) -> str | None:
@@ -129,10 +132,11 @@ def load_rows(
     staged: Staged,
     work: WorkLocation,
     store: RowStore,
+    known: KnownRows,
     ids: IdMaker,
     tell: Callable[[str], None],
 ) -> Staged:
-    """Good rows into the table, telling every few seconds how far it is."""
+    """Good rows into the table, telling every few seconds how far it is; then those to which they leave their keys."""
     assert staged.batch_rows is not None
     counts = load(
         lambda: staged.good_rows(work),
@@ -145,6 +149,9 @@ def load_rows(
         ids=ids,
         progress=_Progress(staged.rows, tell),
     )
+    if staged.mode is Mode.INSERT_ONLY and staged.rows - counts.rejected < staged.good:
+        staged = give_keys_back(staged, work, store, known.existing, ids)
+        counts = sum(store.committed().values(), LoadCounts())
     return replace(staged, good=staged.rows - counts.rejected)
 
 

@@ -35,4 +35,5 @@ class PostgresKnownRows:
     def keep(self) -> None:
         """Keep the answers with the job; to be called before any of its rows is written."""
         if self._is_empty is not None and self._kept is None:
-            self._store.keep_known_rows(union(self._existing))
+            self._kept = union(self._existing)
+            self._store.keep_known_rows(self._kept)

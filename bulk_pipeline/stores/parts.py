@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Generic, TypeVar
 
+import pyarrow as pa
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -42,3 +44,18 @@ class _Shared(Generic[T]):
     def __next__(self) -> T:
         with self._lock:
             return next(self._items)
+
+
+def first_rows(
+    batches: Iterable[pa.RecordBatch], most: int, most_bytes: int
+) -> tuple[pa.Table, Iterator[pa.RecordBatch] | None]:
+    """The first batches, until they are more than `most` rows or take more bytes, and the others; None if that
+    is all."""
+    rest, begin, rows, size_bytes = iter(batches), list[pa.RecordBatch](), 0, 0
+    for batch in rest:
+        begin.append(batch)
+        rows += batch.num_rows
+        size_bytes += batch.nbytes
+        if rows > most or size_bytes > most_bytes:
+            return pa.Table.from_batches(begin), rest
+    return pa.Table.from_batches(begin), None

@@ -1,6 +1,7 @@
-"""`bulk.import_plans`: what was decided about rows before the first one was written, kept for later attempts at a job.
+"""`bulk.import_plans`: what later attempts at a job must know of the decisions about its rows.
 
-In `upsert` decisions about rows that depend on each other, in `insert_only` the rows whose keys the table had.
+In `upsert` decisions about rows that depend on each other, made before the first one is written. In `insert_only` the
+rows whose keys the table had before (part 0), and those that were settled again (the other parts).
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import psycopg
 import pyarrow as pa
 
 from bulk_pipeline.stages.load.resolve import Decision, Fate
+from bulk_pipeline.stages.sorted_sets import union
 
 _DECISIONS = pa.schema(
     [
@@ -48,6 +50,19 @@ def known_rows(connection: psycopg.Connection, job_id: str) -> np.ndarray | None
 
 
 def keep_known_rows(connection: psycopg.Connection, job_id: str, numbers: np.ndarray) -> None:
+    _add(connection, job_id, pa.table({"row": numbers}, schema=_KNOWN_ROWS))
+
+
+def reopened_rows(connection: psycopg.Connection, job_id: str) -> np.ndarray:
+    """The numbers of rows that were settled again, each once."""
+    found = connection.execute(
+        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s AND part > 0", [job_id]
+    )
+    return union(pa.ipc.open_stream(stream).read_all()["row"].to_numpy() for (stream,) in found)
+
+
+def keep_reopened_rows(connection: psycopg.Connection, job_id: str, numbers: np.ndarray) -> None:
+    """Add to them; the rows with keys of the table come first, as `keep_known_rows` is called before."""
     _add(connection, job_id, pa.table({"row": numbers}, schema=_KNOWN_ROWS))
 
 

@@ -20,12 +20,13 @@ from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
-from bulk_pipeline.stages.sorted_sets import difference
+from bulk_pipeline.stages.sorted_sets import difference, union
 from bulk_pipeline.stores import merge, plans, settlements, stored_keys, table_fit
 from bulk_pipeline.stores.batch_writer import PostgresBatchWriter, owners
 from bulk_pipeline.stores.jobs import load_session
-from bulk_pipeline.stores.parts import in_parts
+from bulk_pipeline.stores.parts import first_rows, in_parts
 from bulk_pipeline.stores.postgres import CONFLICTS, Postgres, cancel, end_sessions, stopping, value
+from bulk_pipeline.stores.settlements import load_failures
 from bulk_pipeline.stores.staging import stage_what_can_be, staged
 from bulk_pipeline.stores.table_fit import load_refusals
 
@@ -89,7 +90,7 @@ class PostgresRowStore:
             return value(connection, question)
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
-        begin, rest = _first_rows(rows, _FEW_ROWS)
+        begin, rest = first_rows(rows, _FEW_ROWS, _KEPT_BYTES)
         if rest is not None:
             return {} if self.is_empty() else self._many_existing(chain(begin.to_batches(), rest))
         few = merge.given(self._table, begin)
@@ -134,25 +135,49 @@ class PostgresRowStore:
             plans.keep_known_rows(connection, self._job_id, numbers)
 
     def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+        def record(connection: psycopg.Connection, settled: Settled) -> None:
+            settlements.record(connection, self._job_id, self._attempt, range_, settled)
+
+        return self._settled(f"rows {range_.first} to {range_.last}", write, record).counts
+
+    def refused(self) -> np.ndarray:
+        return union(batch["row"].to_numpy() for batch in load_failures(self._postgres, self._job_id))
+
+    def reopened(self) -> np.ndarray:
+        with self._reading() as connection:
+            return plans.reopened_rows(connection, self._job_id)
+
+    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], Settled]) -> None:
+        def correct(connection: psycopg.Connection, settled: Settled) -> None:
+            settlements.correct(connection, self._job_id, rows, settled)
+            plans.keep_reopened_rows(connection, self._job_id, rows)
+
+        self._settled(f"{len(rows)} rows", write, correct)
+
+    def _settled(
+        self,
+        what: str,
+        write: Callable[[BatchWriter], Settled],
+        record: Callable[[psycopg.Connection, Settled], None],
+    ) -> Settled:
         for tries in range(_TRIES):
             try:
                 with self._transaction() as connection:
                     self._fence(connection)
                     settled = write(PostgresBatchWriter(connection, self._table))
-                    settlements.record(connection, self._job_id, self._attempt, range_, settled)
-                return settled.counts
+                    record(connection, settled)
+                return settled
             except CONFLICTS:
                 time.sleep(random.uniform(0.01, 0.1) * 2**tries)
         raise StoreUnavailableError(
-            f"Postgres at {self._postgres.host}: rows {range_.first} to {range_.last} "
-            f"got into the way of other transactions {_TRIES} times"
+            f"Postgres at {self._postgres.host}: {what} got into the way of other transactions {_TRIES} times"
         )
 
     def _many_existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
         with self._reading() as connection:
             stored = stored_keys.estimated_rows(connection, self._table)
         if stored <= _KEPT_ROWS:
-            begin, rest = _first_rows(rows, _KEPT_ROWS)
+            begin, rest = first_rows(rows, _KEPT_ROWS, _KEPT_BYTES)
             if rest is None and stored <= _AS_LARGE * begin.num_rows:
                 return self._found_among_stored(begin)
             rows = chain(begin.to_batches(), rest or ())
@@ -261,21 +286,6 @@ class PostgresRowStore:
                 yield connection
             finally:
                 self._busy.discard(connection)
-
-
-def _first_rows(
-    batches: Iterable[pa.RecordBatch], most: int
-) -> tuple[pa.Table, Iterator[pa.RecordBatch] | None]:
-    """The first batches, until they are more than `most` rows or take more than is kept, and the others; None if that
-    is all."""
-    rest, begin, rows, size_bytes = iter(batches), list[pa.RecordBatch](), 0, 0
-    for batch in rest:
-        begin.append(batch)
-        rows += batch.num_rows
-        size_bytes += batch.nbytes
-        if rows > most or size_bytes > _KEPT_BYTES:
-            return pa.Table.from_batches(begin), rest
-    return pa.Table.from_batches(begin), None
 
 
 def _by_verdict(connection: psycopg.Connection, query: sql.Composed) -> dict[str, np.ndarray]:

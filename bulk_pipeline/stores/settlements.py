@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import errors
@@ -9,6 +10,7 @@ from psycopg import errors
 from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
+from bulk_pipeline.stages.split import refusals
 from bulk_pipeline.stores.postgres import Postgres
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -58,6 +60,34 @@ def record(
     except errors.UniqueViolation as error:
         raise StoreUnavailableError(f"{range_} of job {job_id} is in already") from error
 
+
+def correct(connection: psycopg.Connection, job_id: str, rows: np.ndarray, settled: Settled) -> None:
+    """Write down what became of rows that their ranges count as rejected: they are inserted, or rejected as it says."""
+    failing = settled.failures["row"].to_numpy()
+    ranges = connection.execute(_RANGES, [job_id, rows.tolist()]).fetchall()
+    for first, last, stream in ranges:
+        inside = rows[(rows >= first) & (rows <= last)]
+        chosen = settled.failures.filter(pa.array((failing >= first) & (failing <= last)))
+        before = [*pa.ipc.open_stream(stream)] if stream else []
+        failures = refusals.in_row_order([*before, chosen])
+        inserted = len(np.setdiff1d(inside, failing))
+        connection.execute(_CORRECT, [inserted, inserted, _stream(failures), job_id, first])
+
+
+_RANGES = """
+    SELECT first_row, last_row, load_failures
+    FROM bulk.import_batches
+    WHERE job_id = %s AND EXISTS (
+        SELECT FROM unnest(%s::bigint[]) AS given (row) WHERE given.row BETWEEN first_row AND last_row
+    )
+    ORDER BY first_row
+"""
+
+_CORRECT = """
+    UPDATE bulk.import_batches
+    SET inserted = inserted + %s, rejected = rejected - %s, load_failures = %s
+    WHERE job_id = %s AND first_row = %s
+"""
 
 _RECORD = """
     INSERT INTO bulk.import_batches (job_id, attempt, first_row, last_row,

@@ -1,12 +1,31 @@
 """What the database refuses, drops or changes, through the whole pipeline: rows, counts and reports say the same."""
 
+import io
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
+from bulk_pipeline import tables
+from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.orchestration import steps
+from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.schema import Mode
+from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stages.parse import open_upload
 from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stores.known_rows import PostgresKnownRows
+from bulk_pipeline.stores.references import PostgresReferences
+from bulk_pipeline.stores.rows import PostgresRowStore
+from bulk_pipeline.stores.settlements import load_failures
 from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.loading import uid
+from bulk_pipeline_tests.integration.dying_import import breaking
+from bulk_pipeline_tests.integration.loading import Loading, uid
 
 
 def failures(pipeline: Pipeline, job: ImportJob, *names: str) -> list[tuple]:
@@ -115,3 +134,135 @@ def test_only_the_row_that_the_database_does_not_take_is_rejected(
     assert pipeline.query("SELECT id::text, email, city FROM customers ORDER BY id") == [
         row for number, row in enumerate(rows, 1) if number != rejected
     ]
+
+
+DOUBLES = [
+    (uid(1), "a@example.com", "Nowhere"),  # dropped: the next row has its key
+    (uid(2), "a@example.com", "Rome"),
+    (uid(3), "a@example.com", "Bonn"),
+    (uid(4), "b@example.com", "Nowhere"),  # dropped, and so is the next one
+    (uid(5), "b@example.com", "Nowhere"),
+    (uid(6), "c@example.com", "Rome"),
+    (uid(6), "d@example.com", "Rome"),
+    (uid(7), "b@example.com", "Oslo"),
+]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, 1000])
+@pytest.mark.parametrize("dies", [None, "before", "after"])
+def test_a_row_that_the_database_refuses_shuts_out_no_other(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, batch_rows: int, dies: str | None
+) -> None:
+    """Also if the run breaks off while that is put right."""
+    settings = pipeline.stores.settings.model_copy(update={"bulk_batch_rows": batch_rows})
+    monkeypatch.setitem(pipeline.stores.__dict__, "settings", settings)
+    if dies:
+        error = StoreUnavailableError("the server does not answer")
+        call = breaking(PostgresRowStore.settle_again, 1, dies == "after", error)
+        monkeypatch.setattr(PostgresRowStore, "settle_again", call)
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute(case("drops").encode())
+    job = pipeline.load("customers/a.csv", FILES["csv"](DOUBLES))
+    assert job.attempt == (2 if dies else 1)
+    assert pipeline.counts(job) == Counts(total=8, inserted=3, rejected=5)
+    dropped = "the database refused the row: trigger drop_some dropped it"
+    assert failures(pipeline, job, "row", "code", "message") == [
+        (1, "constraint", dropped),
+        (3, "duplicate_in_file", "email 'a@example.com' was already used in row 2"),
+        (4, "constraint", dropped),
+        (5, "constraint", dropped),
+        (7, "duplicate_in_file", f"id '{uid(6)}' was already used in row 6"),
+    ]
+    assert pipeline.query("SELECT id::text, email, city FROM customers ORDER BY id") == [
+        DOUBLES[1],
+        DOUBLES[5],
+        DOUBLES[7],
+    ]
+
+
+keys = st.tuples(st.sampled_from([1, 2, 3, 4]), st.sampled_from("abcd"), st.sampled_from(["Rome", "Nowhere"]))
+tables_before = st.lists(st.sampled_from([(1, "a"), (2, "x"), (8, "b")]), max_size=2, unique=True)
+examples = settings_of_hypothesis(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@examples
+@given(file=st.lists(keys, max_size=9), before=tables_before, batch_rows=st.integers(1, 10))
+def test_a_file_ends_as_if_its_rows_were_inserted_one_by_one(
+    dropping: Loading, tmp_path: Path, file: list, before: list, batch_rows: int
+) -> None:
+    """Whatever refuses a row: a key in the table, a key in the file, or a trigger."""
+    file = [(None, name, city) for _, name, city in file]
+    stored = {name for _, name in before}
+    codes, claimed = {}, {}
+    for row, (_, name, city) in enumerate(file, 1):
+        if name in claimed:
+            codes[row] = "duplicate_in_file"
+        elif name in stored:
+            codes[row] = "already_exists"
+        elif city == "Nowhere":
+            codes[row] = "constraint"
+        else:
+            claimed[name] = city
+    found, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
+    assert found == codes
+    assert total == LoadCounts(inserted=len(claimed), rejected=len(codes))
+    assert {(email[0], city) for _, email, city in rows} == {
+        *claimed.items(),
+        *((name, None) for name in stored),
+    }
+
+
+@examples
+@given(file=st.lists(keys, max_size=9), before=tables_before, batch_rows=st.integers(1, 10))
+def test_every_row_is_in_the_table_or_has_a_reason_that_is_true(
+    dropping: Loading, tmp_path: Path, file: list, before: list, batch_rows: int
+) -> None:
+    """With two keys for each row a later row may have taken one of them before the other one is free."""
+    found, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
+    good = [row for number, row in enumerate(file, 1) if number not in found]
+    assert total == LoadCounts(inserted=len(good), rejected=len(found))
+    before_rows = [(number, name, None) for number, name in before]
+    assert rows == sorted(
+        ((uid(number), f"{name}@example.com", city) for number, name, city in [*good, *before_rows]), key=repr
+    )
+    held = {key for number, name, _ in good for key in (number, name)}
+    stored = {key for row in before for key in row}
+    for row, code in found.items():
+        number, name, city = file[row - 1]
+        assert code in {
+            "duplicate_in_file" if {number, name} & held else None,
+            "already_exists" if {number, name} & stored else None,
+            "constraint" if city == "Nowhere" else None,
+        }
+
+
+@pytest.fixture
+def dropping(database_url: str) -> Loading:
+    loading = Loading(database_url)
+    loading.execute(case("drops"))
+    return loading
+
+
+def imported(
+    dropping: Loading, folder: Path, file: list, before: list, batch_rows: int
+) -> tuple[dict[int, str], LoadCounts, list[tuple]]:
+    """All steps of an import: the failures' codes by row, the counts, and the table's rows."""
+    job = dropping.anew(batch_rows=batch_rows).start()
+    job.execute("TRUNCATE customers")
+    job.have(*({"id": uid(number), "email": f"{name}@example.com"} for number, name in before))
+    work, table, mode = WorkLocation(folder / job.job_id), tables.get("customers"), Mode.INSERT_ONLY
+    content = FILES["csv"](
+        [((number and uid(number)) or "", f"{name}@example.com", city) for number, name, city in file]
+    )
+    upload = open_upload(io.BytesIO(content), "a.csv", table=table, mode=mode)
+    with job.store() as store, job.postgres() as postgres:
+        known = PostgresKnownRows(store)
+        staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
+        staged = replace(steps.validate_rows(staged, work), batch_rows=job.batch_rows)
+        staged = steps.split_rows(staged, PostgresReferences(postgres, table), known, work)
+        staged = steps.load_rows(staged, work, store, known, IdMaker(), lambda _: None)
+        found = [*staged.batches(work, "split_failures"), *load_failures(postgres, job.job_id)]
+        codes = {row["row"]: row["code"] for batch in found for row in batch.to_pylist()}
+        return codes, sum(store.committed().values(), LoadCounts()), job.content("id", "email", "city")

@@ -141,10 +141,9 @@ class World:
         staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
         staged = replace(steps.validate_rows(staged, work), batch_rows=1000)
         store = PostgresRowStore(self.postgres, table, job.job_id, 1)
-        staged = steps.split_rows(
-            staged, PostgresReferences(self.postgres, table), PostgresKnownRows(store), work
-        )
-        loaded = steps.load_rows(staged, work, store, IdMaker(), lambda _: None)
+        known = PostgresKnownRows(store)
+        staged = steps.split_rows(staged, PostgresReferences(self.postgres, table), known, work)
+        loaded = steps.load_rows(staged, work, store, known, IdMaker(), lambda _: None)
         assert loaded.good == upload.rows
         assert upload.warnings == []
 

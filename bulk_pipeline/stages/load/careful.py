@@ -60,7 +60,7 @@ class CarefulWriter:
             again = pa.concat_tables([row for row, _ in self.waiting], promote_options="default")
             self.waiting.clear()
             settled = _sum(settled, self._write(again))
-        return _sum(settled, *(Settled(failures=refusals.refused(*refused)) for refused in self.waiting))
+        return _sum(settled, *(Settled(failures=refusals.refused(*one)) for one in self.waiting))
 
     def _write(self, rows: pa.Table) -> Settled:
         if not rows.num_rows:

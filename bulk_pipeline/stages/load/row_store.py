@@ -189,3 +189,15 @@ class RowStore(Protocol):
         different ranges at the same time.
         """
         ...
+
+    def refused(self) -> np.ndarray:
+        """The numbers of the rows that loading has rejected, from whatever attempt: int64, sorted, each once."""
+        ...
+
+    def reopened(self) -> np.ndarray:
+        """The numbers of the rows that were settled again, from whatever attempt: int64, sorted, each once."""
+        ...
+
+    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], Settled]) -> None:
+        """Call `write` for rows of these numbers, which count as rejected, and commit what became of them instead."""
+        ...

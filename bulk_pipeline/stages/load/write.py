@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import pyarrow as pa
+
 from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load.careful import CarefulWriter, dropped
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.load.prepare import Batch
-from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Settled
+from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, RowStore, Settled
 from bulk_pipeline.stages.split import refusals
 
 
@@ -27,6 +29,13 @@ def write(
     rejected = batch.range.last - batch.range.first + 1 - counts.settled
     failures = refusals.in_row_order([batch.failures, written.failures])
     return Settled(counts + LoadCounts(rejected=rejected), failures)
+
+
+def write_again(
+    rows: pa.Table, table: Table, mode: Mode, ids: IdMaker, store: RowStore
+) -> Callable[[BatchWriter], Settled]:
+    """How to write, with care, rows that were rejected before; for `RowStore.settle_again`."""
+    return lambda writer: CarefulWriter(writer, table, mode, ids, store.now).write(rows)
 
 
 def _as_searched(batch: Batch, writer: BatchWriter, table: Table) -> Settled:

@@ -17,6 +17,8 @@ from bulk_pipeline.stages.split.keys import fingerprints, key_columns, repeated
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 """Gives the batches of a file from the start, each time it is called."""
+RowSet = Callable[[np.ndarray], np.ndarray]
+"""Which of some row numbers belong to a set."""
 
 
 class References(Protocol):
@@ -29,11 +31,15 @@ class References(Protocol):
 
 @dataclass(frozen=True)
 class Parted:
-    """One batch, parted. `failed`: which of its rows have a failure. `failures`: the new ones, in row order."""
+    """One batch, parted. `failed`: which of its rows have a failure. `failures`: the new ones, in row order.
+
+    `winners`: the numbers of the rows, maybe of earlier batches, to which rows of this one have lost a key.
+    """
 
     rows: pa.RecordBatch
     failed: np.ndarray
     failures: pa.RecordBatch
+    winners: np.ndarray
 
     @property
     def good(self) -> pa.RecordBatch:
@@ -59,7 +65,7 @@ def split(
     claims = _claims(batches, table, stored, folder) if mode is Mode.INSERT_ONLY else None
     for rows in batches():
         failed, _ = positions(rows["_row"].to_numpy(), rejected)
-        found = []
+        found, winners = [], []
         for key in (key for key in table.foreign_keys if key.column in rows.schema.names):
             unknown = known.unknown(key.table, rows[key.column])
             found.append(refusals.unknown_reference(_at(rows, unknown), key))
@@ -68,7 +74,28 @@ def split(
             losers = _at(rows, lost.positions)
             found.append(refusals.duplicate_in_file(losers, lost.column, pa.array(lost.winners)))
             failed[lost.positions] = True
-        yield Parted(rows, failed, refusals.in_row_order(found))
+            winners.append(lost.winners)
+        yield Parted(rows, failed, refusals.in_row_order(found), union(winners))
+
+
+def split_again(
+    batches: Batches, holding: RowSet, wanting: RowSet, table: Table, stored: Stored, folder: Path | None
+) -> Iterator[Parted]:
+    """Give the keys of a file away once more: rows `holding` theirs keep them, rows `wanting` some get what is left.
+
+    What is `failed` are the wanting rows that have lost again.
+    """
+    claims = _claims(batches, table, stored, folder)
+    for rows in batches():
+        list(claims.make(rows, ~holding(rows["_row"].to_numpy())))  # none loses: all of them are in the table
+    for rows in batches():
+        failed, found, winners = np.zeros(rows.num_rows, bool), [], []
+        for lost in claims.make(rows, ~wanting(rows["_row"].to_numpy())):
+            losers = _at(rows, lost.positions)
+            found.append(refusals.duplicate_in_file(losers, lost.column, pa.array(lost.winners)))
+            failed[lost.positions] = True
+            winners.append(lost.winners)
+        yield Parted(rows, failed, refusals.in_row_order(found), union(winners))
 
 
 def _claims(batches: Batches, table: Table, stored: Stored, folder: Path | None) -> Claims:
