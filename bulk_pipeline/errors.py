@@ -26,7 +26,7 @@ class FileError(BulkPipelineError):
     """A file-level problem: nothing of the file can be loaded, and its job fails with this sentence.
 
     `code` is stable and names the kind: empty_file, no_header, duplicate_header, missing_column, unknown_column,
-    unreadable_compression, unsupported_format, unreadable_file, too_large, unknown_table.
+    no_sheet, unreadable_compression, unsupported_format, unreadable_file, too_large, unknown_table.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -1,30 +1,30 @@
-"""Opens the first sheet of an .xlsx file. The sheet is held in memory, so its size is limited."""
+"""Opens a sheet of an .xlsx file, and hands its rows on in chunks."""
 
 import itertools
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import orjson
 import pyarrow as pa
-from python_calamine import CalamineError, CalamineWorkbook
+import pyarrow.compute as pc
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
-from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse import xlsx_header
 from bulk_pipeline.stages.parse.cells import shown
-from bulk_pipeline.stages.parse.compression import BAD_ZIP
-from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, usual_width
-from bulk_pipeline.stages.parse.data_shape import looks_like_data
-from bulk_pipeline.stages.parse.header import Columns
+from bulk_pipeline.stages.parse.column_names import ColumnNames
+from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES
 from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
-from bulk_pipeline.stages.parse.xlsx_bounds import bounded_copy
+from bulk_pipeline.stages.parse.xlsx_cells import ERRORS, Cell, Flaw
+from bulk_pipeline.stages.parse.xlsx_choice import choose
+from bulk_pipeline.stages.parse.xlsx_header import SheetHeader
+from bulk_pipeline.stages.parse.xlsx_repeats import Judged, judged
+from bulk_pipeline.stages.parse.xlsx_sheet import Row
+from bulk_pipeline.stages.parse.xlsx_workbook import Workbook
 
 _ROWS = 8192
-
-Row = list[str | None]
 
 
 def open_xlsx(
@@ -36,127 +36,106 @@ def open_xlsx(
     mode: Mode | None,
     limits: Limits,
 ) -> Opened:
-    """Rows have no lines. Dates and times become ISO 8601, whole numbers have no `.0`, blank rows are
-    none."""
-    rows = _filled(_rows(path, limits))
+    """The line of a row is its number in the sheet. Dates and times become ISO 8601; blank rows are none."""
+    book = Workbook(path, limits)
+    sheet = choose(book, declared, notes, table=table, mode=mode)
+    rows = book.rows(sheet)
     first = list(itertools.islice(rows, HEADER_LINES))
-    numbers = [number for number, _ in first]
     if not first:
-        raise FileError("no_header", "the first sheet is empty")
-    index = (
-        _of_table([row for _, row in first], table, declared)
-        if table
-        else _of_file([row for _, row in first])
-    )
-    names = [cell or "" for cell in first[index][1]]
-    following = [[cell or "" for cell in row] for _, row in first[index + 1 :]]
-    if table is not None:
-        columns = header.of_table(names, table, mode, notes, declared)
-    elif looks_like_data(names, following):
-        notes.warn("the sheet has no header: its columns were named column_1, column_2, …")
-        width, names, index = len(names), [], -1
-        columns = header.of_file([], width, notes)
-    else:
-        columns = header.of_file(names, len(names), notes)
-    if index > 0:
-        notes.warn(f"the header is in row {numbers[index]} of the sheet: the rows before it were not used")
-    notes.columns = columns.names
-    line = numbers[index] if index >= 0 else None
-    dialect = Dialect("xlsx", header=tuple(names), header_line=line, skipped_lines=(line or 1) - 1)
-    data = itertools.chain((row for _, row in first[index + 1 :]), (row for _, row in rows))
-    return Opened(dialect, notes, _chunks(data, names or list(columns.names), columns))
+        raise FileError("no_header", f"the sheet {sheet.name!r} is empty")
+    names = ColumnNames(table, declared) if table else None
+    found = _header(first, declared, names, mode, notes)
+    notes.columns = found.columns.names
+    skipped = (found.number or 1) - 1 - len(found.records_above)
+    dialect = Dialect("xlsx", header=found.labels, header_line=found.number, skipped_lines=skipped)
+    below = itertools.chain(first[found.above :], rows)
+    return Opened(dialect, notes, _chunks(judged(found, below, names), found, notes, book))
 
 
-def _rows(path: Path, limits: Limits) -> Iterator[Row]:
-    try:
-        sheet = CalamineWorkbook.from_path(str(bounded_copy(path, limits))).get_sheet_by_index(0)
-        for row in sheet.iter_rows():
-            yield [_text(value) for value in row]
-    except (CalamineError, *BAD_ZIP) as error:
-        raise _unreadable(error) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # how a crash inside calamine shows, above Exception
-            raise
-        raise _unreadable(error) from error
+def _header(
+    first: Sequence[Row], declared: UploadFormat, names: ColumnNames | None, mode: Mode | None, notes: Notes
+) -> SheetHeader:
+    if names is None:
+        return xlsx_header.of_sheet(first, declared, notes)
+    mode = mode or names.table.default_mode
+    if declared.no_header:
+        return xlsx_header.by_position(first, names, mode, notes)
+    return xlsx_header.of_table(first, names, declared, mode, notes)
 
 
-def _filled(rows: Iterator[Row]) -> Iterator[tuple[int, Row]]:
-    """Rows with something in them, with their number, and without the empty cells at their end."""
-    for number, row in enumerate(rows, 1):
-        while row and row[-1] is None:
-            row.pop()
-        if row:
-            yield number, row
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return str(value)
-    return str(value).strip(" \t") or None
-
-
-def _of_table(rows: Sequence[Row], table: Table, declared: UploadFormat) -> int:
-    counts = [len(header.known((cell or "" for cell in row), table, declared)) for row in rows]
-    return counts.index(max(counts))
-
-
-def _of_file(rows: Sequence[Row]) -> int:
-    width = usual_width([len(row) for row in rows])
-    enough = max(min(2, width), round(0.6 * width))
-    return next((i for i, row in enumerate(rows) if sum(cell is not None for cell in row) >= enough), 0)
-
-
-def _chunks(rows: Iterator[Row], names: Sequence[str], columns: Columns) -> Iterator[Parsed]:
+def _chunks(rows: Iterator[Judged], found: SheetHeader, notes: Notes, book: Workbook) -> Iterator[Parsed]:
     first = 1
-    while batch := list(itertools.islice(rows, _ROWS)):
-        yield _chunk(batch, first, names, columns)
-        first += len(batch)
+    try:
+        while batch := list(itertools.islice(rows, _ROWS)):
+            yield _chunk(batch, first, found, notes)
+            first += len(batch)
+    finally:
+        book.close()
 
 
-def _chunk(rows: Sequence[Row], first: int, names: Sequence[str], columns: Columns) -> Parsed:
+def _chunk(rows: Sequence[Judged], first: int, found: SheetHeader, notes: Notes) -> Parsed:
     failures = FailureRows()
-    numbers: list[int] = []
-    cells: list[list[str | None]] = [[] for _ in columns.names]
-    raw = [_object(names, row) for row in rows]
-    for number, (row, item) in enumerate(zip(rows, raw, strict=True), first):
-        problem = _problem(row, names)
-        if problem is not None:
-            failures.add(number, None, None, Code.MALFORMED_ROW, shown(item), problem)
-            continue
-        numbers.append(number)
-        for column, position in zip(cells, columns.positions, strict=True):
-            column.append(row[position] if position < len(row) else None)
-    texts = [pa.array(column, pa.string()) for column in cells]
-    kept = [pa.array(numbers, pa.int64()), pa.nulls(len(numbers), pa.int64())]
-    every = [pa.array(range(first, first + len(rows)), pa.int64()), pa.nulls(len(rows), pa.int64())]
-    return Parsed(
-        pa.RecordBatch.from_arrays([*kept, *texts], schema=records_schema(columns.names)),
-        pa.RecordBatch.from_arrays([*every, pa.array(raw, pa.binary())], schema=RAW),
-        failures.batch(),
-    )
+    numbers, lines = range(first, first + len(rows)), [row.number for row, _ in rows]
+    raw = [_object(found.labels, row.cells) for row, _ in rows]
+    kept: list[tuple[int, Row]] = []
+    for number, (row, problem), item in zip(numbers, rows, raw, strict=True):
+        if problem is None:
+            kept.append((number, row))
+        else:
+            failures.add(number, row.number, None, Code.MALFORMED_ROW, shown(item), problem)
+    records = _records(kept, found, failures, notes)
+    every = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64()), pa.array(raw, pa.binary())]
+    return Parsed(records, pa.RecordBatch.from_arrays(every, schema=RAW), failures.batch())
 
 
-def _problem(row: Row, names: Sequence[str]) -> str | None:
-    if len(row) > len(names):
-        return f"has {len(row)} cells, expected {len(names)}"
-    if [cell or "" for cell in row] == list(names):
-        return "the header is repeated here"
-    return None
+def _records(
+    rows: Sequence[tuple[int, Row]], found: SheetHeader, failures: FailureRows, notes: Notes
+) -> pa.RecordBatch:
+    width = len(found.labels)
+    padded = [row.cells + [None] * (width - len(row.cells)) for _, row in rows]
+    columns: list[Sequence[Cell]] = list(zip(*padded, strict=True)) or [()] * width
+    numbers, lines = [number for number, _ in rows], [row.number for _, row in rows]
+    texts = []
+    for name, position in zip(found.columns.names, found.columns.positions, strict=True):
+        cells = columns[position]
+        try:
+            column = pa.array(cells, pa.string())
+        except (pa.ArrowTypeError, pa.ArrowInvalid):
+            column = _without_flaws(cells, name, numbers, lines, failures)
+        _warn_of_errors_as_text(column, name, lines, notes)
+        texts.append(column)
+    kept = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64())]
+    return pa.RecordBatch.from_arrays([*kept, *texts], schema=records_schema(found.columns.names))
 
 
-def _object(names: Sequence[str], row: Row) -> bytes:
-    keys = [
-        names[i] if i < len(names) and names[i] else f"column_{i + 1}"
-        for i in range(max(len(names), len(row)))
-    ]
-    return orjson.dumps(dict(itertools.zip_longest(keys, row)))
+def _without_flaws(
+    cells: Sequence[Cell], name: str, numbers: Sequence[int], lines: Sequence[int], failures: FailureRows
+) -> pa.Array:
+    for cell, number, line in zip(cells, numbers, lines, strict=True):
+        if isinstance(cell, Flaw):
+            failures.add(number, line, name, cell.code, cell.shown or None, f"{name} {cell.problem}")
+    return pa.array([None if isinstance(cell, Flaw) else cell for cell in cells], pa.string())
 
 
-def _unreadable(error: BaseException) -> FileError:
-    return FileError("unreadable_file", f"the .xlsx file is damaged: {error}")
+def _warn_of_errors_as_text(column: pa.Array, name: str, lines: Sequence[int], notes: Notes) -> None:
+    """A text that was typed or pasted is a text, also one like an error; but maybe nobody meant it."""
+    found = pc.is_in(column, ERRORS)
+    if pc.any(found).as_py():
+        at = pc.index(found, True).as_py()
+        begin = f"{name} has texts like the errors of formulas"
+        if not any(warning.startswith(begin) for warning in notes.warnings):
+            notes.warn(
+                f"{begin}, such as {column[at].as_py()} in row {lines[at]} of the sheet: they were imported as texts"
+            )
+
+
+def _object(labels: Sequence[str], cells: Sequence[Cell]) -> bytes:
+    if len(cells) > len(labels):
+        added = [""] * (len(cells) - len(labels))
+        labels = xlsx_header.labels([*labels, *added])
+    found = dict(itertools.zip_longest(labels, cells))
+    return orjson.dumps(found, default=_shown, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def _shown(cell: object) -> str:
+    return cell.shown if isinstance(cell, Flaw) else str(cell)

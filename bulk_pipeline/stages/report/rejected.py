@@ -105,12 +105,13 @@ def _cell(name: str, dialect: Dialect) -> str:
 
 
 def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
-    """Objects of a sheet as CSV records: NULL is an empty cell, an empty text a quoted one."""
+    """Objects of a sheet as CSV records: NULL is an empty cell, an empty text a quoted one. Cells beyond the header
+    stay where they were, so that a row which is too wide is so again."""
     names = [name for name in dialect.header if name not in COLUMNS]
-    records = [
-        ",".join(_sheet_cell(cells.get(name)) for name in names).encode()
-        for cells in map(orjson.loads, raw.to_pylist())
-    ]
+    records = []
+    for cells in map(orjson.loads, raw.to_pylist()):
+        beyond = [name for name in cells if name not in dialect.header]
+        records.append(",".join(_sheet_cell(cells.get(name)) for name in [*names, *beyond]).encode())
     return pa.array(records, pa.binary())
 
 

@@ -169,7 +169,7 @@ printable = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
             st.none(),
             st.booleans(),
             st.integers(-(10**14), 10**14),
-            st.floats(allow_nan=False, allow_infinity=False),
+            st.floats(-1e15, 1e15, exclude_min=True, exclude_max=True),
             st.dates(dt.date(1900, 3, 1), dt.date(9999, 12, 31)),
             printable,
         ),
@@ -190,7 +190,8 @@ def test_what_a_sheet_holds(values: list[Any]) -> None:
             case int() | float():
                 assert text is not None
                 assert float(text) == cell
-                assert "." not in text or not float(cell).is_integer() or abs(cell) >= 1e16
+                assert "." not in text or not float(cell).is_integer()
+                assert "e" not in text
             case dt.date():
                 assert text == cell.isoformat()
             case _:

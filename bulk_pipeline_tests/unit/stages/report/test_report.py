@@ -187,6 +187,11 @@ def test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost() -> No
             b'{"role":"","e,mail":null,"n":1.5}',
             b'\xef\xbb\xbf_row,_line,_errors,role,"e,mail",n\n1,2,"say ""no""","",,1.5\n',
         ),
+        (
+            Dialect("xlsx", header=("_row", "role")),
+            b'{"_row":"9","role":"a","column_3":null,"column_4":"x"}',
+            b'_row,_line,_errors,role\n1,2,"say ""no""",a,,x\n',
+        ),
     ],
 )
 def test_the_rejected_file_keeps_the_upload_s_dialect(dialect: Dialect, raw: bytes, expected: bytes) -> None:
