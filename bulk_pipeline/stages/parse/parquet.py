@@ -1,6 +1,6 @@
 """Opens Parquet: every column as text, without loss, a record batch at a time."""
 
-import contextlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,10 +15,11 @@ from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import ColumnType, Mode, Table, UploadFormat
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
-from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse import header, parquet_int96
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.header import Columns
 from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.stages.parse.parquet_values import Texts, as_text
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
 
 _BATCH_BYTES = 8 << 20
@@ -53,22 +54,30 @@ def open_parquet(
     notes.columns = columns.names
     required = table.required_columns(mode or table.default_mode) if table else ()
     lacking = [name for name in required if name not in columns.names]
-    chunks = _chunks(file, names, columns, lacking, table)
+    chunks = _chunks(path, file, names, columns, lacking, table, notes)
     return Opened(Dialect("parquet", header=tuple(names)), notes, chunks)
 
 
 def _chunks(
+    path: Path,
     file: parquet.ParquetFile,
     names: list[str],
     columns: Columns,
     lacking: Sequence[str],
     table: Table | None,
+    notes: Notes,
 ) -> Iterator[Parsed]:
     row = 1
     size = _rows_per_batch(file)
     try:
-        for batch in file.iter_batches(batch_size=size, use_threads=False):
-            yield _chunk(batch, names, columns, lacking, table, row)
+        odd_times = parquet_int96.columns_of(file)
+        times = parquet_int96.texts(path, odd_times, size) if odd_times else itertools.repeat({})
+        for batch, known in zip(file.iter_batches(batch_size=size, use_threads=False), times, strict=False):
+            texts = [
+                Texts(known[name]) if name in known else as_text(column)
+                for name, column in zip(names, batch.columns, strict=True)
+            ]
+            yield _chunk(batch, texts, names, columns, lacking, table, row, notes)
             row += batch.num_rows
     except _DAMAGED as error:
         raise _unreadable(error) from error
@@ -96,70 +105,38 @@ def _rows_per_batch(file: parquet.ParquetFile) -> int:
 
 def _chunk(
     batch: pa.RecordBatch,
+    texts: list[Texts],
     names: list[str],
     columns: Columns,
     lacking: Sequence[str],
     table: Table | None,
     row: int,
+    notes: Notes,
 ) -> Parsed:
     failures = FailureRows()
-    texts = [_as_text(column) for column in batch.columns]
     wanted = []
     for name, position in zip(columns.names, columns.positions, strict=True):
         nested = table is not None and table.column(name).type is not ColumnType.TEXT_ARRAY
-        wanted.append(
-            _checked(batch.column(position), texts[position], name, row, failures, scalars_only=nested)
-        )
+        found = texts[position]
+        for index, problem in found.problems.items():
+            value = shown(found.texts[index] or "")
+            failures.add(row + index, None, name, Code.BAD_TYPE, value, f"{name} {problem}")
+        for warning in found.warnings:
+            notes.warn(f"{name} holds {warning}")
+        values = found.without_problems()
+        wanted.append(_checked(batch.column(position), values, name, row, failures, scalars_only=nested))
     numbers = pa.array(np.arange(row, row + batch.num_rows), pa.int64())
     lines = pa.nulls(batch.num_rows, pa.int64())
     wanted += [pa.nulls(batch.num_rows, pa.string())] * len(lacking)
     schema = records_schema([*columns.names, *lacking])
     records = pa.RecordBatch.from_arrays([numbers, lines, *wanted], schema=schema)
-    raw = pa.RecordBatch.from_arrays([numbers, lines, _as_objects(names, texts)], schema=RAW)
+    objects = _as_objects(names, [found.texts for found in texts])
+    raw = pa.RecordBatch.from_arrays([numbers, lines, objects], schema=RAW)
     absent = None
     if table is not None and lacking:
         without = {*table.column_names} - {*columns.names}
         absent = absence.cells(table, batch.num_rows, dict.fromkeys(without, True))
     return Parsed(records, raw, failures.batch(), absent)
-
-
-def _as_text(column: pa.Array) -> list[str | None]:
-    """The values as text; an undecodable byte becomes a lone surrogate."""
-    if isinstance(column, pa.ExtensionArray):
-        if str(column.type) == "extension<arrow.uuid>":
-            return [None if value is None else str(value) for value in column.to_pylist()]
-        column = column.storage
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    type_ = column.type
-    if pa.types.is_timestamp(type_):
-        return _timestamps(column)
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
-        return [None if v is None else v.decode("utf-8", "surrogateescape") for v in column.to_pylist()]
-    if pa.types.is_float16(type_):
-        column = column.cast(pa.float32())
-    if pa.types.is_nested(type_):
-        return [None if value is None else _as_json(value) for value in column.to_pylist()]
-    try:
-        return column.cast(pa.string()).to_pylist()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return [None if value is None else str(value) for value in column.to_pylist()]
-
-
-def _timestamps(column: pa.Array) -> list[str | None]:
-    """ISO 8601 in UTC with the microseconds, or nanoseconds where there are any; without a zone means UTC."""
-    unit = column.type.unit
-    utc = column.cast(pa.timestamp(unit, "UTC"))
-    with contextlib.suppress(pa.ArrowInvalid):  # nanoseconds that are no whole microseconds
-        utc = utc.cast(pa.timestamp("us", "UTC"))
-    return [None if text is None else text.replace(" ", "T") for text in utc.cast(pa.string()).to_pylist()]
-
-
-def _as_json(value: object) -> str:
-    try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")
-    except TypeError:
-        return json.dumps(value, default=str)
 
 
 def _checked(
