@@ -1,6 +1,5 @@
 """Opens Parquet: every column as text, without loss, a record batch at a time."""
 
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from bulk_pipeline.stages.parse import header, parquet_int96
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.header import Columns
 from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.stages.parse.parquet_int96 import Int96Reader
 from bulk_pipeline.stages.parse.parquet_values import Texts, as_text
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
 
@@ -69,10 +69,11 @@ def _chunks(
 ) -> Iterator[Parsed]:
     row = 1
     size = _rows_per_batch(file)
+    times = None
     try:
-        odd_times = parquet_int96.columns_of(file)
-        times = parquet_int96.texts(path, odd_times, size) if odd_times else itertools.repeat({})
-        for batch, known in zip(file.iter_batches(batch_size=size, use_threads=False), times, strict=False):
+        times = Int96Reader(path, parquet_int96.columns_of(file), size)
+        for batch in file.iter_batches(batch_size=size, use_threads=False):
+            known = times.take(batch.num_rows)
             texts = [
                 Texts(known[name]) if name in known else as_text(column)
                 for name, column in zip(names, batch.columns, strict=True)
@@ -83,6 +84,8 @@ def _chunks(
         raise _unreadable(error) from error
     finally:
         file.close()
+        if times is not None:
+            times.close()
 
 
 def _refuse_bomb(meta: parquet.FileMetaData, size: int, limits: Limits) -> None:

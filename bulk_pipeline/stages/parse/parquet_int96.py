@@ -4,7 +4,6 @@ As nanoseconds they wrap around before 1677 and after 2262, as milliseconds they
 instant follows exactly.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +27,27 @@ def columns_of(file: parquet.ParquetFile) -> list[str]:
     return [column.path for column in columns if column.physical_type == "INT96" and "." not in column.path]
 
 
-def texts(path: Path, columns: list[str], rows: int) -> Iterator[Texts]:
-    """The texts of the columns, a batch of so many rows at a time."""
-    files = [_opened(path, unit) for unit in ("ms", "ns")]
-    try:
-        batches = (file.iter_batches(batch_size=rows, columns=columns, use_threads=False) for file in files)
-        for milliseconds, nanoseconds in zip(*batches, strict=True):
-            yield {name: _texts(milliseconds[name], nanoseconds[name]) for name in columns}
-    finally:
-        for file in files:
+class Int96Reader:
+    """Reads the columns beside the reader of the whole file, whose batches may end elsewhere."""
+
+    def __init__(self, path: Path, columns: list[str], batch_rows: int) -> None:
+        self._waiting: Texts = {name: [] for name in columns}
+        self._files = [_opened(path, unit) for unit in ("ms", "ns")] if columns else []
+        batches = (f.iter_batches(batch_rows, columns=columns, use_threads=False) for f in self._files)
+        self._batches = zip(*batches, strict=True)
+
+    def take(self, rows: int) -> Texts:
+        """The texts of the next rows."""
+        while any(len(texts) < rows for texts in self._waiting.values()):
+            milliseconds, nanoseconds = next(self._batches)
+            for name, texts in self._waiting.items():
+                texts += _texts(milliseconds[name], nanoseconds[name])
+        taken = {name: texts[:rows] for name, texts in self._waiting.items()}
+        self._waiting = {name: texts[rows:] for name, texts in self._waiting.items()}
+        return taken
+
+    def close(self) -> None:
+        for file in self._files:
             file.close()
 
 

@@ -24,7 +24,8 @@ from bulk_pipeline.stages.parse.xlsx_repeats import Judged, judged
 from bulk_pipeline.stages.parse.xlsx_sheet import Row
 from bulk_pipeline.stages.parse.xlsx_workbook import Workbook
 
-_ROWS = 8192
+_ROWS, _CHARACTERS = 8192, 8 << 20
+"""The most in one chunk."""
 
 
 def open_xlsx(
@@ -49,7 +50,8 @@ def open_xlsx(
     skipped = (found.number or 1) - 1 - len(found.records_above)
     dialect = Dialect("xlsx", header=found.labels, header_line=found.number, skipped_lines=skipped)
     below = itertools.chain(first[found.above :], rows)
-    return Opened(dialect, notes, _chunks(judged(found, below, names), found, notes, book))
+    bounded = _bounded(judged(found, below, names), path.stat().st_size, limits)
+    return Opened(dialect, notes, _chunks(bounded, found, notes, book))
 
 
 def _header(
@@ -63,10 +65,32 @@ def _header(
     return xlsx_header.of_table(first, names, declared, mode, notes)
 
 
-def _chunks(rows: Iterator[Judged], found: SheetHeader, notes: Notes, book: Workbook) -> Iterator[Parsed]:
+def _bounded(rows: Iterator[Judged], size: int, limits: Limits) -> Iterator[list[Judged]]:
+    """The rows in batches. Any number of cells can refer to one long text: the rule for packed files holds here too."""
+    batch: list[Judged] = []
+    characters = total = 0
+    for row, problem in rows:
+        batch.append((row, problem))
+        characters += sum([len(cell) for cell in row.cells if isinstance(cell, str)])
+        if len(batch) == _ROWS or characters > _CHARACTERS:
+            total += characters
+            if total > limits.ratio_from_bytes and total > limits.ratio * size:
+                raise FileError(
+                    "too_large",
+                    f"{size:,} bytes of .xlsx hold over {total:,} characters: looks like a compression bomb",
+                )
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _chunks(
+    batches: Iterator[list[Judged]], found: SheetHeader, notes: Notes, book: Workbook
+) -> Iterator[Parsed]:
     first = 1
     try:
-        while batch := list(itertools.islice(rows, _ROWS)):
+        for batch in batches:
             yield _chunk(batch, first, found, notes)
             first += len(batch)
     finally:

@@ -11,8 +11,8 @@ import pytest
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.stages.parse import Limits
 from bulk_pipeline.stages.parse.xlsx_header import labels
-from bulk_pipeline_tests.unit.stages.parse.reading import read
-from bulk_pipeline_tests.unit.stages.parse.workbook import Tab, Value, workbook, workbook_of
+from bulk_pipeline_tests.unit.stages.parse.reading import opened, read
+from bulk_pipeline_tests.unit.stages.parse.workbook import Tab, Value, shared, workbook, workbook_of
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,15 @@ def test_a_sheet_of_cells_without_anything_in_them_takes_no_memory() -> None:
         lambda xml: xml.replace(b"</sheetData>", far.encode() + b"</sheetData>"),
     )
     assert read(data, "upload.xlsx").cells == [("a@b.co",)]
+
+
+def test_a_long_text_that_very_many_cells_refer_to_is_refused() -> None:
+    rows: list[list[Value]] = [["email", "city"], *[[f"u{i}@b.co", shared(0)] for i in range(1000)]]
+    data = workbook_of(Tab("A", rows), strings=f"<si><t>{'x' * 100_000}</t></si>")
+    with pytest.raises(FileError, match="characters: looks like a compression bomb"):
+        read(data, "upload.xlsx", limits=Limits(ratio_from_bytes=20_000_000))
+    limits = Limits(ratio_from_bytes=200_000_000)
+    assert {chunk.raw.num_rows for chunk in opened(data, "upload.xlsx", limits=limits)} < {*range(100)}
 
 
 @pytest.mark.parametrize("part", ["sheet1", "sharedStrings", "styles", "workbook.xml", ".rels"])
