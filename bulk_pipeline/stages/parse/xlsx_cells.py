@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+from bulk_pipeline.schema import invisible
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 
@@ -49,7 +50,7 @@ def text(value: str) -> Cell:
         problem = bad_character(value, "UTF-16")
         if problem is not None:
             return Flaw(shown(value), problem, Code.BAD_ENCODING)
-    return value.strip(" \t") or None
+    return value.strip(invisible.BLANKS) or None
 
 
 def number(value: str) -> Cell:
