@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_pipeline import tables
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import LEFT_OUT, Mode, UploadFormat
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.parse import open_upload
 
 Object = dict[str, Any]
+NOT_WANTED = UploadFormat(columns=(("other", LEFT_OUT), ('x"city', LEFT_OUT), ("é", LEFT_OUT)))
+"""Keys that are no columns, and would be refused as too near to one, or too many."""
 
 
 def said(
@@ -22,7 +24,7 @@ def said(
     """The columns that each row says something about."""
     declared = tables.get(table)
     found = []
-    for chunk in open_upload(io.BytesIO(data), name, table=declared, mode=mode):
+    for chunk in open_upload(io.BytesIO(data), name, table=declared, mode=mode, declared=NOT_WANTED):
         assert chunk.absent is not None
         assert len(chunk.absent) == chunk.records.num_rows
         for row in absence.bits(chunk.absent, declared).tolist():

@@ -190,7 +190,7 @@ def test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost() -> No
         (
             Dialect("xlsx", header=("_row", "role")),
             b'{"_row":"9","role":"a","column_3":null,"column_4":"x"}',
-            b'_row,_line,_errors,role\n1,2,"say ""no""",a,,x\n',
+            b'\xef\xbb\xbf_row,_line,_errors,role\n1,2,"say ""no""",a,,x\n',
         ),
     ],
 )
