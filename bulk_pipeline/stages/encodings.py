@@ -95,7 +95,7 @@ def as_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = Fals
     try:
         text = decoder.decode(chunk, final)
     except UnicodeError as error:  # from a codec that does not ask the error handler
-        raise FileError("unreadable_file", f"the file is not in the declared encoding: {error}") from error
+        raise FileError("unreadable_file", "the file is not in the declared encoding") from error
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:  # bad bytes side by side could be a character of UTF-8: they must stay bad

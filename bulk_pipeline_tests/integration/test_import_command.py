@@ -142,7 +142,7 @@ def test_of_several_files_the_worst_decides_the_exit_status(
     working: Pipeline, command: Command, file: File, names: list[str], status: int
 ) -> None:
     contents = {"old": ROME, "new": "email\nnew@example.com\n", "bad": "email\nok@example.com\nno\n"}
-    paths = {name: file(f"{name}.csv", content) for name, content in (contents | {"broken": PNG}).items()}
+    paths = {name: file(f"{name}.csv", content) for name, content in (contents | {"broken": "nothing\nof use\n"}).items()}
     command("import", paths["old"], "--table", "customers")
     done = command("import", *(paths[name] for name in names), "--table", "customers", "--json")
     assert (done.returncode, len(documents(done))) == (status, len(names))

@@ -112,7 +112,7 @@ def _zip_files(path: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             return [info for info in archive.infolist() if not info.is_dir()]
     except BAD_ZIP as error:
-        raise damaged("zip", error) from error
+        raise damaged("zip") from error
 
 
 def _document(path: Path, names: Sequence[str]) -> str | None:
@@ -142,7 +142,7 @@ def _zip_member(path: Path, member: zipfile.ZipInfo) -> Iterator[bytes]:
             while chunk := content.read(READ_BYTES):
                 yield chunk
     except BAD_ZIP as error:
-        raise damaged("zip", error) from error
+        raise damaged("zip") from error
 
 
 class _BoundedReads:
@@ -154,7 +154,7 @@ class _BoundedReads:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _TAR_READ_BYTES:
-            raise tarfile.ReadError(f"a header asks for {size:,} bytes")
+            raise FileError("unreadable_compression", f"the tar data is damaged: a header asks for {size:,} bytes")
         return self._file.read(size)
 
 
@@ -171,7 +171,7 @@ def _tar_files(path: Path) -> Iterator[tarfile.TarInfo]:
                 if member.isreg() and not is_junk(member.name) and not _is_pax_header(member.name):
                     yield member
     except _BAD_TAR as error:
-        raise damaged("tar", error) from error
+        raise damaged("tar") from error
 
 
 def _tar_member(path: Path, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def _tar_member(path: Path, member: tarfile.TarInfo) -> Iterator[bytes]:
             while content is not None and (chunk := content.read(READ_BYTES)):
                 yield chunk
     except _BAD_TAR as error:
-        raise damaged("tar", error) from error
+        raise damaged("tar") from error
 
 
 def _opened_tar(file: IO[bytes]) -> tarfile.TarFile:

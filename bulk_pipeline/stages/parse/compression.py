@@ -56,9 +56,9 @@ def unpack(chunks: Chunks, kind: str, uploaded: Uploaded, limits: Limits) -> Chu
     return Chunks(capped(_members(chunks, new, kind), uploaded, limits))
 
 
-def damaged(kind: str, error: Exception) -> FileError:
+def damaged(kind: str) -> FileError:
     """The error of a packing that cannot be read to its end."""
-    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: {error}")
+    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: pack it again")
 
 
 def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iterator[bytes]:
@@ -92,7 +92,7 @@ def _members(chunks: Chunks, new: Callable[[], _Member], kind: str) -> Iterator[
             if member.eof:
                 data, member, began, members = member.unused_data, new(), False, members + 1
     if began:
-        raise damaged(kind, EOFError("it ends too early"))
+        raise damaged(kind)
 
 
 def _zstd(chunks: Chunks) -> Iterator[bytes]:
@@ -109,11 +109,11 @@ def _zstd(chunks: Chunks) -> Iterator[bytes]:
                 if frame.eof:
                     data, frame, began = frame.unused_data, new(), False
     if began:
-        raise damaged("zstd", EOFError("it ends too early"))
+        raise damaged("zstd")
 
 
 def _step(kind: str, decompress: Callable[[], bytes]) -> bytes:
     try:
         return decompress()
     except _DAMAGED as error:
-        raise damaged(kind, error) from error
+        raise damaged(kind) from error

@@ -113,7 +113,7 @@ def refuse_mostly_unknown(
     hint = (
         f"{did_you_mean(found)}; {declare(found)}"
         if found
-        else f"declare them ({_option(words[0], absent[-1])})"
+        else f"declare them ({_option(words[0], 'COLUMN')})"
     )
     raise FileError(
         "unknown_column",

@@ -59,7 +59,7 @@ class Package:
         try:
             self._archive = zipfile.ZipFile(path)
         except BAD_ZIP as error:
-            raise damaged(error) from error
+            raise damaged() from error
         members = self._archive.infolist()
         size = sum(info.file_size for info in members)
         if size > limits.sheet_bytes:
@@ -132,11 +132,13 @@ class Package:
                 "unreadable_file", f"the .xlsx file is damaged: its part {part!r} is no sound XML ({place})"
             ) from error
         except BAD_ZIP as error:
-            raise damaged(error) from error
+            raise damaged() from error
 
 
-def damaged(error: Exception) -> FileError:
-    return FileError("unreadable_file", f"the .xlsx file is damaged: {error}")
+def damaged() -> FileError:
+    return FileError(
+        "unreadable_file", "the .xlsx file is damaged: open it in a spreadsheet program and save it again"
+    )
 
 
 def _parser() -> expat.XMLParserType:
