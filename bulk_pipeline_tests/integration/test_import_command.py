@@ -16,7 +16,6 @@ from bulk_pipeline_tests.integration.conftest import Command, Pipeline
 
 ROME = "email,city\nroll@example.com,Rome\n"
 OSLO = "email,city\nroll@example.com,Oslo\n"
-PNG = "\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
@@ -142,7 +141,10 @@ def test_of_several_files_the_worst_decides_the_exit_status(
     working: Pipeline, command: Command, file: File, names: list[str], status: int
 ) -> None:
     contents = {"old": ROME, "new": "email\nnew@example.com\n", "bad": "email\nok@example.com\nno\n"}
-    paths = {name: file(f"{name}.csv", content) for name, content in (contents | {"broken": "nothing\nof use\n"}).items()}
+    paths = {
+        name: file(f"{name}.csv", content)
+        for name, content in (contents | {"broken": "nothing\nof use\n"}).items()
+    }
     command("import", paths["old"], "--table", "customers")
     done = command("import", *(paths[name] for name in names), "--table", "customers", "--json")
     assert (done.returncode, len(documents(done))) == (status, len(names))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from bulk_pipeline.errors import JobCancelledError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
 from bulk_pipeline_tests.integration.loading import Loading, Row, counts, uid
@@ -206,5 +206,5 @@ def test_an_outage_that_lasts_is_one(users: Loading, monkeypatch: pytest.MonkeyP
 
 
 def test_a_job_that_is_not_in_the_ledger_loads_nothing(users: Loading) -> None:
-    with users.anew().store() as store, pytest.raises(LeaseLostError):
+    with users.anew().store() as store, pytest.raises(JobGoneError):
         users.load_with(store, file(users))

@@ -154,7 +154,9 @@ class _BoundedReads:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _TAR_READ_BYTES:
-            raise FileError("unreadable_compression", f"the tar data is damaged: a header asks for {size:,} bytes")
+            raise FileError(
+                "unreadable_compression", f"the tar data is damaged: a header asks for {size:,} bytes"
+            )
         return self._file.read(size)
 
 

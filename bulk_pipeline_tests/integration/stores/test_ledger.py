@@ -218,7 +218,7 @@ def test_past_jobs_cost_nothing(world: World) -> None:
     world.commit_batch(lease, 1, 2)
     world.sql(PAST_JOBS)
     given = {"bucket": world.uploads, "key": KEY, "limit": 5, "idempotency_key": "k", "lease": timedelta(0)}
-    given |= {"table": None, "status": None, "created_at": None, "id": None, "etag": None}
+    given |= dict.fromkeys(("table", "status", "created_at", "id", "etag", "file", "in_key", "since"))
     for query in (_OPEN, _OPEN_COUNTS, _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _EXPIRED):
         with world.postgres.transaction() as connection:
             text = query if isinstance(query, str) else query.decode()
