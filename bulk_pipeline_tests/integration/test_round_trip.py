@@ -16,7 +16,7 @@ from psycopg import sql
 from bulk_pipeline import tables
 from bulk_pipeline.orchestration import steps
 from bulk_pipeline.orchestration.work import WorkLocation
-from bulk_pipeline.schema import Column, ColumnType, Mode, Table, select
+from bulk_pipeline.schema import Column, ColumnType, Mode, Table, invisible, select
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
@@ -70,7 +70,7 @@ def cells(column: Column) -> st.SearchStrategy[Any]:
     if column.max_length:
         found = found.filter(lambda text, most=column.max_length: len(text) <= most)
     if column.required and column.type is ColumnType.TEXT:
-        found = found.filter(lambda text: bool(text.split()) if column.max_words else bool(text))
+        found = found.filter(lambda text: bool(text.strip(invisible.BLANKS)))
     never_null = column.required or column.generated or column.default is not None
     return found if never_null else st.none() | found
 
