@@ -122,7 +122,7 @@ RECORDS = [
     Damage("delimiters only", around(b",,\n , , \n,,,,\n"), loads()),
     Damage("empty texts only", around(b'"","",""\n'), loads()),
     Damage("an end marker of COPY", around(b"") + b"\\.\n", loads()),
-    Damage("an end of file", around(b"") + b"\x1a", loads()),
+    Damage("an end of file", around(b"") + b"\x1a", loads(warning="ends in Ctrl-Z")),
     Damage("a count of rows", around(b"") + b"\n(2 rows affected)\n", loads()),
     Damage(
         "a line of dashes below the header", HEADER + b"---,---,---\n" + ANN + BOB, loads(warning="of dashes")
