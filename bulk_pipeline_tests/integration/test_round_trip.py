@@ -70,7 +70,7 @@ def cells(column: Column) -> st.SearchStrategy[Any]:
     if column.max_length:
         found = found.filter(lambda text, most=column.max_length: len(text) <= most)
     if column.required and column.type is ColumnType.TEXT:
-        found = found.filter(lambda text: bool(text.strip(invisible.BLANKS)))
+        found = found.filter(lambda text: not invisible.is_blank(text))
     never_null = column.required or column.generated or column.default is not None
     return found if never_null else st.none() | found
 
@@ -145,7 +145,9 @@ class World:
         staged = steps.split_rows(staged, PostgresReferences(self.postgres, table), known, work)
         loaded = steps.load_rows(staged, work, store, known, IdMaker(), lambda _: None)
         assert loaded.good == upload.rows
-        assert upload.warnings == []
+        assert [
+            warning for warning in upload.warnings if "as if UTF-8" not in warning
+        ] == []  # any text may look so
 
 
 @pytest.fixture
