@@ -293,3 +293,9 @@ def test_objects_without_one_column_of_the_table_are_refused_with_both_sides(
         read(write('{"data":{"email":"a@b.co"},"meta":1}', '{"data":{}}'), "x.json")
     result = read(write('{"data":{}}', '{"email":"a@b.co"}'), "x.json")
     assert (result.column("email"), result.failures) == ([None, "a@b.co"], [])
+
+
+def test_a_byte_that_is_no_text_may_stand_where_a_value_is_expected() -> None:
+    result = read(b'{"email": \xff}\n{"email": "a@b.co"}\n', "x.ndjson")
+    assert [failure[:4] for failure in result.failures] == [(1, 1, None, MALFORMED)]
+    assert result.column("email") == ["a@b.co"]
