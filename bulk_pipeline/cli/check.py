@@ -138,7 +138,7 @@ def _kept(report: Path, out: Path) -> str:
 
 
 def _remove_older(out: Path, written: set[str]) -> None:
-    """What an earlier check has left in the folder would be taken for what this one says."""
+    """Remove the reports of an earlier check, which would be taken for those of this one."""
     for name in _REPORTS:
         if name not in written:
             (out / name).unlink(missing_ok=True)

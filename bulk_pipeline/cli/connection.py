@@ -77,5 +77,5 @@ def settings_of(home: Path) -> Settings:
 
 
 def _is_named(variables: tuple[str, ...]) -> bool:
-    """Whether the environment names the server. A variable that is empty counts as not set."""
+    """Return whether the environment names the server. An empty variable counts as not set."""
     return any(os.environ.get(name) for name in variables)

@@ -158,7 +158,7 @@ def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
 
 
 def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:
-    """What becomes of the files whose jobs nobody follows any more."""
+    """Say that the jobs go on after Ctrl-C, and how to cancel them."""
     for drop in dropped:
         job = jobs.get(drop)
         if job is None:

@@ -28,7 +28,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def is_terminal() -> bool:
-    """Whether stdout is read by a person."""
+    """Return whether stdout is a terminal."""
     return Console().is_terminal
 
 

@@ -14,7 +14,7 @@ _AGE = re.compile(r"(\d{1,6})\s*([mhdw])")
 
 
 def since(text: str | None) -> datetime | None:
-    """What `SinceOption` says."""
+    """Return the time that `SinceOption` names."""
     return None if text is None else time_of(text, datetime.now(UTC).astimezone())
 
 

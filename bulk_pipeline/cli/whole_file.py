@@ -17,7 +17,7 @@ def given(out: Path | None) -> Path | None:
 
 
 def is_special(path: Path) -> bool:
-    """Whether it is a pipe or a device, which is written to and never replaced, and whose name promises nothing."""
+    """Return whether the path is a pipe or a device: it is written to, never replaced, and its name says no format."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

@@ -176,7 +176,7 @@ class _Place:
 
 
 def _is_gone(stores: Stores, job: ExportJob) -> bool:
-    """Whether the ledger does not have the job any more."""
+    """Return whether the job's row is gone from the ledger."""
     try:
         stores.exports.get(job.id)
     except NotFoundError:
