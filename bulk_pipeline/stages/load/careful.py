@@ -140,13 +140,23 @@ class CarefulWriter:
         if not rows.num_rows:
             return Settled()
         ready = insertable(rows, self.table, self.ids, self.now)
-        if not rounds or ready.num_rows == 1:  # no key we know of is taken: let the database name its reason
+        if not rounds:  # no key we know of is taken: let the database name its reason
             return _sum(*(self._insert_one(ready.slice(at, 1)) for at in range(ready.num_rows)))
+        if ready.num_rows == 1:
+            return self._insert_alone(ready, given)
         if not self.writer.skips_taken():
             return _inserted(ready, self.writer.insert(ready), self.writer)
         taken = self.writer.insert_unless_taken(ready)
         written = Settled(LoadCounts(inserted=rows.num_rows - len(taken)))
         return _sum(written, self._merge(_numbered(given, taken), rounds - 1))
+
+    def _insert_alone(self, row: pa.Table, given: pa.Table) -> Settled:
+        """Insert a row; if it is refused, see once more whether somebody has its key by now."""
+        try:
+            with self.writer.savepoint():
+                return _inserted(row, self.writer.insert(row), self.writer)
+        except RowsRefusedError:
+            return self._merge(_numbered(given, row["_row"].to_numpy()), 0)
 
     def _insert_one(self, row: pa.Table) -> Settled:
         try:

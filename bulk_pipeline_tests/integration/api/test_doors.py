@@ -40,7 +40,9 @@ def checked(sample: Sample, folder: Path) -> Outcome:
     file = folder / sample.name
     file.write_bytes(sample.content)
     words = [word for name, text in declared(sample).items() for word in (f"--{name}", text)]
-    done = CliRunner().invoke(app, ["check", str(file), "--table", "customers", "--json", *words])
+    done = CliRunner().invoke(
+        app, ["check", str(file), "--table", "customers", "--mode", "upsert", "--json", *words]
+    )
     document = json.loads(done.stdout)
     return document.get("error") or (document["total"], document["rejected"])
 
