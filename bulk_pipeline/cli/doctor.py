@@ -68,7 +68,7 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
 
 
 def _findings(home: Path) -> tuple[list[Finding], list[str]]:
-    """What was found, and the subjects that could not be looked at because of it."""
+    """Return what the checks found, and the subjects that were skipped because what they need is wrong."""
     findings = [*_machine(home), *_stack(home)]
     wrong = {finding.subject for finding in findings if finding.problem}
     if wrong & {"stack", "embedded servers"}:

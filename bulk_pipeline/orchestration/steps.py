@@ -149,7 +149,7 @@ def load_rows(
         ids=ids,
         progress=_Progress(staged.rows, tell),
     )
-    if staged.mode is Mode.INSERT_ONLY and staged.rows - counts.rejected < staged.good:
+    if not staged.mode.updates_rows and staged.rows - counts.rejected < staged.good:
         staged = give_keys_back(staged, work, store, known.existing, ids)
         counts = sum(store.committed().values(), LoadCounts())
     return replace(staged, good=staged.rows - counts.rejected)

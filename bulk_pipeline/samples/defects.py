@@ -39,7 +39,7 @@ class Defect:
     damage: Callable[[bytes], bytes] | None = None
 
     def answer(self, mode: Mode) -> str:
-        return self.insert_only if mode is Mode.INSERT_ONLY else self.upsert
+        return self.upsert if mode.updates_rows else self.insert_only
 
 
 def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[Defect, ...]:

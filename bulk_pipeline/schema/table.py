@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.column import Column, ColumnType
@@ -22,6 +22,17 @@ class Mode(StrEnum):
 
     INSERT_ONLY = "insert_only"
     UPSERT = "upsert"
+
+    @property
+    def updates_rows(self) -> bool:
+        """Whether a file in this mode may change rows that are in the table already."""
+        match self:
+            case Mode.INSERT_ONLY:
+                return False
+            case Mode.UPSERT:
+                return True
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ class Table:
         """Whether every row of a file must bring its id."""
         if self.id_optional:
             return False
-        return mode is Mode.INSERT_ONLY or self.natural_key is None
+        return not mode.updates_rows or self.natural_key is None
 
     def required_columns(self, mode: Mode) -> tuple[str, ...]:
         """The columns a file must have, and whose cells must have a value."""

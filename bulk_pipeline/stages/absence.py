@@ -11,27 +11,16 @@ the file has. The rows of most files all have the same columns, enough of them t
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Table
 
 COLUMN = "_absent"
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
-
-
-def matters(mode: Mode) -> bool:
-    """Whether an absent column means something else than NULL: where there may be a stored value to keep."""
-    match mode:
-        case Mode.INSERT_ONLY:
-            return False
-        case Mode.UPSERT:
-            return True
-        case _:
-            assert_never(mode)
 
 
 def cell(table: Table, absent: Collection[str]) -> bytes:

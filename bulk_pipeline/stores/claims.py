@@ -103,7 +103,7 @@ class Claims:
         if asked.force or asked.problem or _deserves_another(earlier):
             return True
         # The inbox before the ledger: a file that another claimer takes meanwhile is in one of them at least.
-        is_overtaken = repeats.changes_rows(asked.mode) and self._has_predecessors(found, asked.table)
+        is_overtaken = asked.mode.updates_rows and self._has_predecessors(found, asked.table)
         return is_overtaken or repeats.is_superseded(connection, earlier)
 
     def _has_predecessors(self, found: FoundObject, table: str) -> bool:

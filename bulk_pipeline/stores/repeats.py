@@ -7,8 +7,6 @@ and declared alike, change nothing as long as nothing else was applied in betwee
 - in a mode that changes stored rows, to the same table: another file may have changed rows that this one has too.
 """
 
-from typing import assert_never
-
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -31,7 +29,7 @@ def is_superseded(connection: psycopg.Connection, earlier: ImportJob) -> bool:
 
     Jobs that came to nothing do not count: they failed, or were cancelled, before they changed a row.
     """
-    changing = [mode for mode in Mode if changes_rows(mode)] if changes_rows(earlier.mode) else []
+    changing = [mode for mode in Mode if mode.updates_rows] if earlier.mode.updates_rows else []
     later = {
         "id": earlier.id,
         "arrived_at": earlier.arrived_at,
@@ -41,17 +39,6 @@ def is_superseded(connection: psycopg.Connection, earlier: ImportJob) -> bool:
         "changing": changing,
     }
     return connection.execute(_IS_SUPERSEDED, later).fetchone() == (True,)
-
-
-def changes_rows(mode: Mode) -> bool:
-    """Whether a file in this mode may change rows that are in the table already."""
-    match mode:
-        case Mode.INSERT_ONLY:
-            return False
-        case Mode.UPSERT:
-            return True
-        case _:
-            assert_never(mode)
 
 
 _NEWEST_OF_OBJECT = job_query("""

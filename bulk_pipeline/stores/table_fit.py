@@ -49,14 +49,14 @@ def check_fit(connection: psycopg.Connection, table: Table, columns: Iterable[st
 
 def problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
     """One sentence for each way in which the database is not what is declared, or does not let us load."""
-    return _asked(
+    return _answers(
         postgres, lambda connection: [*catalogue.drift(connection, tables), *_all(connection, tables)]
     )
 
 
 def load_problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
-    """Those because of which imports fail."""
-    return _asked(postgres, lambda connection: _all(connection, tables))
+    """One sentence for each reason why imports fail."""
+    return _answers(postgres, lambda connection: _all(connection, tables))
 
 
 def obstacles(
@@ -109,7 +109,7 @@ def load_refusals(postgres: Postgres, table: Table) -> Iterator[None]:
         raise LoadRefusedError(_explained(postgres, table, error)) from error
 
 
-def _asked(postgres: Postgres, question: Callable[[psycopg.Connection], list[str]]) -> list[str]:
+def _answers(postgres: Postgres, question: Callable[[psycopg.Connection], list[str]]) -> list[str]:
     """The answers, each once; if Postgres refuses to give them, that is one."""
     try:
         with postgres.transaction() as connection:
@@ -161,7 +161,7 @@ def _denied(facts: Sequence[object], mode: Mode) -> Iterator[str]:
         yield "SELECT"
     if not may_insert:
         yield "INSERT"
-    if not may_update and mode is Mode.UPSERT:
+    if not may_update and mode.updates_rows:
         yield "UPDATE"
 
 

@@ -99,7 +99,7 @@ class CarefulWriter:
     def _merge(self, rows: pa.Table, rounds: int) -> Settled:
         if not rows.num_rows:
             return Settled()
-        if self.mode is Mode.UPSERT:
+        if self.mode.updates_rows:
             return self._upsert(rows, rounds)
         return self._insert_only(rows, rounds)
 

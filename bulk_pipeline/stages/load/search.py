@@ -61,7 +61,7 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
     verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.int8))
     if next(within(good(), missing), None) is None:
         return verdicts
-    if mode is Mode.UPSERT:
+    if mode.updates_rows:
         _mark_compared(verdicts, good, table, mode, store, missing)
     else:
         found = store.existing(_keys(rows, table) for rows in within(good(), missing))

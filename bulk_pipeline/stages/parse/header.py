@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Mode, Table, UploadFormat
-from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.near_names import near, nearest
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
@@ -64,7 +63,7 @@ def of_table(
 
 
 def _identify_stored_rows(columns: Collection[str | None], table: Table, mode: Mode | None) -> bool:
-    return absence.matters(mode or table.default_mode) and bool(
+    return (mode or table.default_mode).updates_rows and bool(
         {"id", table.natural_key} & set(columns) - {None}
     )
 

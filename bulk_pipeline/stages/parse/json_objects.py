@@ -47,7 +47,7 @@ class ObjectRows:
         declared: UploadFormat = NOTHING_DECLARED,
     ) -> None:
         self._table = table
-        self._says_absent = table is not None and absence.matters(mode or table.default_mode)
+        self._says_absent = table is not None and (mode or table.default_mode).updates_rows
         self._encoding = encoding
         self._keys = Keys(table, notes, limits, declared)
         self._arrow = ArrowJson()

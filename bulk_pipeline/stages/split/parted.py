@@ -62,7 +62,7 @@ def split(
     is in the table already claims nothing. `folder`: for keys of a file with very many.
     """
     known = _KnownReferences(references)
-    claims = _claims(batches, table, stored, folder) if mode is Mode.INSERT_ONLY else None
+    claims = None if mode.updates_rows else _claims(batches, table, stored, folder)
     for rows in batches():
         failed, _ = positions(rows["_row"].to_numpy(), rejected)
         found, winners = [], []

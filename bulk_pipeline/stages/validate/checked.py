@@ -71,7 +71,7 @@ def _typed(column: Column, finding: "_Finding", mode: Mode) -> pa.Array:
         if problem == "type" and column.type is ColumnType.UUID:
             finding.add("invisible", column, rows & invisible_in(finding.records[column.name]), final=True)
         finding.add(problem, column, rows, final=True)
-    if column.default is None or not converted.values.null_count or absence.matters(mode):
+    if column.default is None or not converted.values.null_count or mode.updates_rows:
         return converted.values
     filled = pc.fill_null(converted.values, column.default)
     return without(filled, finding.failed_cells(column.name))
@@ -84,7 +84,7 @@ def _left_to_load(
 
     A row without any key is always a new one.
     """
-    if not absence.matters(mode):
+    if not mode.updates_rows:
         return {}
     defaults = [table.column(name) for name in typed if table.column(name).default is not None]
     left = {column.name: mask(typed[column.name].is_null()) for column in defaults}
