@@ -153,8 +153,15 @@ def _follow(
 
 
 def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
-    """The job of the drop: the first one after it. The same file may be dropped again by others meanwhile."""
-    return at.ledger.next_of_object(at.settings.s3_bucket_uploads, drop.key, drop.before)
+    """Return the first job after the drop, None while it lies in the inbox. Others may drop the same file meanwhile.
+
+    The store's clock may have whole seconds only. The same file dropped twice within one is the same drop, and has no
+    job of its own: the earlier one is followed.
+    """
+    bucket = at.settings.s3_bucket_uploads
+    is_claimed = at.objects.find(bucket, drop.key) is None
+    job = at.ledger.next_of_object(bucket, drop.key, drop.before)
+    return at.ledger.get(drop.before) if job is None and is_claimed and drop.before else job
 
 
 def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:

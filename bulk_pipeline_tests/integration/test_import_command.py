@@ -96,6 +96,26 @@ def test_a_file_that_was_imported_before_is_skipped_with_a_sentence_and_an_exit_
     assert (document["total"], document["inserted"]) == (None, 0)
 
 
+def test_a_file_dropped_twice_within_a_second_is_one_import(
+    pipeline: Pipeline, command: Command, file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_: float) -> None:
+        """Let the second drop have come at the time of the first, as a store with whole seconds says."""
+        for found in pipeline.stores.objects.page(pipeline.stores.settings.s3_bucket_uploads).found:
+            with pipeline.stores.postgres.transaction() as connection:
+                connection.execute("UPDATE bulk.import_jobs SET arrived_at = %s", [found.last_modified])
+            pipeline.stores.claims.claim(found)
+        pipeline.work_off()
+
+    words = ("import", file("a.csv", ROME), "--table", "customers", "--json")
+    command(*words, "--no-wait")
+    pipeline.claim_as_of_a_while_ago()
+    monkeypatch.setattr(imports, "time", SimpleNamespace(sleep=work))
+    (document,) = documents(done := command(*words))
+    assert (done.returncode, document["status"], document["inserted"]) == (0, "completed", 1)
+    assert [job.id for job in jobs(pipeline)] == [document["id"]]
+
+
 def test_force_imports_it_again(working: Pipeline, command: Command, file: File) -> None:
     words = ("import", file("a.csv", ROME), "--table", "customers", "--mode", "upsert", "--json")
     command(*words)
