@@ -157,9 +157,14 @@ class Work:
             yield "the file of rejected rows does not have them as they stand in the upload"
 
     def _fate_problems(self) -> Iterator[str]:
-        """Which rows were rejected, and why."""
+        """Which rows were rejected, and why.
+
+        A row that repeats the key of the row before it is refused as that one is: as existing, if the table has the key.
+        """
         told = Counter(failure["code"] for failure in self.failures)
         told.pop("already_exists", None)
+        if again := sum(row % self.drop.bad_every == 0 for row in self.existing):
+            told["duplicate_in_file"] += again
         if dict(told) != self.drop.codes:
             yield f"failures {dict(sorted(told.items()))} and not {dict(sorted(self.drop.codes.items()))}"
         if wrong := {row for row in self.rejected - self.existing if row % self.drop.bad_every}:
