@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from bulk_pipeline.schema.invisible import BLANKS
 from bulk_pipeline_tests.unit.stages.parse.reading import read
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
@@ -199,4 +200,4 @@ def test_what_a_sheet_holds(values: list[Any]) -> None:
             case dt.date():
                 assert text == cell.isoformat()
             case _:
-                assert text == (cell.strip(" \t") or None)
+                assert text == (cell.strip(BLANKS) or None)
