@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.schema import Mode, Table
@@ -63,10 +64,18 @@ def merge(name: str, table: Table, columns: Sequence[str], file: Path, mode: Mod
 
 
 def _on_conflict(table: Table, columns: Sequence[str], mode: Mode) -> str:
-    if mode is Mode.INSERT_ONLY:
-        return "ON CONFLICT DO NOTHING"
+    match mode:
+        case Mode.INSERT_ONLY:
+            return "ON CONFLICT DO NOTHING"
+        case Mode.UPSERT:
+            return f"ON CONFLICT {_update(table, columns)}"
+        case _:
+            assert_never(mode)
+
+
+def _update(table: Table, columns: Sequence[str]) -> str:
     key = "id" if "id" in columns else table.natural_key
     changes = [f"{name} = EXCLUDED.{name}" for name in columns if name != key]
     if "updated_at" in table.column_names:
         changes.append("updated_at = now()")
-    return f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}"
+    return f"({key}) DO UPDATE SET {', '.join(changes)}"

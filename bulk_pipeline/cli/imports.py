@@ -159,9 +159,9 @@ def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
     job of its own: the earlier one is followed.
     """
     bucket = at.settings.s3_bucket_uploads
-    is_claimed = at.objects.find(bucket, drop.key) is None
+    earlier = drop.before if drop.before and at.objects.find(bucket, drop.key) is None else None
     job = at.ledger.next_of_object(bucket, drop.key, drop.before)
-    return at.ledger.get(drop.before) if job is None and is_claimed and drop.before else job
+    return at.ledger.get(earlier) if job is None and earlier else job
 
 
 def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:

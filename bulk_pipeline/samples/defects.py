@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +40,13 @@ class Defect:
     damage: Callable[[bytes], bytes] | None = None
 
     def answer(self, mode: Mode) -> str:
-        return self.upsert if mode.updates_rows else self.insert_only
+        match mode:
+            case Mode.INSERT_ONLY:
+                return self.insert_only
+            case Mode.UPSERT:
+                return self.upsert
+            case _:
+                assert_never(mode)
 
 
 def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[Defect, ...]:

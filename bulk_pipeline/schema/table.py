@@ -25,7 +25,7 @@ class Mode(StrEnum):
 
     @property
     def updates_rows(self) -> bool:
-        """Whether a file in this mode may change rows that are in the table already."""
+        """Return whether an import in this mode may change stored rows."""
         match self:
             case Mode.INSERT_ONLY:
                 return False

@@ -110,7 +110,7 @@ def load_refusals(postgres: Postgres, table: Table) -> Iterator[None]:
 
 
 def _answers(postgres: Postgres, question: Callable[[psycopg.Connection], list[str]]) -> list[str]:
-    """The answers, each once; if Postgres refuses to give them, that is one."""
+    """Return each answer once; if Postgres refuses to answer, its refusal is the only one."""
     try:
         with postgres.transaction() as connection:
             return list(dict.fromkeys(question(connection)))

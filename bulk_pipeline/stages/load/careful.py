@@ -8,6 +8,7 @@ now, and whatever is still refused is halved until the rows at fault stand alone
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -99,9 +100,13 @@ class CarefulWriter:
     def _merge(self, rows: pa.Table, rounds: int) -> Settled:
         if not rows.num_rows:
             return Settled()
-        if self.mode.updates_rows:
-            return self._upsert(rows, rounds)
-        return self._insert_only(rows, rounds)
+        match self.mode:
+            case Mode.INSERT_ONLY:
+                return self._insert_only(rows, rounds)
+            case Mode.UPSERT:
+                return self._upsert(rows, rounds)
+            case _:
+                assert_never(self.mode)
 
     def _insert_only(self, rows: pa.Table, rounds: int) -> Settled:
         stored = self.writer.owners(*owner_keys(rows, self.table))
@@ -140,29 +145,23 @@ class CarefulWriter:
         if not rows.num_rows:
             return Settled()
         ready = insertable(rows, self.table, self.ids, self.now)
-        if not rounds:  # no key we know of is taken: let the database name its reason
-            return _sum(*(self._insert_one(ready.slice(at, 1)) for at in range(ready.num_rows)))
-        if ready.num_rows == 1:
-            return self._insert_alone(ready, given)
+        if not rounds or ready.num_rows == 1:  # no key we know of is taken: let the database name its reason
+            return _sum(
+                *(self._insert_one(ready.slice(at, 1), given, rounds) for at in range(ready.num_rows))
+            )
         if not self.writer.skips_taken():
             return _inserted(ready, self.writer.insert(ready), self.writer)
         taken = self.writer.insert_unless_taken(ready)
         written = Settled(LoadCounts(inserted=rows.num_rows - len(taken)))
         return _sum(written, self._merge(_numbered(given, taken), rounds - 1))
 
-    def _insert_alone(self, row: pa.Table, given: pa.Table) -> Settled:
-        """Insert a row; if it is refused, see once more whether somebody has its key by now."""
-        try:
-            with self.writer.savepoint():
-                return _inserted(row, self.writer.insert(row), self.writer)
-        except RowsRefusedError:
-            return self._merge(_numbered(given, row["_row"].to_numpy()), 0)
-
-    def _insert_one(self, row: pa.Table) -> Settled:
+    def _insert_one(self, row: pa.Table, given: pa.Table, rounds: int) -> Settled:
         try:
             with self.writer.savepoint():
                 return _inserted(row, self.writer.insert(row), self.writer)
         except RowsRefusedError as refusal:
+            if rounds:  # another import may have taken its key meanwhile
+                return self._merge(_numbered(given, row["_row"].to_numpy()), 0)
             return self._refused(row, refusal)
 
     def _update(self, rows: pa.Table, given: pa.Table, rounds: int) -> Settled:

@@ -7,6 +7,7 @@ applied one after the other, by `resolve`.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -61,12 +62,15 @@ def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Se
     verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.int8))
     if next(within(good(), missing), None) is None:
         return verdicts
-    if mode.updates_rows:
-        _mark_compared(verdicts, good, table, mode, store, missing)
-    else:
-        found = store.existing(_keys(rows, table) for rows in within(good(), missing))
-        for column, rows in found.items():
-            verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)
+    match mode:
+        case Mode.INSERT_ONLY:
+            found = store.existing(_keys(rows, table) for rows in within(good(), missing))
+            for column, rows in found.items():
+                verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)
+        case Mode.UPSERT:
+            _mark_compared(verdicts, good, table, mode, store, missing)
+        case _:
+            assert_never(mode)
     return verdicts
 
 

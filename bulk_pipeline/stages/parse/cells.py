@@ -68,5 +68,10 @@ def shown(value: bytes | str) -> str:
         value = value[: 4 * MAX_VALUE_LENGTH].decode("utf-8", "backslashreplace")
     if value.isascii() and "\0" not in value:
         return value[:MAX_VALUE_LENGTH]
-    value = value[:MAX_VALUE_LENGTH].encode("utf-8", "backslashreplace").decode("utf-8")
+    value = encodable(value[:MAX_VALUE_LENGTH])
     return value.replace("\0", "\\x00")[:MAX_VALUE_LENGTH]
+
+
+def encodable(text: str) -> str:
+    """Return the text with an escape for each lone surrogate, which no UTF-8 can hold."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,6 +6,7 @@ from typing import Any
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import NOTHING_DECLARED, Table, UploadFormat
 from bulk_pipeline.stages.parse import header
+from bulk_pipeline.stages.parse.cells import encodable
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.near_names import near
@@ -49,7 +50,7 @@ class Keys:
         if key in self._unknown:
             return None
         if self._matched is None:
-            name = None if key in IGNORED_COLUMNS else key.encode("utf-8", "backslashreplace").decode("utf-8")
+            name = None if key in IGNORED_COLUMNS else encodable(key)
         else:
             name = self._matched.column(key)
         if name is not None:

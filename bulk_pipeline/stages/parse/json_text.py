@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import orjson
 
+from bulk_pipeline.stages.parse.cells import encodable
+
 _BLANKS_OUTSIDE_STRINGS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+', re.DOTALL)
 _CUT_SHORT = re.compile(r'(?:"[^"\\]*(?:\\.[^"\\]*)*\\?|\\?[-+.\w]*)\s*\Z', re.DOTALL)
 
@@ -70,7 +72,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Number):
         return orjson.Fragment(str(value))
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return encodable(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -107,8 +109,7 @@ def _cause(text: str, position: int) -> str:
         return f"a backslash with nothing that it escapes {at}"
     if character < " ":
         return f"control character U+{ord(character):04X} inside a text {at}"
-    shown = character.encode("utf-8", "backslashreplace").decode("utf-8")
-    return f"unexpected {shown} {at}"
+    return f"unexpected {encodable(character)} {at}"
 
 
 _DECODER = json.JSONDecoder(

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code
+from bulk_pipeline.stages.parse.cells import encodable
 from bulk_pipeline.stages.parse.limits import BATCH_ROWS
 
 RAW = pa.schema(
@@ -99,7 +100,7 @@ class FailureRows:
         columns.append(column)
         codes.append(code.value)
         values.append(None if value is None else value[:MAX_VALUE_LENGTH])
-        messages.append(_encodable(message))
+        messages.append(encodable(message))
 
     def batch(self) -> pa.RecordBatch:
         """In row order; those of one row as they were added."""
@@ -107,11 +108,6 @@ class FailureRows:
         return pa.RecordBatch.from_arrays(arrays, schema=FAILURES).take(
             pa.array(np.argsort(arrays[0].to_numpy(), kind="stable"))
         )
-
-
-def _encodable(text: str) -> str:
-    """The text with an escape for each lone surrogate, as undecodable bytes are kept."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def records_schema(columns: Iterable[str]) -> pa.Schema:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -13,6 +14,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.load.resolve import Decision, Fate
 from bulk_pipeline.stores import stored_keys
+from bulk_pipeline.stores.batch_writer import PostgresBatchWriter
 from bulk_pipeline.stores.references import PostgresReferences
 from bulk_pipeline.stores.rows import PostgresRowStore
 from bulk_pipeline_tests.integration.loading import Loading, Row, uid
@@ -153,6 +155,25 @@ def test_no_keys_are_fetched_from_an_empty_table(database_url: str) -> None:
         (part,) = stored_keys.pages(connection, customers)
         found = stored_keys.fetched(connection, customers, ["email", "id"], part)
     assert [len(keys) for keys in found.values()] == [0, 0]
+
+
+def test_a_key_that_is_taken_while_its_row_is_written_by_itself_exists(
+    customers: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = iter([customer(6, "y"), customer(7, "x")])
+    insert = PostgresBatchWriter.insert
+
+    def overtaken(writer: PostgresBatchWriter, rows: pa.Table) -> np.ndarray:
+        """Both rows at first, which is refused for y; then x alone, whose key was free a moment ago."""
+        customers.have(next(others))
+        return insert(writer, rows)
+
+    monkeypatch.setattr(PostgresBatchWriter, "insert", overtaken)
+    loading = replace(customers, mode=Mode.INSERT_ONLY)
+    assert loading.load(customer(8, "x"), customer(9, "y")).rejected == 2
+    assert loading.failures() == [(1, "email", "already_exists"), (2, "email", "already_exists")]
+    assert next(others, None) is None
+    assert customers.content("email") == [("a",), ("b",), ("c",), ("x",), ("y",)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
