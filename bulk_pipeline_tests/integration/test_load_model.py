@@ -114,9 +114,12 @@ def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(lasting: str, **exam
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(3))
 @settings(max_examples=1_000, deadline=None)
 @examples
-def test_many_files_end_as_if_their_rows_were_applied_one_by_one(lasting: str, **example: Any) -> None:
+def test_many_files_end_as_if_their_rows_were_applied_one_by_one(
+    lasting: str, part: int, **example: Any
+) -> None:
     check(lasting, **example)
 
 

@@ -133,9 +133,10 @@ def test_objects_end_as_if_each_had_updated_its_row(lasting: str, **example: Any
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(3))
 @settings(max_examples=1_000, deadline=None)
 @object_examples
-def test_many_objects_end_as_if_each_had_updated_its_row(lasting: str, **example: Any) -> None:
+def test_many_objects_end_as_if_each_had_updated_its_row(lasting: str, part: int, **example: Any) -> None:
     check_objects(lasting, **example)
 
 
