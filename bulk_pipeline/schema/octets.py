@@ -29,6 +29,14 @@ def _ends(cells: pa.Array) -> np.ndarray:
     return ends[cells.offset : cells.offset + len(cells) + 1]
 
 
+def rows_of_bytes(cells: pa.Array, places: np.ndarray) -> np.ndarray:
+    """The indexes of the cells in which bytes stand, each once and in order; `places` are those in `text_bytes`,
+    ascending."""
+    ends = _ends(cells)
+    rows = np.searchsorted(ends - ends[0], places, side="right") - 1
+    return rows[np.diff(rows, prepend=-1) > 0]
+
+
 def odd_texts(cells: pa.Array) -> np.ndarray:
     """Which of the texts have a NUL, or a byte that is not ASCII."""
     octets, ends = text_bytes(cells), _ends(cells)
@@ -44,6 +52,12 @@ def first_bytes(cells: pa.Array) -> np.ndarray:
         return octets
     ends = _ends(cells)
     return octets[np.minimum(ends[:-1] - ends[0], len(octets) - 1)]
+
+
+def last_bytes(cells: pa.Array) -> np.ndarray:
+    """The last byte of every text that has one, as uint8; that of an empty one is some other's."""
+    octets = text_bytes(cells)
+    return octets[_ends(cells)[1:] - _ends(cells)[0] - 1] if len(octets) else octets
 
 
 def fixed_width(characters: np.ndarray) -> pa.StringArray:

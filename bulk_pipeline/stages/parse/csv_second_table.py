@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.schema.masks import mask
+from bulk_pipeline.schema.octets import first_bytes, last_bytes
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import shown
 from bulk_pipeline.stages.parse.column_names import ColumnNames, plain, spelling
@@ -23,6 +25,7 @@ _ENOUGH_NAMES = 2
 _MORE_BYTES = 16
 """By how much a name in the file may be longer than the table's, for blanks, quotes and invisible characters."""
 _OTHER_DELIMITERS = (b",", b";", b"\t", b"|")
+_NO_LETTER = np.array([not chr(octet).isalnum() or octet > 0x7F for octet in range(256)])
 _REPEATED, _OTHER = "the header is repeated here", "is a header with other columns than the file's"
 
 
@@ -92,9 +95,9 @@ def _suspects(parsed: Parsed, key: str, names: ColumnNames) -> set[int]:
     """Numbers of rows that hold a name where `key` should be, and of malformed rows that hold a name of the table's."""
     plain_names = names.plain_spellings()
     cells = parsed.records.column(parsed.records.schema.get_field_index(key))
-    is_short = pc.less(pc.binary_length(cells), max(map(len, plain_names)) + _MORE_BYTES)
-    short, rows = cells.filter(is_short), parsed.records.column("_row").filter(is_short)
-    spelt = pc.replace_substring_regex(pc.ascii_lower(short), "[^a-z0-9]+", "")
+    maybe = np.flatnonzero(_may_be_one_of(plain_names, cells))
+    spelt = pc.replace_substring_regex(pc.ascii_lower(cells.take(maybe)), "[^a-z0-9]+", "")
+    rows = parsed.records.column("_row").take(maybe)
     found = set(rows.filter(pc.is_in(spelt, pa.array(plain_names))).to_pylist())
     if parsed.failures.num_rows:
         of_key = [name for name in plain_names if names.column(name) == key] or [plain(key)]
@@ -104,6 +107,21 @@ def _suspects(parsed: Parsed, key: str, names: ColumnNames) -> set[int]:
             if any(name in plain(text or "") for name in of_key)
         }
     return found
+
+
+def _may_be_one_of(plain_names: list[str], cells: pa.Array) -> np.ndarray:
+    """Which cells are short enough to be one of the names, and begin and end as one does or with neither letter nor
+    digit."""
+    longest = max(map(len, plain_names)) + _MORE_BYTES
+    length = pc.binary_length(cells)
+    is_short = mask(pc.and_(pc.greater(length, 0), pc.less(length, longest)))
+    if not is_short.any():
+        return is_short
+    begins, ends = _NO_LETTER.copy(), _NO_LETTER.copy()
+    for name in plain_names:
+        begins[list((name[0] + name[0].upper()).encode())] = True
+        ends[list((name[-1] + name[-1].upper()).encode())] = True
+    return is_short & begins[first_bytes(cells)] & ends[last_bytes(cells)]
 
 
 def _without(parsed: Parsed, foreign: np.ndarray, line_of: np.ndarray, problems: Mapping[int, str]) -> Parsed:

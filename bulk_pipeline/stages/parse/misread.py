@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.schema.octets import text_bytes
+from bulk_pipeline.schema.octets import rows_of_bytes, text_bytes
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Parsed
 
 _MAPPED = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"  # cp1252 at 0x80 to 0x9F
@@ -34,8 +34,10 @@ class Misread:
 
     def look_at(self, parsed: Parsed) -> None:
         for name, column in zip(parsed.records.schema.names, parsed.records.columns, strict=True):
-            if name not in IGNORED_COLUMNS and pa.types.is_string(column.type) and _may_be_misread(column):
-                self._look_into(parsed.records.column("_row"), column)
+            if name not in IGNORED_COLUMNS and pa.types.is_string(column.type):
+                suspects = _suspects(column)
+                if len(suspects):
+                    self._look_into(parsed.records.column("_row").take(suspects), column.take(suspects))
 
     @property
     def warning(self) -> str | None:
@@ -55,12 +57,13 @@ class Misread:
             self._example = f"'{_short(text)}' (row {row}) for '{_short(_PART.sub(_restored, text))}'"
 
 
-def _may_be_misread(column: pa.Array) -> bool:
+def _suspects(column: pa.Array) -> pa.Array:
+    """Indexes of the cells that could hold such a text."""
     octets = text_bytes(column)
     at = np.flatnonzero(octets[:-2] == _LEAD)
     at = at[octets[at + 2] >= _FIRST_NEXT]
     following = octets[at + 1]
-    return bool(((following >= _LATIN.start) & (following < _LATIN.stop)).any())
+    return pa.array(rows_of_bytes(column, at[(following >= _LATIN.start) & (following < _LATIN.stop)]))
 
 
 def _restored(match: re.Match[str]) -> str:
