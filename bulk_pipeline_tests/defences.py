@@ -72,6 +72,13 @@ DEFENCES = (
         "if total < 0:",
     ),
     Defence(
+        "encodings are those of a list",
+        "unit/schema/test_code_pages.py",
+        "bulk_pipeline/schema/code_pages.py",
+        "name = _NAMES.get(_normal(declared))",
+        "name = aliases.get(_normal(declared), _normal(declared))",
+    ),
+    Defence(
         "a body ends at a megabyte",
         "integration/api/test_accounts.py::test_a_large_body_is_not_taken_in",
         "bulk_pipeline/api/body_limit.py",

@@ -8,13 +8,14 @@ from hashlib import file_digest
 from typing import Annotated, Any, BinaryIO, cast
 
 from fastapi import Depends, HTTPException, Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from bulk_pipeline import tables
 from bulk_pipeline.api.body_limit import lift
 from bulk_pipeline.api.needs import SettingsNeed
-from bulk_pipeline.schema import NOTHING_DECLARED, UploadFormat
+from bulk_pipeline.schema import NOTHING_DECLARED, UploadFormat, code_page
 from bulk_pipeline.stages import file_formats
 
 _FORM_BYTES = 64_000
@@ -29,6 +30,8 @@ async def _form(request: Request, settings: SettingsNeed) -> AsyncIterator[FormD
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         yield FormData()
         return
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    code_page(charset.decode("latin-1"))  # the fields are decoded with it, on the event loop
     lift(request)
     try:
         parser = MultiPartParser(

@@ -1,5 +1,6 @@
 """The language a table is declared in. What holds for every table is here; no table is."""
 
+from bulk_pipeline.schema.code_pages import charset_of, code_page, known_code_page
 from bulk_pipeline.schema.column import Column, ColumnType
 from bulk_pipeline.schema.filters import Filter, Operator
 from bulk_pipeline.schema.selection import Order, Selection, select
@@ -8,7 +9,6 @@ from bulk_pipeline.schema.upload_format import (
     LEFT_OUT,
     NOTHING_DECLARED,
     UploadFormat,
-    charset_of,
     read_format,
 )
 
@@ -27,6 +27,8 @@ __all__ = [
     "Table",
     "UploadFormat",
     "charset_of",
+    "code_page",
+    "known_code_page",
     "read_format",
     "select",
 ]

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
 from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
 from bulk_pipeline.schema.column import Column, ColumnType
 from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat
 
@@ -102,6 +103,9 @@ class Table:
                 raise DeclarationError(
                     f"table {self.name}: {name!r} stands for {column}, which is not a column"
                 )
+        encoding = self.upload_format.encoding
+        if encoding is not None and known_code_page(encoding) is None:
+            raise DeclarationError(f"table {self.name}: {unknown_code_page(encoding)}")
         rules = [rule.name for rule in self.rules]
         if len(set(rules)) < len(rules):
             raise DeclarationError(f"table {self.name}: two rules have the same name: {', '.join(rules)}")

@@ -1,10 +1,8 @@
 """What somebody declares about how an upload is to be read; what nobody declares is found out from the file."""
 
-import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from email.message import Message
 
 from bulk_pipeline.errors import DeclarationError
 
@@ -71,21 +69,6 @@ def read_format(declared: Mapping[str, str]) -> UploadFormat:
         sheet=texts["sheet"] or None,
         records=texts["records"] or None,
     )
-
-
-def charset_of(content_type: str) -> str | None:
-    """The code page that `text/csv; charset=windows-1252` declares.
-
-    None for UTF-8, which text is taken for anyway, and for a name that nobody knows: clients set some by themselves.
-    """
-    message = Message()
-    message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
-    charset = message.get_content_charset()
-    try:
-        name = codecs.lookup(charset).name if charset else "utf-8"
-    except (LookupError, ValueError):
-        return None
-    return None if name in ("utf-8", "utf-8-sig") else charset
 
 
 def _columns(text: str) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ import codecs
 import re
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import code_page
 
 MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -18,25 +19,9 @@ MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
 )
 LOOK_BYTES = 4096
 """Bytes in which UTF-16 and UTF-32 without a byte order mark are looked for."""
-_NOT_FOR_FILES = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 _BAD_LEAD = re.compile("[\udcc2-\udcf4](?=[\udc80-\udcbf]|\\Z)")
 _KEEP_BAD_BYTES = "bulk_pipeline.keep_bad_bytes"
 _JSON_START = re.compile(r'[\s\x1e]*(?:\{\s*["}]|\[\s*[\[\]{"])')
-
-
-def code_page(declared: str) -> str:
-    """The name of a declared encoding; `FileError` if there is none, or it is none of text files."""
-    try:
-        info = codecs.lookup(declared)
-    except (LookupError, ValueError) as error:
-        raise FileError(
-            "unreadable_file", f"unknown encoding {declared!r}: name one like utf-8 or cp1252"
-        ) from error
-    if info.name in _NOT_FOR_FILES or not getattr(info, "_is_text_encoding", True):
-        raise FileError(
-            "unreadable_file", f"{declared!r} is not an encoding of text files: name one like cp1252"
-        )
-    return "utf-8" if info.name == "utf-8-sig" else info.name
 
 
 def marked(head: bytes) -> tuple[bytes, str] | None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.schema import code_page
 from bulk_pipeline.stages.encodings import text_of
 from bulk_pipeline.stages.foreign_files import foreign, foreign_text
 from bulk_pipeline.stages.junk_files import refuse_junk
@@ -73,6 +74,8 @@ def refuse_no_table(name: str, head: bytes, encoding: str | None) -> None:
     """`FileError` for an upload that its name or its first `HEAD_BYTES` give away, in the words with which its job
     would fail. `encoding`: what was declared. What lies in an archive is not looked at."""
     refuse_junk(name)
+    if encoding is not None:
+        code_page(encoding)
     recognised(head, encoding)
 
 

@@ -8,7 +8,14 @@ from email.header import Header, decode_header, make_header
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import DeclarationError, UnknownTableError
-from bulk_pipeline.schema import NOTHING_DECLARED, Mode, UploadFormat, charset_of, read_format
+from bulk_pipeline.schema import (
+    NOTHING_DECLARED,
+    Mode,
+    UploadFormat,
+    charset_of,
+    known_code_page,
+    read_format,
+)
 
 UNKNOWN_FOLDER = "_unknown"
 """Where the archive keeps objects that say no table, or no such mode."""
@@ -99,6 +106,9 @@ def _decoded(text: str) -> str:
     if "=?" not in text:
         return text
     try:
-        return str(make_header(decode_header(text)))
+        words = decode_header(text)
+        if any(charset is not None and known_code_page(charset) is None for _, charset in words):
+            return text
+        return str(make_header(words))
     except (HeaderParseError, LookupError, ValueError):
         return text

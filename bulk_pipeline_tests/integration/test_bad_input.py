@@ -174,7 +174,7 @@ CHARACTERS = [
     Damage(
         "UTF-8 declared to be ASCII", around("a@x.co,ö,ö\n".encode()), rejects(*NOT_UTF8), encoding="ascii"
     ),
-    Damage("an unknown encoding", FEW, fails("unknown encoding 'klingon'"), encoding="klingon"),
+    Damage("an unknown encoding", FEW, fails("'klingon' is not an encoding"), encoding="klingon"),
     Damage("an encoding that is none of texts", FEW, fails("'base64' is not an encoding"), encoding="base64"),
     Damage("UTF-8 with a mark", codecs.BOM_UTF8 + FEW, MALFORMED),
     Damage("UTF-16 LE with a mark", FEW, MALFORMED, pack=MARKED_LE),

@@ -10,7 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.stages.encodings import LOOK_BYTES, as_utf8, code_page, decoder_of, marked, unmarked
+from bulk_pipeline.schema import code_page
+from bulk_pipeline.stages.encodings import LOOK_BYTES, as_utf8, decoder_of, marked, unmarked
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.code_page import is_ascii_superset, settled

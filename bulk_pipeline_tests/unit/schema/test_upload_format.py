@@ -72,6 +72,14 @@ def test_the_upload_s_declarations_go_before_the_table_s() -> None:
     )
 
 
+def test_a_table_declares_an_encoding_that_files_have() -> None:
+    columns = (Column(name="id", type=ColumnType.UUID),)
+    with pytest.raises(DeclarationError, match="table t: 'rot13' is not an encoding of text files"):
+        Table(name="t", columns=columns, upload_format=UploadFormat(encoding="rot13"))
+    cp1252 = UploadFormat(encoding="windows-1252")
+    assert Table(name="t", columns=columns, upload_format=cp1252).upload_format == cp1252
+
+
 def test_a_table_declares_names_for_its_own_columns_only() -> None:
     columns = (Column(name="id", type=ColumnType.UUID),)
     with pytest.raises(DeclarationError, match="table t: 'Ort' stands for city, which is not a column"):

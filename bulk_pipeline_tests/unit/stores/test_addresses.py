@@ -92,6 +92,12 @@ def test_archived_names_are_harmless_and_keep_their_ending(key: str, kept: str) 
     assert archive_key(address(key, {}), "j", key) == kept
 
 
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape", "zlib", "klingon"])
+def test_metadata_in_an_encoding_that_files_do_not_have_stay_as_they_are(charset: str) -> None:
+    assert address("users/a.csv", {"sheet": f"=?{charset}?q?Data?="}).format.sheet == f"=?{charset}?q?Data?="
+    assert address("users/a.csv", {"sheet": "=?iso-8859-1?q?M=E4rz?="}).format.sheet == "März"
+
+
 @pytest.mark.parametrize(
     ("content_type", "metadata", "encoding"),
     [
@@ -100,6 +106,9 @@ def test_archived_names_are_harmless_and_keep_their_ending(key: str, kept: str) 
         ("text/csv; charset=windows-1252", {"encoding": "cp1250"}, "cp1250"),
         ("text/csv; charset=utf-8", {}, None),
         ("text/csv; charset=nobody-knows", {}, None),
+        ("text/csv; charset=unicode_escape", {}, None),
+        ("text/csv; charset*=idna''cp1252", {}, None),
+        ("text/csv; charset", {}, None),
         ("text/csv", {}, None),
         ("", {}, None),
     ],

@@ -72,10 +72,14 @@ def test_a_mark_wins_over_the_declared_encoding_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("encoding", "message"),
     [
-        ("klingon", "unknown encoding 'klingon': name one like utf-8 or cp1252"),
-        ("rot13", "'rot13' is not an encoding of text files: name one like cp1252"),
-        ("idna", "'idna' is not an encoding of text files: name one like cp1252"),
-        ("a\0b", "unknown encoding 'a\\x00b': name one like utf-8 or cp1252"),
+        ("klingon", "'klingon' is not an encoding of text files: name one like utf-8 or cp1252"),
+        ("rot13", "'rot13' is not an encoding of text files: name one like utf-8 or cp1252"),
+        (
+            "unicode_escape",
+            "'unicode_escape' is not an encoding of text files: name one like utf-8 or cp1252",
+        ),
+        ("a\0b", "'a\\x00b' is not an encoding of text files: name one like utf-8 or cp1252"),
+        ("cp1522", "'cp1522' is not an encoding of text files: name one like cp1252"),
     ],
 )
 def test_an_encoding_that_is_none_stops_the_file(encoding: str, message: str) -> None:
