@@ -1,6 +1,6 @@
 """What the environment says of the HTTP API: a part of `bulk_pipeline.settings.Settings`."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -23,6 +23,28 @@ class ApiSettings(BaseSettings):
         default=False,
         description="whether file_url may lead to addresses that are not on the public internet",
     )
+    api_fetch_ports: str = Field(
+        default="80,443", description="ports that file_url may lead to, with commas between"
+    )
     api_fetch_max_bytes: int = Field(default=1_000_000_000, ge=1, description="larger files are not fetched")
     api_fetch_seconds: float = Field(default=60, gt=0, description="how long fetching a file may take")
     api_fetch_redirects: int = Field(default=5, ge=0, description="how often file_url may be redirected")
+
+    @property
+    def fetch_ports(self) -> frozenset[int]:
+        """The ports of `API_FETCH_PORTS`."""
+        return frozenset(map(int, listed(self.api_fetch_ports)))
+
+    @field_validator("api_fetch_ports")
+    @classmethod
+    def _ports(cls, given: str) -> str:
+        ports = listed(given)
+        for port in ports or ("",):
+            if not (port.isdecimal() and port.isascii() and 0 < int(port[:6]) <= 65535):
+                raise ValueError(f"{port!r} is no port: write ports like 80,443")
+        return ",".join(ports)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What a setting lists with commas between, without blanks around and without gaps."""
+    return tuple(part for piece in text.split(",") if (part := piece.strip()))

@@ -93,6 +93,20 @@ DEFENCES = (
         "if False:",
     ),
     Defence(
+        "URLs lead to allowed ports only",
+        "integration/stores/test_remote_files.py::test_only_allowed_ports_are_connected_to_also_after_a_redirect",
+        "bulk_pipeline/stores/remote_files.py",
+        "if _port(url) not in limits.ports:",
+        "if False:",
+    ),
+    Defence(
+        "a host inside is refused like an unknown one",
+        "unit/stores/test_public_addresses.py::test_nobody_learns_which_hosts_there_are_inside",
+        "bulk_pipeline/stores/public_addresses.py",
+        "        raise RemoteFileError(refusal)\n",
+        '        raise RemoteFileError(f"the host {host!r} is inside")\n',
+    ),
+    Defence(
         "redirects are checked too",
         "integration/stores/test_remote_files.py::test_a_redirect_to_a_private_address_is_refused_before_it_is_asked",
         "bulk_pipeline/stores/public_addresses.py",

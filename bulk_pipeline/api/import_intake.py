@@ -71,5 +71,6 @@ def _limits(settings: Settings) -> FetchLimits:
         max_bytes=settings.api_fetch_max_bytes,
         seconds=settings.api_fetch_seconds,
         redirects=settings.api_fetch_redirects,
+        ports=settings.fetch_ports,
         private_too=settings.api_fetch_private,
     )

@@ -33,18 +33,17 @@ _REFUSED = tuple(
 def addresses_of(host: str, port: int, *, private_too: bool) -> list[str]:
     """What to connect to for a host: addresses, never a name that could be looked up to another answer later.
 
-    Raises `RemoteFileError` if the host has none, or a single one that is not public: a name that
-    has both is a trick or a mistake.
+    Raises `RemoteFileError` if the host has none, or a single one that is not public: a name that has both is a
+    trick or a mistake. The sentence is the same, so that nobody learns which names there are inside.
     """
+    refusal = f"the host {host!r} cannot be found, or has an address that is not on the public internet"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise RemoteFileError(f"the host {host!r} cannot be found") from error
+        raise RemoteFileError(refusal) from error
     addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
     if not private_too and not all(map(is_public, addresses)):
-        raise RemoteFileError(
-            f"the host {host!r} has an address that is not on the public internet: not allowed here"
-        )
+        raise RemoteFileError(refusal)
     return addresses
 
 

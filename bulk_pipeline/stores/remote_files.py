@@ -28,11 +28,13 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, kw_only=True)
 class FetchLimits:
-    """`seconds` and `redirects` are for the whole of it. `private_too`: whether any address may be connected to."""
+    """`seconds` and `redirects` are for the whole of it. `ports`: those that may be connected to. `private_too`:
+    whether any address may be."""
 
     max_bytes: int
     seconds: float
     redirects: int
+    ports: frozenset[int] = frozenset(_PORTS.values())
     private_too: bool = False
 
 
@@ -49,7 +51,7 @@ class RemoteFile:
 def parse_url(text: str) -> httpx2.URL:
     """`RemoteFileError` for what is no http(s) URL with a host."""
     if len(text) > _LONGEST_URL:
-        raise RemoteFileError(f"file_url has {len(text)} characters: {_LONGEST_URL} at most")
+        raise RemoteFileError(f"file_url has {len(text):,} characters: {_LONGEST_URL:,} at most")
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, UnicodeError) as error:
@@ -74,6 +76,7 @@ def _saved(
     place = url
     try:
         for _ in range(limits.redirects + 1):
+            _check_port(place, limits)
             with _getting(pool, place) as response:
                 if response.status not in _REDIRECTS:
                     size_bytes, digest = _received(response, place, limits, file)
@@ -91,9 +94,7 @@ def _saved(
 
 @contextmanager
 def _getting(pool: httpcore2.ConnectionPool, url: httpx2.URL) -> Iterator[httpcore2.Response]:
-    target = httpcore2.URL(
-        scheme=url.raw_scheme, host=url.raw_host, port=url.port or _PORTS[url.scheme], target=url.raw_path
-    )
+    target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=_port(url), target=url.raw_path)
     headers: dict[bytes | str, bytes | str] = {
         "Host": url.netloc.decode(),
         "User-Agent": f"bulk_pipeline/{bulk_pipeline.__version__}",
@@ -128,19 +129,34 @@ def _received(
 
 
 def _redirected(url: httpx2.URL, response: httpcore2.Response) -> httpx2.URL:
+    location = _header(response, b"location")
     try:
-        target = url.join(_header(response, b"location").decode("latin-1"))
+        target = url.join(location[: _LONGEST_URL + 1].decode("latin-1"))
     except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
         raise RemoteFileError(f"{url.host} redirects to what is no URL") from error
+    if len(location) > _LONGEST_URL:
+        raise RemoteFileError(f"{url.host} redirects to a URL of more than {_LONGEST_URL:,} characters")
     return _checked(target)
 
 
 def _checked(url: httpx2.URL) -> httpx2.URL:
     if url.scheme not in _PORTS or not url.host:
         raise RemoteFileError("file_url must be an http:// or https:// URL with a host, also after redirects")
-    if not url.raw_host.isascii() or not 0 < (url.port or 1) <= 65535:
+    if not url.raw_host.isascii() or not 0 < _port(url) <= 65535:
         raise RemoteFileError("file_url is no URL")
     return url
+
+
+def _check_port(url: httpx2.URL, limits: FetchLimits) -> None:
+    if _port(url) not in limits.ports:
+        allowed = ", ".join(map(str, sorted(limits.ports)))
+        raise RemoteFileError(
+            f"file_url leads to port {_port(url)}: the ports that are allowed are {allowed}"
+        )
+
+
+def _port(url: httpx2.URL) -> int:
+    return _PORTS[url.scheme] if url.port is None else url.port
 
 
 def _header(response: httpcore2.Response, name: bytes) -> bytes:

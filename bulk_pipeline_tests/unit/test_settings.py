@@ -136,3 +136,17 @@ def test_a_wrong_variable_is_one_sentence_with_its_value_and_what_is_expected(
     with pytest.raises(SettingsError) as refused:
         read_settings()
     assert str(refused.value) == sentence
+
+
+def test_ports_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().fetch_ports == {80, 443}
+    monkeypatch.setenv("API_FETCH_PORTS", " 8080, 443,")
+    settings = read_settings()
+    assert (settings.fetch_ports, settings.api_fetch_ports) == ({8080, 443}, "8080,443")
+
+
+@pytest.mark.parametrize("ports", ["http", "0", "65536", "80;443", ",", "-1", "8" * 9999])
+def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, ports: str) -> None:
+    monkeypatch.setenv("API_FETCH_PORTS", ports)
+    with pytest.raises(SettingsError, match=r"API_FETCH_PORTS: .* is no port: write ports like 80,443"):
+        read_settings()

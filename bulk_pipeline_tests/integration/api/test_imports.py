@@ -397,8 +397,8 @@ class TestAFileAtAUrl:
         server.server_close()
 
     @pytest.fixture
-    def trusting(self, settings: Settings) -> Iterator[TestClient]:
-        with api_with(settings, api_fetch_private=True) as client:
+    def trusting(self, settings: Settings, here: str) -> Iterator[TestClient]:
+        with api_with(settings, api_fetch_private=True, api_fetch_ports=here.rpartition(":")[2]) as client:
             yield client
 
     def test_is_fetched_then_imported(self, trusting: TestClient, here: str, pipeline: Pipeline) -> None:
@@ -419,11 +419,13 @@ class TestAFileAtAUrl:
         pipeline.work_off()
         assert pipeline.query("SELECT email FROM customers") == [("a@example.com",)]
 
-    def test_inside_is_refused_at_once(self, api: TestClient, here: str, pipeline: Pipeline) -> None:
-        for host in ("127.0.0.1", "localhost", "0", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"):
-            url = f"{here.replace('127.0.0.1', host)}/users.csv"
-            status, said = refused(api.post(IMPORTS, json={"resource": "users", "file_url": url}))
-            assert (status, "not on the public internet" in said) == (400, True)
+    def test_inside_is_refused_at_once(self, settings: Settings, here: str, pipeline: Pipeline) -> None:
+        inside = ("127.0.0.1", "localhost", "0", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254")
+        with api_with(settings, api_fetch_ports=here.rpartition(":")[2]) as api:
+            for host in inside:
+                url = f"{here.replace('127.0.0.1', host)}/users.csv"
+                status, said = refused(api.post(IMPORTS, json={"resource": "users", "file_url": url}))
+                assert (status, "not on the public internet" in said) == (400, True)
         assert pipeline.query("SELECT count(*) FROM bulk.import_jobs") == [(0,)]
 
     def test_what_is_wrong_is_said_in_the_same_order(self, trusting: TestClient, here: str) -> None:
@@ -455,7 +457,9 @@ class TestAFileAtAUrl:
             assert refused(api.post(IMPORTS, content=body, headers=headers))[0] == status
 
     def test_larger_than_the_settings_say_is_refused(self, settings: Settings, here: str) -> None:
-        with api_with(settings, api_fetch_private=True, api_fetch_max_bytes=10) as api:
+        port = here.rpartition(":")[2]
+        changed = {"api_fetch_private": True, "api_fetch_ports": port, "api_fetch_max_bytes": 10}
+        with api_with(settings, **changed) as api:
             given = {"resource": "users", "file_url": f"{here}/users.csv"}
             assert refused(api.post(IMPORTS, json=given)) == (400, "the file is larger than 10 bytes")
 

@@ -114,7 +114,9 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def get(url: str, **limits: Any) -> tuple[RemoteFile, bytes]:
     given: dict[str, Any] = {"max_bytes": 1_000_000, "seconds": 10, "redirects": 3} | limits
-    with fetch(parse_url(url), FetchLimits(**given)) as found:
+    asked = parse_url(url)
+    given.setdefault("ports", frozenset({asked.port or 80}))
+    with fetch(asked, FetchLimits(**given)) as found:
         return found, found.content.read()
 
 
@@ -178,6 +180,18 @@ def test_a_redirect_to_anything_but_the_web_is_refused(port: int, target: str) -
 
 
 @pytest.mark.usefixtures("lookups")
+def test_only_allowed_ports_are_connected_to_also_after_a_redirect(port: int) -> None:
+    with pytest.raises(
+        RemoteFileError, match=f"leads to port {port}: the ports that are allowed are 80, 443"
+    ):
+        get(f"http://{HOST}:{port}/users.csv", ports=frozenset({80, 443}))
+    assert Strange.asked == []
+    for target, refused in ((f"http://{HOST}/users.csv", "port 80"), (f"http://{HOST}:0/", "no URL")):
+        with pytest.raises(RemoteFileError, match=refused):
+            get(f"http://{HOST}:{port}/to?{target}")
+
+
+@pytest.mark.usefixtures("lookups")
 def test_redirects_are_followed_so_often(port: int) -> None:
     assert get(f"http://{HOST}:{port}/to?/to?/users.csv")[1] == CSV
     with pytest.raises(RemoteFileError, match="redirected more than 3 times"):
@@ -234,7 +248,7 @@ def test_a_password_in_the_url_is_used_there_and_shown_nowhere(
 
 @pytest.mark.parametrize(
     "url",
-    ["", "users.csv", "/etc/passwd", "file:///etc/passwd", "ftp://a.example/x", "http://", "http:///x", "http://a:99999999/",
+    ["", "users.csv", "/etc/passwd", "file:///etc/passwd", "ftp://a.example/x", "http://", "http:///x", "http://a:99999999/", "http://a:0/",
      "http://[::1/", "http://a b/", "http://\0/", "javascript:1", "http://a.example/" + "x" * 8_000],
 )  # fmt: skip
 def test_what_is_no_url_of_the_web_is_refused(url: str) -> None:
