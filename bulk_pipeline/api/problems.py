@@ -14,6 +14,7 @@ from bulk_pipeline.api import request_ids
 from bulk_pipeline.errors import (
     AccountExistsError,
     BulkPipelineError,
+    DeclarationError,
     FileError,
     IdempotencyConflictError,
     JobFinishedError,
@@ -38,11 +39,13 @@ _STATUS: dict[type[BulkPipelineError], int] = {
     JobFinishedError: 409,
     IdempotencyConflictError: 409,
     SelectionError: 400,
+    DeclarationError: 400,
     RemoteFileError: 400,
     UnknownTableError: 400,
     FileError: 400,
 }
 _RETRY_SECONDS = 5
+_LONGEST_TEXT = 2000
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +64,9 @@ def is_of_second_family(path: str) -> bool:
 def answer(
     request: Request, status: int, told: object, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """`told` is a text, or a list of what is wrong with a request's fields."""
+    """`told` is a text, or a list of what is wrong with a request's fields. A text is cut at 2,000 characters."""
+    if isinstance(told, str) and len(told) > _LONGEST_TEXT:
+        told = f"{told[: _LONGEST_TEXT - 1]}…"
     name = "error" if is_of_second_family(request.url.path) else "detail"
     return JSONResponse({name: told}, status, headers)
 

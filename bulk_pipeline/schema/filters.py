@@ -76,7 +76,7 @@ def parse_filter(table: Table, text: str) -> Filter:
     try:
         return _parse(table, text)
     except SelectionError as error:
-        raise SelectionError(f"filter {text!r}: {error}") from None
+        raise SelectionError(f"filter {_short(text)!r}: {error}") from None
 
 
 _CONDITION = re.compile(
@@ -84,8 +84,12 @@ _CONDITION = re.compile(
     r"(?:(?P<null>is\s+(?:not\s+)?null)\s*|in\s*\((?P<list>.*)\)\s*|(?P<operator>[!<>]=|[=<>]|prefix\b)\s*(?P<value>.*))",
     re.IGNORECASE | re.DOTALL,
 )
-_QUOTED = r"'(?:[^']|'')*'"
-_LIST_VALUE = re.compile(rf"\s*({_QUOTED}|[^',()][^,()]*|)\s*(?:,|\Z)")
+# Possessive: what has been taken is never tried again in another way, which would cost the cube of the text's length.
+_QUOTED = r"'(?:[^']++|'')*+'"
+_LIST_VALUE = re.compile(rf"\s*+({_QUOTED}|[^',()][^,()]*+|)\s*+(?:,|\Z)")
+MOST_VALUES = 10_000
+"""Of a list."""
+_SHOWN_LENGTH = 80
 
 
 def _parse(table: Table, text: str) -> Filter:
@@ -111,7 +115,7 @@ def column_of(table: Table, name: str) -> Column:
     """The column of that name; `SelectionError` names those there are."""
     if name not in table.column_names:
         expected = ", ".join(table.column_names)
-        raise SelectionError(f"{table.name} has no column {name!r}: expected one of {expected}")
+        raise SelectionError(f"{table.name} has no column {_short(name)!r}: expected one of {expected}")
     return table.column(name)
 
 
@@ -127,7 +131,11 @@ def _listed(text: str) -> list[str]:
     while start < len(text) or text[start - 1 : start] == ",":
         found = _LIST_VALUE.match(text, start)
         if found is None or not found[1].strip():
-            raise SelectionError(f"cannot read the list after {text[:start]!r}: write it like in (a, 'b, c')")
+            raise SelectionError(
+                f"cannot read the list after {_short(text[:start])!r}: write it like in (a, 'b, c')"
+            )
+        if len(values) == MOST_VALUES:
+            raise SelectionError(f"the list has more than {MOST_VALUES:,} values: ask in several requests")
         values.append(_unquoted(found[1].strip()))
         start = found.end()
     if not values:
@@ -140,7 +148,7 @@ def _unquoted(text: str) -> str:
         return text
     if not re.fullmatch(_QUOTED, text, re.DOTALL):
         raise SelectionError(
-            f"the quotes of {text} do not add up: write a quote inside quotes twice, 'it''s'"
+            f"the quotes of {_short(text)} do not add up: write a quote inside quotes twice, 'it''s'"
         )
     return text[1:-1].replace("''", "'")
 
@@ -160,7 +168,9 @@ def _typed(column: Column, operator: Operator, text: str) -> Value:
         and operator in (Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN)
         and text not in column.choices
     ):
-        raise SelectionError(f"{column.name} is never {text!r}: expected one of {', '.join(column.choices)}")
+        raise SelectionError(
+            f"{column.name} is never {_short(text)!r}: expected one of {', '.join(column.choices)}"
+        )
     return text
 
 
@@ -169,7 +179,9 @@ def _uuid(column: Column, text: str) -> str:
         return str(UUID(text.removeprefix(column.prefix or "")))
     except ValueError:
         example = f"{column.prefix or ''}{UUID(int=0)}"
-        raise SelectionError(f"{text!r} is no id for {column.name}: expected one like {example}") from None
+        raise SelectionError(
+            f"{_short(text)!r} is no id for {column.name}: expected one like {example}"
+        ) from None
 
 
 def _boolean(column: Column, text: str) -> bool:
@@ -178,7 +190,7 @@ def _boolean(column: Column, text: str) -> bool:
             return True
         case "false" | "no" | "0":
             return False
-    raise SelectionError(f"{text!r} is no value for {column.name}: expected true or false")
+    raise SelectionError(f"{_short(text)!r} is no value for {column.name}: expected true or false")
 
 
 def _time(column: Column, text: str) -> datetime:
@@ -187,7 +199,7 @@ def _time(column: Column, text: str) -> datetime:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise SelectionError(
-            f"{text!r} is no time for {column.name}: expected one like 2026-01-31 or 2026-01-31T12:30:00Z"
+            f"{_short(text)!r} is no time for {column.name}: expected one like 2026-01-31 or 2026-01-31T12:30:00Z"
         ) from None
 
 
@@ -198,3 +210,8 @@ def _written(value: Value) -> str:
         case datetime():
             return value.isoformat()
     return "'" + value.replace("'", "''") + "'"
+
+
+def _short(text: str) -> str:
+    """The text as a sentence shows it."""
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"

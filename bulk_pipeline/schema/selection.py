@@ -52,6 +52,10 @@ def select(
 def _columns(table: Table, names: list[str]) -> tuple[Column, ...]:
     if not names:
         return table.columns
+    if len(names) > len(table.columns):
+        raise SelectionError(
+            f"columns: {len(names):,} names, but {table.name} has {len(table.columns)} columns: name each column once"
+        )
     try:
         found = tuple(column_of(table, name) for name in names)
     except SelectionError as error:

@@ -24,6 +24,8 @@ _MODES = {mode.value: mode for mode in Mode}
 _YES = {"true", "1", "yes"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
+_MOST_METADATA = 2048
+"""Bytes of names and values: the limit of S3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +75,22 @@ def address(key: str, metadata: Mapping[str, str], content_type: str = "") -> Ad
 
 
 def metadata_of(mode: Mode, format_: UploadFormat) -> dict[str, str]:
-    """Metadata of an object that ask for this mode and declare this format."""
+    """Metadata of an object that ask for this mode and declare this format.
+
+    `DeclarationError` for more than an object can have.
+    """
     texts = {"mode": str(mode), **format_.texts()}
-    return {
-        name: _encoded(text) if "=?" in text or not text.isascii() else text for name, text in texts.items()
-    }
+    if sum(map(len, texts.values())) <= _MOST_METADATA:  # what is encoded is longer still
+        encoded = {
+            name: _encoded(text) if "=?" in text or not text.isascii() else text
+            for name, text in texts.items()
+        }
+        if sum(len(name) + len(text) for name, text in encoded.items()) <= _MOST_METADATA:
+            return encoded
+    raise DeclarationError(
+        f"what is declared about the file takes more than the {_MOST_METADATA:,} bytes that an object's metadata may: "
+        "rename the columns in the file, or declare them with the table"
+    )
 
 
 def archive_key(address: Address, job_id: str, key: str) -> str:

@@ -64,15 +64,16 @@ class Receiver:
     def receive(self, upload: Upload) -> Receipt:
         """The upload's job, which the sensor starts; the bytes are safe by then, if the job is new.
 
-        Raises `IdempotencyConflictError` if the key came before with something else, and `StoreUnavailableError`
-        when a store is down: the job is failed then or was not made, and the same key may be used again.
+        Raises `DeclarationError` for a format that is too long to declare, `IdempotencyConflictError` if the key came
+        before with something else, and `StoreUnavailableError` when a store is down: the job is failed then or was not
+        made, and the same key may be used again.
         """
+        metadata = metadata_of(upload.mode, upload.format)
         receipt = self._record(upload)
         job = receipt.job
         if not receipt.is_new:
             return receipt
         assert job.archive_key is not None
-        metadata = metadata_of(upload.mode, upload.format)
         try:
             self._objects.upload(self._archive, job.archive_key, upload.content, metadata=metadata)
         except BaseException:
