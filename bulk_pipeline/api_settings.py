@@ -17,7 +17,9 @@ class ApiSettings(BaseSettings):
     api_presigned_seconds: int = Field(default=3600, ge=1, description="how long links to files are good")
     api_max_streams: int = Field(default=8, ge=1, description="exports streamed at a time; more get 429")
     api_stream_idle_seconds: float = Field(
-        default=300, gt=0, description="a client that takes nothing for so long has its stream broken off"
+        default=300,
+        gt=0,
+        description="a client that takes nothing of a stream, or sends nothing of a body, is cut off after that",
     )
     api_fetch_private: bool = Field(
         default=False,

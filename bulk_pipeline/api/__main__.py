@@ -6,6 +6,7 @@ import uvicorn
 
 from bulk_pipeline.api import logs
 from bulk_pipeline.api.app import create_app
+from bulk_pipeline.api.connections import Connection
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import read_settings
@@ -25,6 +26,8 @@ def main() -> None:
         port=settings.api_port,
         access_log=False,
         log_config=None,
+        http=Connection,
+        ws="none",
         timeout_graceful_shutdown=10,
     )
 

@@ -35,7 +35,7 @@ _EXAMPLE = ["correct horse battery"]
 HASHED_AT_A_TIME = 2
 
 
-def _hashing(request: Request) -> CapacityLimiter:
+async def _hashing(request: Request) -> CapacityLimiter:
     return request.app.state.hashing
 
 

@@ -11,6 +11,7 @@ from bulk_pipeline.api import accounts, customers, documented, exports, health, 
 from bulk_pipeline.api.access import Access
 from bulk_pipeline.api.body_limit import BodyLimit
 from bulk_pipeline.api.checkup import Checkup
+from bulk_pipeline.api.departures import Departures
 from bulk_pipeline.api.gathered import Gathered
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
@@ -27,6 +28,7 @@ def create_app(stores: Stores) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # kept; it takes longer than a request should
         yield
         stores.close()
 
@@ -44,6 +46,7 @@ def create_app(stores: Stores) -> FastAPI:
     app.state.streams = Streams(stores, app.state.metrics)
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Departures, idle_seconds=stores.settings.api_stream_idle_seconds)
     app.add_middleware(Access, metrics=app.state.metrics)
     app.add_middleware(RequestIds)  # around the line about the request, which names it
     app.include_router(health.router)

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
@@ -13,6 +13,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.api import documented
 from bulk_pipeline.api.cursors import next_cursor, read_cursor
 from bulk_pipeline.api.export_requests import of_body, of_query
+from bulk_pipeline.api.json_bodies import is_json, json_object
 from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.streams import ExportStream, StreamsNeed, attachment
 from bulk_pipeline.api.tokens import CallerNeed
@@ -33,6 +34,7 @@ _FILE: dict[str, Any] = {
 }
 _STREAM: documented.Answers = {200: {"description": "The rows, in key order", "content": _FILE}}
 
+_BODY_BYTES = 1_000_000
 _FORMATS = {"type": "string", "enum": list(HTTP_FORMATS), "description": "How the rows are written"}
 _RESOURCES = {"type": "string", "enum": list(tables.names()), "description": "The table"}
 _BODY = {
@@ -79,6 +81,16 @@ _SELECTION = [
 ]
 
 
+async def _body(request: Request) -> dict[str, Any]:
+    if not is_json(request):
+        raise HTTPException(400, "the body must be JSON, sent as application/json")
+    return await json_object(request, _BODY_BYTES)
+
+
+BodyNeed = Annotated[dict[str, Any], Depends(_body)]
+"""The JSON object of the body. Ask for it after the token."""
+
+
 class Export(BaseModel):
     """An export. `expires_at`: until then its file is kept for certain."""
 
@@ -113,7 +125,7 @@ class ExportPage(BaseModel):
 )
 def post_export(
     caller: CallerNeed,
-    body: Annotated[dict[str, Any], Body()],
+    body: BodyNeed,
     request: Request,
     stores: StoresNeed,
     request_id: RequestIdNeed,

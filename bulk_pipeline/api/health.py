@@ -33,7 +33,7 @@ class Health(BaseModel):
     services: Services
 
 
-def _checkup(request: Request) -> Checkup:
+async def _checkup(request: Request) -> Checkup:
     return request.app.state.checkup
 
 
@@ -53,8 +53,8 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 
 
 @router.get("/live", summary="Whether the process answers")
-def live() -> Alive:
-    """Asks nobody: for whoever restarts processes that hang."""
+async def live() -> Alive:
+    """Asks nobody, and waits for no thread: for whoever restarts processes that hang."""
     return Alive()
 
 

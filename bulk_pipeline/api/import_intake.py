@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from anyio import from_thread
 from fastapi import HTTPException
 
 from bulk_pipeline.api.import_requests import Asked, RemoteAddress, named
@@ -49,8 +50,9 @@ def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_byt
 
 @contextmanager
 def fetched(remote: RemoteAddress, settings: Settings) -> Iterator[RemoteFile]:
-    """A file from its URL, as long as the block lasts. 503 while too many others are on their way."""
-    with _slot(), fetch(remote.url, _limits(settings)) as found:
+    """A file from its URL, as long as the block lasts. 503 while too many others are on their way. For a thread of the
+    server: it ends when the client leaves."""
+    with _slot(), fetch(remote.url, _limits(settings), from_thread.check_cancelled) as found:
         yield replace(found, name=named(found.name, remote.format))
 
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import httpx2
-import orjson
 from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 
 from bulk_pipeline import tables
 from bulk_pipeline.api.idempotency_keys import read_key
+from bulk_pipeline.api.json_bodies import is_json, json_object
 from bulk_pipeline.api.uploads import file_body, file_of, text_of
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import Mode, UploadFormat, charset_of, read_format
@@ -70,19 +70,9 @@ class RemoteAddress:
 
 
 async def _json(request: Request) -> JsonBody | None:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if not is_json(request):
         return None
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _JSON_BYTES:
-            raise HTTPException(413, f"the JSON body is larger than {_JSON_BYTES:,} bytes")
-    try:
-        given = orjson.loads(bytes(body))
-    except orjson.JSONDecodeError as error:
-        raise HTTPException(400, "the body is not JSON") from error
-    if not isinstance(given, dict):
-        raise HTTPException(400, "the body must be a JSON object")
+    given = await json_object(request, _JSON_BYTES)
     for name, value in given.items():
         if value is not None and not isinstance(value, str):
             raise HTTPException(400, f"{name!r} must be a text")

@@ -115,7 +115,7 @@ class Stream:
         self._rows.inc(rows)
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     return request.app.state.metrics
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import structlog
+from anyio import CancelScope
 from fastapi import Depends, HTTPException, Request, Response
 from starlette.types import Receive, Scope, Send
 
@@ -54,7 +55,7 @@ class Streams:
             del self.running[session]
 
 
-def _streams(request: Request) -> Streams:
+async def _streams(request: Request) -> Streams:
     return request.app.state.streams
 
 
@@ -84,15 +85,12 @@ class ExportStream(Response):
         with self._streams.place() as (session, channel):
             writing = threading.Thread(target=self._write, args=(session, channel), name=session)
             writing.start()
-            listening = asyncio.create_task(_listen(receive, channel))
             try:
                 await self._send_all(channel, send)
-            except ReaderGoneError:
-                return  # and so is the connection
             finally:
-                listening.cancel()
                 channel.leave()
-                await self._stop(session, channel)
+                with CancelScope(shield=True):  # also when the client has left
+                    await self._stop(session, channel)
 
     async def _send_all(self, channel: Channel, send: Send) -> None:
         """What cannot even begin is raised, for the usual answers."""
@@ -161,10 +159,3 @@ async def _beginning(channel: Channel) -> bytes:
     while sum(map(len, pieces)) < _HELD_BYTES and (piece := await channel.take()) is not None:
         pieces.append(piece)
     return b"".join(pieces)
-
-
-async def _listen(receive: Receive, channel: Channel) -> None:
-    """Until the client goes away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    channel.leave()

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from hashlib import file_digest
 from typing import Annotated, Any, BinaryIO, cast
 
+from anyio import CancelScope
 from fastapi import Depends, HTTPException, Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -39,6 +40,7 @@ async def _form(request: Request, settings: SettingsNeed) -> AsyncIterator[FormD
             _at_most(request, most, settings.api_max_upload_bytes),
             max_files=1,
             max_fields=_MOST_FIELDS,
+            max_part_size=_FORM_BYTES,
         )
         form = await parser.parse()
     except MultiPartException as error:
@@ -46,7 +48,8 @@ async def _form(request: Request, settings: SettingsNeed) -> AsyncIterator[FormD
     try:
         yield form
     finally:
-        await form.close()
+        with CancelScope(shield=True):  # also when the client has left
+            await form.close()
 
 
 FormNeed = Annotated[FormData, Depends(_form)]

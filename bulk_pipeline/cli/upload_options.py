@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bulk_pipeline.errors import DeclarationError, FileError
-from bulk_pipeline.schema import UploadFormat, code_page, read_format
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema import UploadFormat, read_format
 
 EncodingOption = Annotated[str | None, typer.Option(help="A code page, for text that is not Unicode.")]
 HeaderOption = Annotated[
@@ -36,11 +36,6 @@ def upload_format(
         "sheet": sheet,
         "records": records,
     }
-    try:
-        if encoding:
-            code_page(encoding)
-    except FileError as error:
-        raise typer.BadParameter(str(error), param_hint="--encoding") from error
     try:
         declared = read_format({name: text for name, text in texts.items() if text})
     except DeclarationError as error:

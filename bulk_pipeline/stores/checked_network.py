@@ -2,20 +2,26 @@
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore2
 
 from bulk_pipeline.stores.public_addresses import addresses_of
 
+_WAIT_SECONDS = 1.0
+
 
 class CheckedNetwork(httpcore2.NetworkBackend):
-    """Looks a host up, checks what it is given, and connects to that. The clock runs from the beginning."""
+    """Looks a host up, checks what it is given, and connects to that. The clock runs from the beginning.
 
-    def __init__(self, *, seconds: float, private_too: bool) -> None:
+    `check` is called before each wait for the server, which lasts a second at most; what it raises is passed on.
+    """
+
+    def __init__(self, *, seconds: float, private_too: bool, check: Callable[[], None]) -> None:
         self._deadline = time.monotonic() + seconds
         self._private_too = private_too
+        self._check = check
 
     def connect_tcp(
         self,
@@ -35,19 +41,25 @@ class CheckedNetwork(httpcore2.NetworkBackend):
             except (httpcore2.NetworkError, httpcore2.TimeoutException) as error:
                 broken = error
             else:
-                return _TimedStream(stream, self._deadline)
+                return _TimedStream(stream, self._deadline, self._check)
         raise broken or httpcore2.ConnectError("the host has no address")
 
 
 class _TimedStream(httpcore2.NetworkStream):
     """One byte a second keeps a timeout per read from ever coming: this one comes at the deadline."""
 
-    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: float, check: Callable[[], None]) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._check = check
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, seconds_left(self._deadline))
+        while True:
+            self._check()
+            try:
+                return self._stream.read(max_bytes, min(_WAIT_SECONDS, seconds_left(self._deadline)))
+            except httpcore2.ReadTimeout:
+                seconds_left(self._deadline)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, seconds_left(self._deadline))
@@ -59,7 +71,7 @@ class _TimedStream(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         stream = self._stream.start_tls(ssl_context, server_hostname, seconds_left(self._deadline))
-        return _TimedStream(stream, self._deadline)
+        return _TimedStream(stream, self._deadline, self._check)
 
     def get_extra_info(self, info: str) -> Any:  # httpcore2's own type of it
         return self._stream.get_extra_info(info)

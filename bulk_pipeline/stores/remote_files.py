@@ -5,7 +5,7 @@ for by its name (Host, SNI, certificate). Proxies of the environment are not use
 """
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -60,9 +60,14 @@ def parse_url(text: str) -> httpx2.URL:
 
 
 @contextmanager
-def fetch(url: httpx2.URL, limits: FetchLimits) -> Iterator[RemoteFile]:
-    """The file at `url`, all of it, until the end of the block. `RemoteFileError` says why it cannot be had."""
-    network = CheckedNetwork(seconds=limits.seconds, private_too=limits.private_too)
+def fetch(
+    url: httpx2.URL, limits: FetchLimits, check: Callable[[], None] = lambda: None
+) -> Iterator[RemoteFile]:
+    """The file at `url`, all of it, until the end of the block. `RemoteFileError` says why it cannot be had.
+
+    `check` is called at least once a second while we wait for the server, and ends the fetch by raising.
+    """
+    network = CheckedNetwork(seconds=limits.seconds, private_too=limits.private_too, check=check)
     with (
         TemporaryFile(prefix="bulk-pipeline-fetch-") as file,
         httpcore2.ConnectionPool(network_backend=network) as pool,

@@ -14,6 +14,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
+from bulk_pipeline.api.connections import Connection
 from bulk_pipeline.api.tokens import new_token
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
@@ -86,7 +87,9 @@ def api_url(settings: Settings) -> Iterator[str]:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """A real server in a thread of this process, and its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, lifespan="on", http=Connection, ws="none")
+    )
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:

@@ -154,7 +154,7 @@ def test_a_request_that_cannot_be_met_is_400(api: TestClient) -> None:
         "users has no column 'age': expected one of": users | {"filters": {"age": 1}},
         "role is never 'king'": users | {"filters": {"role": "king"}},
         "users has no column 'size': expected one of": users | {"fields": ["size"]},
-        "dictionary": [],
+        "the body must be a JSON object": [],
     }
     for text, body in told.items():
         answer = api.post(V1, json=body)
