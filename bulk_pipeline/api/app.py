@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from fastapi_standalone_docs import StandaloneDocs
 
 import bulk_pipeline
 from bulk_pipeline.api import accounts, customers, documented, exports, health, imports, metrics, problems
@@ -16,6 +17,7 @@ from bulk_pipeline.api.gathered import Gathered
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.api.request_ids import RequestIds
 from bulk_pipeline.api.streams import Streams
+from bulk_pipeline.browsers import Guard
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.orchestration.stores import Stores
 
@@ -36,8 +38,10 @@ def create_app(stores: Stores) -> FastAPI:
         title="bulk_pipeline",
         version=bulk_pipeline.__version__,
         summary="Bulk import of files into Postgres, and export of tables to files.",
+        redoc_url=None,
         lifespan=lifespan,
     )
+    StandaloneDocs(app)
     app.state.stores = stores
     app.state.checkup = Checkup(stores.probes)
     app.state.metrics = Metrics(stores.postgres, app.state.checkup)
@@ -47,6 +51,12 @@ def create_app(stores: Stores) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Departures, idle_seconds=stores.settings.api_stream_idle_seconds)
+    app.add_middleware(
+        Guard,
+        hosts=stores.settings.known_hosts,
+        headers=problems.headers_of,
+        name_of=problems.word_of,
+    )
     app.add_middleware(Access, metrics=app.state.metrics)
     app.add_middleware(RequestIds)  # around the line about the request, which names it
     app.include_router(health.router)

@@ -20,6 +20,7 @@ from bulk_pipeline.api.tokens import CallerNeed
 from bulk_pipeline.errors import IdempotencyConflictError, JobNotFinishedError, NotFoundError
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.stages.export.formats import CONTENT_TYPES, HTTP_FORMATS, Format
+from bulk_pipeline.stores.accounts import Account
 from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 
 router = APIRouter(prefix="/exports", tags=["exports"])
@@ -171,7 +172,7 @@ def list_exports(
 ) -> ExportPage | Response:
     items = request.query_params.multi_items()
     if any(name not in ("cursor", "limit") for name, _ in items):
-        return ExportStream(streams, of_query(items))
+        return ExportStream(streams, of_query(items), _name(caller, request))
     found = stores.exports.newest(limit=limit + 1, before=read_cursor(cursor))
     page = [_shown(request, stores, job) for job in found[:limit]]
     return ExportPage(exports=page, next_cursor=next_cursor(found, limit))
@@ -186,7 +187,8 @@ def list_exports(
 )
 def stream_table(caller: CallerNeed, resource: str, request: Request, streams: StreamsNeed) -> Response:
     """From one snapshot, in key order. If it breaks off, so does the connection: the file is not complete then."""
-    return ExportStream(streams, of_query(request.query_params.multi_items(), resource))
+    asked = of_query(request.query_params.multi_items(), resource)
+    return ExportStream(streams, asked, _name(caller, request))
 
 
 @router.get("/{export_id}", summary="Look at an export", responses=_OF_ONE)
@@ -235,6 +237,13 @@ def download_export(caller: CallerNeed, export_id: UUID, stores: StoresNeed) -> 
 def cancel_export(caller: CallerNeed, export_id: UUID, request: Request, stores: StoresNeed) -> Export:
     """It ends at once, or as soon as the run that has it looks; nothing is left of it."""
     return _shown(request, stores, stores.exports.cancel(str(export_id)))
+
+
+def _name(caller: Account | None, request: Request) -> str:
+    """Who asks: an account, or without one an address."""
+    if caller is not None:
+        return f"account {caller.id}"
+    return f"address {request.client.host if request.client else 'unknown'}"
 
 
 def _parts(job: ExportJob) -> list[str]:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bulk_pipeline.api import request_ids
+from bulk_pipeline.browsers import HEADERS
 from bulk_pipeline.errors import (
     AccountExistsError,
     BulkPipelineError,
@@ -29,6 +30,13 @@ from bulk_pipeline.errors import (
 
 PREFIXES = ("/api/v1", "/v1")
 """Where the clients of users, articles and comments look."""
+
+_API = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Cache-Control": "no-store"}
+_DOCS = {
+    # FastAPI's page has its script in itself.
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+}
 
 _STATUS: dict[type[BulkPipelineError], int] = {
     AccountExistsError: 409,
@@ -61,14 +69,23 @@ def is_of_second_family(path: str) -> bool:
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in PREFIXES)
 
 
+def word_of(path: str) -> str:
+    """The name of the text in the JSON of an error."""
+    return "error" if is_of_second_family(path) else "detail"
+
+
+def headers_of(path: str) -> dict[str, str]:
+    """What browsers are told about an answer."""
+    return _DOCS if path == "/docs" or path.startswith("/docs/") else _API
+
+
 def answer(
     request: Request, status: int, told: object, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """`told` is a text, or a list of what is wrong with a request's fields. A text is cut at 2,000 characters."""
     if isinstance(told, str) and len(told) > _LONGEST_TEXT:
         told = f"{told[: _LONGEST_TEXT - 1]}…"
-    name = "error" if is_of_second_family(request.url.path) else "detail"
-    return JSONResponse({name: told}, status, headers)
+    return JSONResponse({word_of(request.url.path): told}, status, headers)
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
@@ -109,9 +126,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
-    """Called outside all middleware, which is why it sees to the request's id itself."""
+    """Called outside all middleware, which is why it sees to the request's id and the headers itself."""
     request_id = getattr(request.state, "request_id", "")
     _log.error("a request failed", exc_info=error, request_id=request_id)
-    return answer(
-        request, 500, "the request failed; the server's log says why", {request_ids.HEADER: request_id}
-    )
+    headers = HEADERS | headers_of(request.url.path) | {request_ids.HEADER: request_id}
+    return answer(request, 500, "the request failed; the server's log says why", headers)

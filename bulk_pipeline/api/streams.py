@@ -6,6 +6,7 @@ itself says that the file is not complete.
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -39,20 +40,30 @@ class Streams:
         self.stores = stores
         self.metrics = metrics
         self.running: dict[str, Channel] = {}
+        self._callers = Counter[str]()
 
     @contextmanager
-    def place(self) -> Iterator[tuple[str, Channel]]:
-        """A name for a session and a channel, as long as the block lasts; 429 if there is no room."""
-        most = self.stores.settings.api_max_streams
-        if len(self.running) >= most:
-            told = f"{most} exports are being streamed: try again, or ask for a file with POST /exports"
-            raise HTTPException(429, told, {"Retry-After": str(_RETRY_SECONDS)})
+    def place(self, caller: str) -> Iterator[tuple[str, Channel]]:
+        """A name for a session and a channel, as long as the block lasts; 429 if there is no room for the caller."""
+        settings = self.stores.settings
+        if len(self.running) >= settings.api_max_streams:
+            raise _no_room(f"{settings.api_max_streams} exports are being streamed")
+        if self._callers[caller] >= settings.api_max_streams_per_caller:
+            raise _no_room(f"{settings.api_max_streams_per_caller} exports are being streamed for you")
         session = f"bulk-pipeline stream {new_id()}"
         channel = self.running[session] = Channel()
+        self._callers[caller] += 1
         try:
             yield session, channel
         finally:
             del self.running[session]
+            self._callers[caller] -= 1
+            self._callers += Counter()  # which leaves out those that have none
+
+
+def _no_room(reason: str) -> HTTPException:
+    told = f"{reason}: try again, or ask for a file with POST /exports"
+    return HTTPException(429, told, {"Retry-After": str(_RETRY_SECONDS)})
 
 
 async def _streams(request: Request) -> Streams:
@@ -73,16 +84,17 @@ def attachment(request: ExportRequest) -> dict[str, str]:
 
 
 class ExportStream(Response):
-    """The answer to a request that has been checked."""
+    """The answer to a request that has been checked. `caller`: whose share of the streams it takes."""
 
-    def __init__(self, streams: Streams, request: ExportRequest) -> None:
+    def __init__(self, streams: Streams, request: ExportRequest, caller: str) -> None:
         super().__init__(headers=attachment(request))
         del self.headers["Content-Length"]
         self._streams = streams
         self._request = request
+        self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.place() as (session, channel):
+        with self._streams.place(self._caller) as (session, channel):
             writing = threading.Thread(target=self._write, args=(session, channel), name=session)
             writing.start()
             try:

@@ -81,7 +81,7 @@ def daemon(dagster: Dagster, environment: Mapping[str, str], log: Path) -> Servi
 
 def webserver(dagster: Dagster, environment: Mapping[str, str], log: Path) -> Service:
     arguments = [
-        *("dagster_webserver", "--host", HOST, "--port", str(dagster.webserver_port)),
+        *("bulk_pipeline.orchestration.webserver", "--host", HOST, "--port", str(dagster.webserver_port)),
         *("--workspace", str(dagster.workspace), "--dagster-log-level", "warning"),
     ]
     return _service("webserver", arguments, dagster, environment, log)

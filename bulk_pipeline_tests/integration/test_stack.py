@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx2
 import psutil
 import psycopg
 import pytest
@@ -71,6 +72,21 @@ def test_only_the_loopback_interface_is_listened_on(home: Path) -> None:
     connections = [c for process in owned_processes(home) for c in process.net_connections()]
     addresses = {c.laddr.ip.removeprefix("::ffff:") for c in connections if c.status == "LISTEN"}
     assert addresses == {"127.0.0.1"}
+
+
+def test_a_page_of_another_site_uses_neither_dagster_nor_the_api(home: Path) -> None:
+    found, foreign = stack.status(home), {"Origin": "https://evil.example"}
+    mutation = {"query": "mutation { reloadWorkspace { __typename } }"}
+    for url in (f"{found.dagster_url}/graphql", f"{found.api_url}/api/v1/exports"):
+        assert httpx2.post(url, json=mutation, headers=foreign).status_code == 403
+        assert httpx2.post(url, json=mutation, headers={"Host": "evil.example"}).status_code == 421
+    by_link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    answer = httpx2.get(f"{found.dagster_url}/graphql", params=mutation, headers=by_link)
+    assert answer.status_code == 403
+    own = {"Origin": str(found.dagster_url), "Sec-Fetch-Site": "same-origin"}
+    assert httpx2.post(f"{found.dagster_url}/graphql", json=mutation, headers=own).status_code == 200
+    page = httpx2.get(f"{found.dagster_url}/runs", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["X-Frame-Options"]) == (200, "DENY")
 
 
 def test_a_second_up_is_refused_with_the_address(home: Path) -> None:

@@ -44,7 +44,9 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return Settings.model_validate({**settings.model_dump(), "api_jwt_secret": SECRET})
+    return Settings.model_validate(
+        {**settings.model_dump(), "api_jwt_secret": SECRET, "api_hosts": "testserver"}
+    )
 
 
 @pytest.fixture

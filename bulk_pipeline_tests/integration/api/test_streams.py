@@ -18,7 +18,7 @@ from bulk_pipeline.api.channel import MOST_BYTES
 from bulk_pipeline.api.streams import Streams
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.integration.api.conftest import serving
+from bulk_pipeline_tests.integration.api.conftest import Person, serving
 from bulk_pipeline_tests.integration.conftest import Pipeline
 from bulk_pipeline_tests.integration.exports import Exporting
 
@@ -45,9 +45,9 @@ def served(settings: Settings, **changes: object) -> Iterator[tuple[str, Streams
 
 
 @contextmanager
-def begun(url: str) -> Iterator[Iterator[bytes]]:
+def begun(url: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[bytes]]:
     """The rest of a stream of which the first bytes have come."""
-    with httpx2.stream("GET", url, timeout=60) as answer:
+    with httpx2.stream("GET", url, headers=headers, timeout=60) as answer:
         assert answer.status_code == 200
         pieces = answer.iter_bytes(1_000)
         next(pieces)
@@ -217,6 +217,23 @@ def test_more_streams_than_are_allowed_are_429_until_a_client_leaves_and_its_sta
         told = httpx2.get(f"{url}/metrics", timeout=60).text
     assert 'bulk_stream_exports_total{format="ndjson",result="abandoned",table="customers"} 1.0' in told
     assert 'bulk_stream_exports_total{format="ndjson",result="completed",table="customers"} 1.0' in told
+
+
+def test_one_caller_does_not_hold_all_streams(
+    settings: Settings, exporting: Exporting, ann: Person, bob: Person
+) -> None:
+    exporting.have_many(MANY)
+    with served(settings, api_max_streams_per_caller=1) as (url, streams), begun(f"{url}{ALL}", ann.headers):
+        answer = httpx2.get(f"{url}{ALL}", headers=ann.headers, timeout=60)
+        assert (answer.status_code, list(answer.json())) == (429, ["error"])
+        assert answer.json()["error"].startswith("1 exports are being streamed for you: try again")
+        assert int(answer.headers["Retry-After"]) > 0
+        few = f"{url}{ALL}&email=1@x.co"
+        assert httpx2.get(few, headers=bob.headers, timeout=60).status_code == 200
+        with begun(f"{url}{ALL}"):  # without a token it is the address that counts
+            assert httpx2.get(few, timeout=60).status_code == 429
+        wait_until(lambda: len(streams.running) == 1)
+        assert httpx2.get(few, timeout=60).status_code == 200
 
 
 def test_a_client_that_reads_nothing_is_cut_off(settings: Settings, exporting: Exporting) -> None:
