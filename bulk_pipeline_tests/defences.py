@@ -152,8 +152,8 @@ DEFENCES = (
         "a fetch ends with its client",
         "integration/api/test_departures.py::test_a_fetch_ends_with_its_client",
         "bulk_pipeline/stores/checked_network.py",
-        "            self._check()\n",
-        "",
+        "            self._check()\n            try:\n                return self._stream.read(",
+        "            try:\n                return self._stream.read(",
     ),
     Defence(
         "a body ends at 64,000 bytes",

@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpcore2
@@ -32,7 +33,7 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
         """Raises `RemoteFileError` for a host that must not be connected to, whatever httpcore2 raises otherwise."""
-        addresses = addresses_of(host, port, private_too=self._private_too)
+        addresses = self._addresses(host, port)
         broken: httpcore2.NetworkError | httpcore2.TimeoutException | None = None
         for tried, address in enumerate(addresses):
             share = seconds_left(self._deadline) / (len(addresses) - tried)
@@ -43,6 +44,18 @@ class CheckedNetwork(httpcore2.NetworkBackend):
             else:
                 return _TimedStream(stream, self._deadline, self._check)
         raise broken or httpcore2.ConnectError("the host has no address")
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """The system's resolver knows no timeout: a name whose server is slow would take longer than is allowed."""
+        resolver = ThreadPoolExecutor(1, thread_name_prefix="resolver")
+        answer = resolver.submit(addresses_of, host, port, private_too=self._private_too)
+        resolver.shutdown(wait=False)
+        while True:
+            self._check()
+            try:
+                return answer.result(min(_WAIT_SECONDS, seconds_left(self._deadline)))
+            except TimeoutError:
+                seconds_left(self._deadline)
 
 
 class _TimedStream(httpcore2.NetworkStream):

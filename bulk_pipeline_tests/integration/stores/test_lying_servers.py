@@ -156,3 +156,22 @@ def test_a_redirect_to_what_is_no_address_is_refused(location: bytes) -> None:
     headers = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
     with sending(lambda: iter([headers])) as port, pytest.raises(RemoteFileError):
         get(port)
+
+
+def test_a_name_that_is_looked_up_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, seen = threading.Event(), list[object]()
+
+    def look_up(*given: object, **_: object) -> None:
+        seen.append(given[0])
+        over.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    limits = FetchLimits(max_bytes=MOST_BYTES, seconds=0.3, redirects=0)
+    with (
+        pytest.raises(RemoteFileError, match=r"took too long: the file must be there within 0\.3 seconds"),
+        fetch(parse_url("http://slow.example/users.csv"), limits),
+    ):
+        pass
+    assert (seen, over.is_set()) == (["slow.example"], False)
+    over.set()
