@@ -11,6 +11,12 @@ class ApiSettings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8080, ge=0, le=65535)
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="port that serves /metrics, and nothing else; unset: API_PORT serves it",
+    )
     api_url: str | None = Field(default=None, description="address of the HTTP API, for people")
     api_hosts: str = Field(
         default="", description="more names that clients reach the API by, with commas between"

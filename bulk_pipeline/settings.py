@@ -151,12 +151,16 @@ class Settings(ApiSettings):
         return place
 
     @model_validator(mode="after")
-    def _places_apart(self) -> Self:
+    def _settings_agree(self) -> Self:
         for one, other in combinations(_PLACES, 2):
             if S3Folder.of(getattr(self, one)).overlaps(S3Folder.of(getattr(self, other))):
                 raise ValueError(f"{one.upper()} and {other.upper()} overlap: give each a place of its own")
         if self.s3_sse_kms_key_id and self.s3_sse != "aws:kms":
             raise ValueError("S3_SSE_KMS_KEY_ID goes with S3_SSE=aws:kms only")
+        if self.metrics_port == self.api_port:
+            raise ValueError(
+                f"METRICS_PORT and API_PORT are both {self.api_port}: give each a port of its own"
+            )
         return self
 
     @field_validator("bulk_work_dir", mode="before")

@@ -65,6 +65,13 @@ DEFENCES = (
         "(decoded(rows",
     ),
     Defence(
+        "metrics have a port of their own",
+        "integration/api/test_metrics_port.py::test_each_port_serves_its_own_paths_only",
+        "bulk_pipeline/api/app.py",
+        "if stores.settings.metrics_port is None:",
+        "if True:",
+    ),
+    Defence(
         "unpacking stops at a ratio",
         "unit/stages/parse/test_packed.py::test_a_bomb_stops_at_its_cap",
         "bulk_pipeline/stages/parse/compression.py",

@@ -60,7 +60,8 @@ def create_app(stores: Stores) -> FastAPI:
     app.add_middleware(Access, metrics=app.state.metrics)
     app.add_middleware(RequestIds)  # around the line about the request, which names it
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    if stores.settings.metrics_port is None:
+        app.include_router(metrics.router)
     app.include_router(accounts.router)
     app.include_router(customers.router)
     for prefix in problems.PREFIXES:

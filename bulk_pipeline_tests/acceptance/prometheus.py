@@ -43,7 +43,7 @@ def scraping(api_url: str, folder: Path) -> Iterator[Prometheus]:
     config = yaml.safe_load((OPS / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"}
     (scrape,) = config["scrape_configs"]
-    assert scrape["static_configs"] == [{"targets": ["api:8080"]}]
+    assert scrape["static_configs"] == [{"targets": ["api:9464"]}]
     scrape["static_configs"] = [{"targets": [api_url.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     shutil.copy(OPS / "alerts.yml", folder)

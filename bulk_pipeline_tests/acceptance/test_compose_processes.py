@@ -36,7 +36,7 @@ class Machine:
     """Stands for the containers: what is at which address, and in which folder, on this machine."""
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.ports = {"4000": free_port(), "3000": free_port(), "8080": free_port(), "2080": free_port()}
+        self.ports = {port: free_port() for port in ("4000", "3000", "8080", "9464", "2080")}
         self.folder = folder
         self.sites = {
             name: f"http://127.0.0.1:{free_port()}" for name in ("DAGSTER_SITE", "API_SITE", "GRAFANA_SITE")
@@ -169,6 +169,7 @@ def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
         assert _status(f"{dagster}/server_info", f"operator:{PASSWORD}") == 200
         assert _status(f"{api}/live") == 200
         assert _status(f"{api}/metrics") == 404
+        assert _status(f"http://127.0.0.1:{machine.ports['9464']}/metrics") == 200
 
         s3_client.put_object(Bucket=buckets["uploads"], Key="customers/a.csv", Body=b"email\na@b.de\n")
         _until(lambda: _query(empty_database_url, "SELECT email FROM customers") == [("a@b.de",)])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.settings import read_settings
@@ -58,6 +59,12 @@ def test_every_service_is_pinned_limited_watched_and_hardened(name: str) -> None
 def test_no_port_but_those_of_the_proxy_is_open_to_the_world() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"objects": ["127.0.0.1:9000:9000"], "proxy": ["80:80", "443:443"]}
+
+
+def test_prometheus_scrapes_the_port_of_the_metrics() -> None:
+    config = yaml.safe_load((ROOT / "ops" / "prometheus.yml").read_text())
+    targets = [target for job in config["scrape_configs"] for target in job["static_configs"]]
+    assert targets == [{"targets": [f"api:{SERVICES['api']['environment']['METRICS_PORT']}"]}]
 
 
 def test_what_a_service_waits_for_is_there() -> None:

@@ -120,6 +120,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     [
         ("API_PORT", "abc", "API_PORT: 'abc' is wrong; expected a whole number"),
         ("API_PORT", "99999", "API_PORT: '99999' is wrong; expected at most 65535"),
+        ("METRICS_PORT", "0", "METRICS_PORT: '0' is wrong; expected at least 1"),
+        ("METRICS_PORT", "8080", "METRICS_PORT and API_PORT are both 8080: give each a port of its own"),
         ("BULK_LEASE_SECONDS", "soon", "BULK_LEASE_SECONDS: 'soon' is wrong; expected a number"),
         ("BULK_LEASE_SECONDS", "0", "BULK_LEASE_SECONDS: '0' is wrong; expected more than 0"),
         ("API_TOKEN_REQUIRED", "perhaps", "API_TOKEN_REQUIRED: 'perhaps' is wrong; expected true or false"),
