@@ -96,7 +96,9 @@ class Settings(ApiSettings):
     bulk_batch_rows: int = Field(default=50_000, ge=1, description="source rows per transaction")
     bulk_load_connections: int = Field(default=2, ge=1, description="batches of a file written at a time")
     bulk_lease_seconds: float = Field(default=15, gt=0, description="a worker silent for longer is dead")
-    bulk_heartbeat_seconds: float = Field(default=3, gt=0)
+    bulk_heartbeat_seconds: float = Field(
+        default=1, gt=0, description="how often a run renews its leases and looks for cancels"
+    )
     bulk_max_attempts: int = Field(default=5, ge=1, description="attempts before an outage fails a job")
     bulk_retry_seconds: float = Field(default=5, ge=0, description="wait before the next attempt")
     bulk_group_files: int = Field(default=500, ge=1, description="files of one table that share a run")

@@ -64,8 +64,9 @@ def parse(
 def validate(
     context: dg.OpExecutionContext, parsed: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
-    work = worker.stores.work
-    return _pass_on(context, worker, parsed, lambda _, staged: steps.validate_rows(staged, work))
+    return _pass_on(
+        context, worker, parsed, lambda job, staged: steps.validate_rows(staged, worker.work(job))
+    )
 
 
 @dg.op(description="Good rows apart from rejected ones: references, and keys used twice in the file.")
@@ -122,9 +123,16 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     if job.parser_version not in (None, PARSER_VERSION):
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
     with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
-        upload = open_upload(stream, job.file_name, table=table, mode=job.mode, declared=job.upload_format)
+        upload = open_upload(
+            stream,
+            job.file_name,
+            table=table,
+            mode=job.mode,
+            declared=job.upload_format,
+            check=partial(worker.check, job),
+        )
         _row_store(job, worker).check_fit(upload.columns, job.mode)
-        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, stores.work)
+        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, worker.work(job))
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
     )
@@ -143,18 +151,18 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
 
 
 def _split_one(job: ImportJob, staged: Staged, *, worker: Worker) -> Staged:
-    stores = worker.stores
-    if warning := steps.warning_of_keys(staged, stores.work):
+    stores, work = worker.stores, worker.work(job)
+    if warning := steps.warning_of_keys(staged, work):
         stores.ledger.warn(job.id, warning)
     known = PostgresKnownRows(_row_store(job, worker))
     references = PostgresReferences(stores.postgres, staged.table)
-    return steps.split_rows(staged, references, known, stores.work)
+    return steps.split_rows(staged, references, known, work)
 
 
 def _load_one(
     job: ImportJob, staged: Staged, *, worker: Worker, ids: IdMaker, tell: Callable[[str], None]
 ) -> Staged:
-    store, work = _row_store(job, worker), worker.stores.work
+    store, work = _row_store(job, worker), worker.work(job)
     known = PostgresKnownRows(store)
     return steps.load_rows(staged, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"))
 
@@ -162,14 +170,23 @@ def _load_one(
 def _row_store(job: ImportJob, worker: Worker) -> PostgresRowStore:
     stores, table = worker.stores, tables.get(job.table)
     connections = stores.settings.bulk_load_connections
-    return PostgresRowStore(stores.postgres, table, job.id, job.attempt, connections=connections)
+    store = PostgresRowStore(
+        stores.postgres,
+        table,
+        job.id,
+        job.attempt,
+        connections=connections,
+        check=partial(worker.check, job),
+    )
+    worker.interrupt_by(job, store.interrupt)
+    return store
 
 
 def _emit_one(
     job: ImportJob, staged: Staged, *, worker: Worker, materializations: Materializations
 ) -> Staged:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
-    work = stores.work
+    work = worker.work(job)
 
     def open_report(name: str) -> AbstractContextManager[Sink]:
         content_type = _CONTENT_TYPES[PurePath(name).suffix]

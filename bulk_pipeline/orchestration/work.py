@@ -8,7 +8,7 @@ file is copied there too, and fetched by a machine that has not got it: reading 
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -48,10 +48,14 @@ class Mirror(Protocol):
 @dataclass(frozen=True)
 class WorkLocation:
     """The work files of all jobs, each in a folder that is named by its owner: a job or, for what its ops hand
-    over, a run."""
+    over, a run.
+
+    `check` is called before each batch that is read or written, and raises if the work on them should stop.
+    """
 
     folder: Path
     mirror: Mirror | None = None
+    check: Callable[[], None] = lambda: None
 
     def area(self, job_id: str, attempt: int) -> "WorkArea":
         area = WorkArea(self, f"{job_id}/{attempt}")
@@ -71,6 +75,7 @@ class WorkLocation:
                 reader = pa.ipc.open_file(source)
                 batches, mapped_bytes = reader.num_record_batches, 0
                 while number < batches and mapped_bytes < _MAPPED_BYTES:
+                    self.check()
                     batch = reader.get_batch(number)
                     number, mapped_bytes = number + 1, mapped_bytes + batch.nbytes
                     yield batch
@@ -145,7 +150,7 @@ class WorkArea:
         """A writer of `<name>.arrow`; the file appears when the block ends without an exception."""
         path = self.location.folder / self._reference(name)
         partial = path.with_suffix(".partial")
-        writer = BatchWriter(name, partial)
+        writer = BatchWriter(name, partial, self.location.check)
         try:
             yield writer
         except BaseException:
@@ -169,13 +174,15 @@ class WorkArea:
 class BatchWriter:
     """Appends record batches of one schema, which the first batch sets. Nothing is written for no batch."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, check: Callable[[], None]) -> None:
         self.name = name
         self._path = path
+        self._check = check
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self.schema: pa.Schema | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
+        self._check()
         if self._writer is None:
             self.schema = batch.schema
             self._writer = pa.ipc.new_file(str(self._path), batch.schema)

@@ -7,8 +7,10 @@ trouble: the run stops working on it and writes nothing more for it.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from bulk_pipeline import traces
 from bulk_pipeline.errors import (
@@ -25,6 +27,9 @@ from bulk_pipeline.printable import printable
 from bulk_pipeline.stores.heartbeat import Heartbeat
 from bulk_pipeline.stores.jobs import ImportJob, Status, as_uuid, new_id
 from bulk_pipeline.stores.leases import Lease
+
+if TYPE_CHECKING:
+    from bulk_pipeline.orchestration.work import WorkLocation
 
 
 class Log(Protocol):
@@ -112,6 +117,14 @@ class Worker:
         """Raise, inside of `working_on`, if heartbeats have found that the work on the job should stop."""
         self._heartbeats[job.id].check(job.id)
 
+    def work(self, job: ImportJob) -> "WorkLocation":
+        """The work location for a step of the job, which stops at the next batch if it should."""
+        return replace(self.stores.work, check=partial(self.check, job))
+
+    def interrupt_by(self, job: ImportJob, interrupt: Callable[[], None]) -> None:
+        """Have `interrupt`, from another thread, end what a step of the job waits for, if the step should stop."""
+        self._heartbeats[job.id].interrupt_by(job.id, interrupt)
+
     @contextmanager
     def working_on(self, job: ImportJob) -> Iterator[None]:
         """Work on a job that was taken; its troubles end here, an outage ends the run."""
@@ -135,7 +148,8 @@ class Worker:
     def _ending(self, job: ImportJob, lease: Lease) -> Iterator[None]:
         """End the job if its file cannot be read, the table cannot take its rows, or somebody has cancelled it."""
         try:
-            yield
+            with self._hearing(job):
+                yield
         except FileError as error:
             self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
             self._drop(job, str(error))
@@ -145,6 +159,15 @@ class Worker:
         except JobCancelledError as error:
             self.stores.attempts.finish_cancelled(job.id, lease.attempt)
             self._drop(job, str(error))
+
+    @contextmanager
+    def _hearing(self, job: ImportJob) -> Iterator[None]:
+        """Let a cancel that has interrupted a statement be a cancel, not an outage of Postgres."""
+        try:
+            yield
+        except StoreUnavailableError:
+            self.check(job)
+            raise
 
     def finished(self, job: ImportJob) -> None:
         """The job is final: the run is done with it."""

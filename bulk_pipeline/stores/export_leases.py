@@ -22,7 +22,7 @@ from bulk_pipeline.stores.export_jobs import (
     locked_export,
 )
 from bulk_pipeline.stores.jobs import as_uuid, wait_seconds
-from bulk_pipeline.stores.postgres import Postgres, end_sessions
+from bulk_pipeline.stores.postgres import Postgres, end_sessions, end_statements
 
 
 class ExportLeases:
@@ -59,6 +59,11 @@ class ExportLeases:
             raise LeaseLostError(f"export {job.id}: attempt {job.attempt} is not the current one any more")
         if found[0]:
             raise JobCancelledError(f"export {job.id} was cancelled")
+
+    def end_statement(self, job: ExportJob) -> None:
+        """End what the server does for the export at the moment."""
+        with self._postgres.transaction() as connection:
+            end_statements(connection, export_session(job.id))
 
     def finish(self, job: ExportJob, manifest: Mapping[str, Any]) -> ExportJob:
         """The files are there. Once more changes nothing, in case an answer got lost. Raises `LeaseLostError`."""

@@ -1,6 +1,7 @@
 """Keeps leases alive while work goes on, and notices lost leases, cancels, and jobs that are gone."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError
 from bulk_pipeline.stores.beating import Beating
@@ -18,6 +19,7 @@ class Heartbeat(Beating):
         self._lost: set[str] = set()
         self._cancelled: set[str] = set()
         self._gone: set[str] = set()
+        self._interrupts: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 
     def check(self, job_id: str) -> None:
         """Raise `JobGoneError`, `LeaseLostError` or `JobCancelledError` if the work on the job should stop."""
@@ -28,10 +30,19 @@ class Heartbeat(Beating):
         if job_id in self._cancelled:
             raise JobCancelledError(f"job {job_id} was cancelled; the rows committed so far stay")
 
+    def interrupt_by(self, job_id: str, interrupt: Callable[[], None]) -> None:
+        """Call `interrupt` at every beat once the work on the job should stop: it ends what the work waits for."""
+        self._interrupts[job_id].append(interrupt)
+
     def beat(self) -> None:
-        """Renew all leases once, and look for news."""
-        if not self._held:
-            return
+        """Renew all leases once, look for news, and interrupt what should stop."""
+        if self._held:
+            self._renew()
+        for job_id in self._cancelled | self._lost | self._gone:
+            for interrupt in self._interrupts[job_id]:
+                interrupt()
+
+    def _renew(self) -> None:
         leases = list(self._held.values())
         held = {
             "ids": [lease.job_id for lease in leases],

@@ -94,6 +94,18 @@ def end_sessions(connection: psycopg.Connection, name: str) -> None:
     )
 
 
+def end_statements(connection: psycopg.Connection, name: str) -> None:
+    """End what the other sessions of that name in this database are at, not the sessions."""
+    connection.execute(
+        """
+        SELECT pg_cancel_backend(pid)
+        FROM pg_stat_activity
+        WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()
+        """,
+        [name],
+    )
+
+
 _UNREADABLE = (
     "DATABASE_URL cannot be read as postgresql://user:password@host:port/database; "
     "characters like @ : / ? # % in the password have to be percent-encoded"

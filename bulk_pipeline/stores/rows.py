@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
+from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, LoadCounts, Range, Settled
@@ -36,7 +36,6 @@ _SETTLE_IN = """
 """
 """The name by which lost sessions are found. And without the check what a killed run has begun would stay for as long
 as it waits for somebody's lock, and nobody could take over."""
-_IS_THERE = "SELECT EXISTS (SELECT FROM bulk.import_jobs WHERE id = %s)"
 _FEW_ROWS = 5_000
 """So many are looked up without a staging table, which has to be made, analyzed and dropped."""
 _KEPT_ROWS, _KEPT_BYTES = 1_500_000, 64 << 20
@@ -46,12 +45,23 @@ _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 class PostgresRowStore:
-    """Each thread that is inside a method has a connection of its own. See `stages.load.row_store.RowStore`."""
+    """Each thread that is inside a method has a connection of its own. See `stages.load.row_store.RowStore`.
+
+    `check` is called before each of them is used, and raises if the work on the job should stop.
+    """
 
     def __init__(
-        self, postgres: Postgres, table: Table, job_id: str, attempt: int, *, connections: int = 1
+        self,
+        postgres: Postgres,
+        table: Table,
+        job_id: str,
+        attempt: int,
+        *,
+        connections: int = 1,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.connections = connections
+        self._check = check
         self._postgres = postgres
         self._table = table
         self._job_id = job_id
@@ -121,7 +131,7 @@ class PostgresRowStore:
 
     def keep_decisions(self, decisions: Sequence[Decision]) -> None:
         with self._transaction() as connection:
-            self._fence(connection)
+            settlements.fence(connection, self._job_id, self._attempt)
             plans.keep(connection, self._job_id, decisions)
 
     def known_rows(self) -> np.ndarray | None:
@@ -131,7 +141,7 @@ class PostgresRowStore:
 
     def keep_known_rows(self, numbers: np.ndarray) -> None:
         with self._transaction() as connection:
-            self._fence(connection)
+            settlements.fence(connection, self._job_id, self._attempt)
             plans.keep_known_rows(connection, self._job_id, numbers)
 
     def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
@@ -163,7 +173,7 @@ class PostgresRowStore:
         for tries in range(_TRIES):
             try:
                 with self._transaction() as connection:
-                    self._fence(connection)
+                    settlements.fence(connection, self._job_id, self._attempt)
                     settled = write(PostgresBatchWriter(connection, self._table))
                     record(connection, settled)
                 return settled
@@ -230,26 +240,6 @@ class PostgresRowStore:
         with self._transaction() as connection:
             end_sessions(connection, self._session)
 
-    def _fence(self, connection: psycopg.Connection) -> None:
-        """Keep the job ours until the transaction ends; a takeover waits for that (it locks FOR UPDATE)."""
-        held = connection.execute(
-            """
-            SELECT cancel_requested_at IS NOT NULL
-            FROM bulk.import_jobs
-            WHERE id = %s AND attempt = %s AND status = 'processing'
-            FOR KEY SHARE
-            """,
-            [self._job_id, self._attempt],
-        ).fetchone()
-        if held is None:
-            if connection.execute(_IS_THERE, [self._job_id]).fetchone() == (False,):
-                raise JobGoneError(self._job_id)
-            raise LeaseLostError(
-                f"job {self._job_id}: attempt {self._attempt} is not the current one any more"
-            )
-        if held[0]:
-            raise JobCancelledError(f"job {self._job_id} was cancelled; rows committed before that stay")
-
     @contextmanager
     def _staged(
         self, connection: psycopg.Connection, batches: Iterable[pa.RecordBatch]
@@ -280,6 +270,7 @@ class PostgresRowStore:
     @contextmanager
     def _known(self) -> Iterator[psycopg.Connection]:
         """A connection, which `interrupt` knows of as long as it is used."""
+        self._check()
         with load_refusals(self._postgres, self._table), self._postgres.reading() as connection:
             self._busy.add(connection)
             try:

@@ -7,7 +7,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import errors
 
-from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
 from bulk_pipeline.stages.split import refusals
@@ -42,6 +42,20 @@ def committed(connection: psycopg.Connection, job_id: str) -> dict[Range, LoadCo
     return {Range(first, last): LoadCounts(*counts) for first, last, *counts in found}
 
 
+def fence(connection: psycopg.Connection, job_id: str, attempt: int) -> None:
+    """Keep the job the attempt's until the transaction ends; a takeover waits for that (it locks FOR UPDATE).
+
+    Raises `JobGoneError`, `LeaseLostError` and `JobCancelledError` if the attempt must not write.
+    """
+    held = connection.execute(_FENCE, [job_id, attempt]).fetchone()
+    if held is None:
+        if connection.execute(_IS_THERE, [job_id]).fetchone() == (False,):
+            raise JobGoneError(job_id)
+        raise LeaseLostError(f"job {job_id}: attempt {attempt} is not the current one any more")
+    if held[0]:
+        raise JobCancelledError(f"job {job_id} was cancelled; rows committed before that stay")
+
+
 def record(
     connection: psycopg.Connection, job_id: str, attempt: int, range_: Range, settled: Settled
 ) -> None:
@@ -73,6 +87,15 @@ def correct(connection: psycopg.Connection, job_id: str, rows: np.ndarray, settl
         inserted = len(np.setdiff1d(inside, failing))
         connection.execute(_CORRECT, [inserted, inserted, _stream(failures), job_id, first])
 
+
+_FENCE = """
+    SELECT cancel_requested_at IS NOT NULL
+    FROM bulk.import_jobs
+    WHERE id = %s AND attempt = %s AND status = 'processing'
+    FOR KEY SHARE
+"""
+
+_IS_THERE = "SELECT EXISTS (SELECT FROM bulk.import_jobs WHERE id = %s)"
 
 _RANGES = """
     SELECT first_row, last_row, load_failures

@@ -1,22 +1,27 @@
 """Bytes on their way: hashed as they were uploaded, and looked at before they are used."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 READ_BYTES = 1 << 20
 
 
 class Uploaded:
-    """The bytes as they were uploaded. `size` and `sha256` cover what has been read so far."""
+    """The bytes as they were uploaded. `size` and `sha256` cover what has been read so far.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    `check` is called for each piece that is read or unpacked, and raises if reading should stop.
+    """
+
+    def __init__(self, stream: BinaryIO, check: Callable[[], None] = lambda: None) -> None:
+        self.check = check
         self._stream = stream
         self._hash = hashlib.sha256()
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         while chunk := self._stream.read(READ_BYTES):
+            self.check()
             self._hash.update(chunk)
             self.size += len(chunk)
             yield chunk

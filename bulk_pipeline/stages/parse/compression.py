@@ -65,6 +65,7 @@ def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Itera
     """The chunks, as long as they are no compression bomb."""
     total = 0
     for chunk in chunks:
+        uploaded.check()
         total += len(chunk)
         bomb = total > limits.ratio_from_bytes and total > limits.ratio * uploaded.size
         if bomb or total > limits.unpacked_bytes:

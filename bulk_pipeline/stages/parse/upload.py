@@ -4,8 +4,9 @@ The first step of the way of a row. What is in here: which packing, which format
 what a cell means (that is `stages.validate`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,16 +100,18 @@ def open_upload(
     declared: UploadFormat = NOTHING_DECLARED,
     limits: Limits = DEFAULT_LIMITS,
     spool_dir: Path | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Upload:
     """The upload `name`, whose bytes `stream.read` gives from first to last.
 
     With a `table`, its columns are looked for in the header, those that `mode` requires among them; without
     one, the records have the columns of the file. What is `declared` about the upload goes before what the table
-    declares about all of its uploads. Raises `FileError` for a file that cannot be read as a whole.
+    declares about all of its uploads. `check` is called for each piece that is read, and raises if reading should stop.
+    Raises `FileError` for a file that cannot be read as a whole.
     """
     declared = declared.over(table.upload_format) if table else declared
     refuse_junk(name)
-    uploaded, notes, spool = Uploaded(stream), Notes(), Spool(spool_dir)
+    uploaded, notes, spool = Uploaded(stream, check), Notes(), Spool(spool_dir)
     try:
         chunks = Chunks(uploaded)
         if not chunks.peek(1):
@@ -117,7 +120,7 @@ def open_upload(
         _compare_names(name, packings, kind, notes)
         marked = not isinstance(content, Path) and has_mark(content)
         if isinstance(content, Path):
-            open_file = open_parquet if kind == "parquet" else open_xlsx
+            open_file = open_parquet if kind == "parquet" else partial(open_xlsx, check=check)
             opened = open_file(content, notes, declared, table=table, mode=mode, limits=limits)
         else:
             opened = _open_text(content, name, declared, notes, table, mode, limits, spool_dir)

@@ -1,7 +1,7 @@
 """Opens a sheet of an .xlsx file, and hands its rows on in chunks."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -36,9 +36,10 @@ def open_xlsx(
     table: Table | None,
     mode: Mode | None,
     limits: Limits,
+    check: Callable[[], None],
 ) -> Opened:
     """The line of a row is its number in the sheet. Dates and times become ISO 8601; blank rows are none."""
-    book = Workbook(path, limits)
+    book = Workbook(path, limits, check)
     sheet = choose(book, declared, notes, table=table, mode=mode)
     rows = book.rows(sheet)
     first = list(itertools.islice(rows, HEADER_LINES))

@@ -53,9 +53,13 @@ def qualified(kinds: dict[str, int]) -> dict[str, int]:
 
 
 class Package:
-    """An open .xlsx file. Raises `FileError` for whatever is damaged, too large or missing in it."""
+    """An open .xlsx file. Raises `FileError` for whatever is damaged, too large or missing in it.
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    `check` is called for each piece that is read, and raises if reading should stop.
+    """
+
+    def __init__(self, path: Path, limits: Limits, check: Callable[[], None]) -> None:
+        self._check = check
         try:
             self._archive = zipfile.ZipFile(path)
         except BAD_ZIP as error:
@@ -122,6 +126,7 @@ class Package:
         try:
             with self._archive.open(info) as member:
                 while piece := member.read(_PIECE_BYTES):
+                    self._check()
                     parser.Parse(piece, False)
                     yield
                 parser.Parse(b"", True)

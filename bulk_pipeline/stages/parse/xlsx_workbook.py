@@ -1,6 +1,6 @@
 """The sheets of an .xlsx file: their names, which of them people see, and their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,9 @@ class Sheet:
 class Workbook:
     """An .xlsx file whose directory is read. Raises `FileError` for what is damaged or too large in it."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, check: Callable[[], None]) -> None:
         self._limits = limits
-        self._package = Package(path, limits)
+        self._package = Package(path, limits, check)
         self._part = _workbook_part(self._package)
         self._elements = self._package.elements(self._part)
         self._relationships = self._package.relationships(self._part)
