@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from bulk_pipeline.api_settings import ApiSettings
+from bulk_pipeline.budget_settings import BudgetSettings
 from bulk_pipeline.errors import SettingsError
 
 PLACEHOLDER = "CHANGE_ME"
@@ -47,7 +48,7 @@ class S3Folder:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
-class Settings(ApiSettings):
+class Settings(ApiSettings, BudgetSettings):
     """One field per environment variable, of the same name in capitals. Durations are in the unit they name."""
 
     # A variable that is empty, as compose leaves those it is not given, counts as not set.

@@ -164,14 +164,6 @@ DEFENCES = (
     ),
     Defence(
         "a body ends at 64,000 bytes",
-        "a cancel is heard at the next batch",
-        "integration/test_cancel.py::test_an_op_stops_before_its_next_batch",
-        "bulk_pipeline/orchestration/worker.py",
-        "self._heartbeats[job.id].check(job.id)",
-        "pass",
-    ),
-    Defence(
-        "a body ends at a megabyte",
         "integration/api/test_accounts.py::test_a_large_body_is_not_taken_in",
         "bulk_pipeline/api/body_limit.py",
         'if taken > MOST_BYTES and not state.get("counts_its_body"):',

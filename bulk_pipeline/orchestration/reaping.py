@@ -12,6 +12,7 @@ import dagster as dg
 from bulk_pipeline.errors import JobFinishedError, JobGoneError
 from bulk_pipeline.orchestration import runs
 from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.run_process import RunProcess
 from bulk_pipeline.orchestration.stores import Stores
 
 RUN_KEY_TAG = "dagster/run_key"
@@ -27,7 +28,8 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
         runs.report_dead(instance, lease.run_id, lease.job_id)
         if runs.is_cancelled(instance.get_run_by_id(lease.run_id)):
             _cancel(stores, lease.job_id)
-        job = stores.leases.reap(lease, error=f"run {lease.run_id} died")
+        is_crash = lease.process is not None and RunProcess.read(lease.process).died_alone()
+        job = stores.leases.reap(lease, error=f"run {lease.run_id} died", is_crash=is_crash)
         if job is not None:
             yield f"run {lease.run_id} died with job {job.id}, which is {job.status} now"
 

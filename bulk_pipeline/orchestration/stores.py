@@ -110,6 +110,7 @@ class Stores:
             lease_seconds=self.settings.bulk_lease_seconds,
             retry_seconds=self.settings.bulk_retry_seconds,
             max_attempts=self.settings.bulk_max_attempts,
+            max_crashes=self.settings.bulk_max_crashes,
         )
 
     @cached_property

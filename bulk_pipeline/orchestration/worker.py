@@ -22,6 +22,7 @@ from bulk_pipeline.errors import (
     LoadRefusedError,
     StoreUnavailableError,
 )
+from bulk_pipeline.orchestration.run_process import RunProcess
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
 from bulk_pipeline.stores.heartbeat import Heartbeat
@@ -65,6 +66,8 @@ class Worker:
         self._starts_over = starts_over
         self._was_cancelled = was_cancelled
         self._held: dict[str, Lease] = {}
+        self._is_shared = False
+        """If one of several jobs has ended the process of the run, nobody knows which one it was."""
         self._heartbeats: dict[str, Heartbeat] = {}
         self._exit = ExitStack()
         self._outage: str | None = None
@@ -95,6 +98,7 @@ class Worker:
         """
         asked = list(job_ids)
         new = [job_id for job_id in asked if job_id not in self._held]
+        self._is_shared |= len(asked) > 1
         try:
             leases = self._lease(new)
         except StoreUnavailableError as error:
@@ -204,7 +208,8 @@ class Worker:
         """Lease the jobs, but for those that are gone from the ledger."""
         while True:
             try:
-                return self.stores.leases.take(job_ids, self._run_id)
+                process = None if self._is_shared else str(RunProcess.current())
+                return self.stores.leases.take(job_ids, self._run_id, process)
             except JobGoneError as error:
                 job_ids = [job_id for job_id in job_ids if str(as_uuid(job_id)) not in error.job_ids]
 

@@ -41,6 +41,7 @@ _SETTINGS = {
     "BULK_LEASE_SECONDS": "6",
     "BULK_HEARTBEAT_SECONDS": "1",
     "BULK_RETRY_SECONDS": "0.5",
+    "BULK_MAX_CRASHES": "100",  # what is killed here dies of no file
     "BULK_MAX_ATTEMPTS": "100",  # an outage must never fail a job: whoever gives up has lost
     "BULK_SETTLE_SECONDS": "1",
     "BULK_PARENT_WAIT_SECONDS": "3600",

@@ -36,7 +36,13 @@ class World:
         return Claims(self.postgres, objects, self.archive)
 
     def leases_of(self, *, lease_seconds: float, max_attempts: int = 3) -> Leases:
-        return Leases(self.postgres, lease_seconds=lease_seconds, retry_seconds=0, max_attempts=max_attempts)
+        return Leases(
+            self.postgres,
+            lease_seconds=lease_seconds,
+            retry_seconds=0,
+            max_attempts=max_attempts,
+            max_crashes=2,
+        )
 
     def drop(self, key: str = KEY, content: bytes = b"one", **metadata: str) -> FoundObject:
         """What a person does."""
