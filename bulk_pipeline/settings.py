@@ -128,9 +128,7 @@ class Settings(ApiSettings, BudgetSettings):
     bulk_archive_retention_days: float | None = Field(
         default=None, gt=0, description="age at which archived uploads go; unset: never"
     )
-    bulk_report_retention_days: float | None = Field(
-        default=None, gt=0, description="age at which reports go; unset: never"
-    )
+    bulk_report_retention_days: float = Field(default=90, gt=0, description="age at which reports go")
     bulk_dagster_retention_days: float = Field(default=30, gt=0, description="age at which Dagster's runs go")
 
     def run_url(self, run_id: str | None) -> str | None:

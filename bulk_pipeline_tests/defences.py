@@ -91,6 +91,18 @@ DEFENCES = (
         "bulk_pipeline/schema/selection.py",
         "if len(names) > len(table.columns):",
         "if not names:",
+        "what a parser leaves goes with its job",
+        "integration/test_work_files_go.py::test_what_a_parser_that_died_has_unpacked_goes_with_its_job",
+        "bulk_pipeline/orchestration/ops.py",
+        "spool_dir=work.area(job.id, job.attempt).folder,",
+        "",
+    ),
+    Defence(
+        "a cancel is heard at the next batch",
+        "integration/test_cancel.py::test_an_op_stops_before_its_next_batch",
+        "bulk_pipeline/orchestration/worker.py",
+        "self._heartbeats[job.id].check(job.id)",
+        "pass",
     ),
     Defence(
         "what was read is never tried in another way",

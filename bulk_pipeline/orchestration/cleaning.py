@@ -1,6 +1,6 @@
 """Removes what nobody needs any more: work files, debris of broken uploads, old exports, Dagster's oldest runs.
 
-Dagster's own tables grow without bound otherwise. Jobs stay in the ledger for ever; uploads and reports, unless the
+Dagster's own tables grow without bound otherwise. Jobs stay in the ledger for ever, and uploads unless the
 settings say how long.
 """
 
@@ -68,9 +68,8 @@ def remove_old_uploads(stores: Stores) -> int:
 
 
 def remove_old_reports(stores: Stores) -> int:
-    """Remove reports whose time is over, if any is set; gives how many jobs had some."""
-    days = stores.settings.bulk_report_retention_days
-    return stores.retention.remove_reports(timedelta(days=days)) if days else 0
+    """Remove reports whose time is over; gives how many jobs had some."""
+    return stores.retention.remove_reports(timedelta(days=stores.settings.bulk_report_retention_days))
 
 
 def forget_old_runs(instance: dg.DagsterInstance, days: float) -> int:

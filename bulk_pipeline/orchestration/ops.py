@@ -5,7 +5,7 @@ An op passes every file of its run through one step; what a file's trouble means
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -99,8 +99,8 @@ def emit(context: dg.OpExecutionContext, loaded: list[Staged], worker: dg.Resour
 
 
 @dg.op(
-    description="Deletes work files of finished jobs, broken uploads, old exports and Dagster's oldest runs; "
-    "merges old batches. Archived uploads and reports are deleted if the settings say when."
+    description="Deletes work files of finished jobs, broken uploads, old exports, reports and Dagster's runs; "
+    "merges old batches. Archived uploads are deleted if the settings say when."
 )
 def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores]) -> None:
     days = stores.settings.bulk_dagster_retention_days
@@ -122,17 +122,21 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
     stores, settings, table = worker.stores, worker.stores.settings, tables.get(job.table)
     if job.parser_version not in (None, PARSER_VERSION):
         raise FileError("parser_changed", f"the parser is another one now; start anew: retry job {job.id}")
-    with stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)) as stream:
+    work = worker.work(job)
+    with ExitStack() as stack:
+        stream = stack.enter_context(stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)))
         upload = open_upload(
             stream,
             job.file_name,
             table=table,
             mode=job.mode,
             declared=job.upload_format,
+            spool_dir=work.area(job.id, job.attempt).folder,
             check=partial(worker.check, job),
         )
+        stack.callback(upload.close)
         _row_store(job, worker).check_fit(upload.columns, job.mode)
-        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, worker.work(job))
+        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, work)
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
     )

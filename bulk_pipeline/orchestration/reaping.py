@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from bulk_pipeline.errors import JobFinishedError, JobGoneError
+from bulk_pipeline.errors import JobFinishedError, JobGoneError, StoreUnavailableError
 from bulk_pipeline.orchestration import runs
 from bulk_pipeline.orchestration.jobs import import_files
 from bulk_pipeline.orchestration.run_process import RunProcess
@@ -31,6 +31,9 @@ def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str
         is_crash = lease.process is not None and RunProcess.read(lease.process).died_alone()
         job = stores.leases.reap(lease, error=f"run {lease.run_id} died", is_crash=is_crash)
         if job is not None:
+            if job.status.is_final:
+                with suppress(StoreUnavailableError):  # what stays goes at night
+                    stores.work.remove(job.id)
             yield f"run {lease.run_id} died with job {job.id}, which is {job.status} now"
 
 

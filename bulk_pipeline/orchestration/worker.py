@@ -157,12 +157,15 @@ class Worker:
         except FileError as error:
             self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
             self._drop(job, str(error))
+            self._remove_files(job)
         except LoadRefusedError as error:
             self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code="load_refused")
             self._drop(job, str(error))
+            self._remove_files(job)
         except JobCancelledError as error:
             self.stores.attempts.finish_cancelled(job.id, lease.attempt)
             self._drop(job, str(error))
+            self._remove_files(job)
 
     @contextmanager
     def _hearing(self, job: ImportJob) -> Iterator[None]:
@@ -217,7 +220,11 @@ class Worker:
         """Stop working on a job whose row is gone, and remove its work files."""
         self._held.pop(job.id, None)
         self._log.info(f"{job.label} is gone from the ledger: nothing more is written for it")
-        with suppress(StoreUnavailableError):  # what stays goes at night
+        self._remove_files(job)
+
+    def _remove_files(self, job: ImportJob) -> None:
+        """Remove the work files of a job that nobody works on any more; in an outage they go at night."""
+        with suppress(StoreUnavailableError):
             self.stores.work.remove(job.id)
 
     def _drop(self, job: ImportJob, why: str) -> None:
@@ -232,4 +239,6 @@ class Worker:
             if self._was_cancelled():
                 with suppress(JobFinishedError):
                     self.stores.ledger.cancel(lease.job_id)
-            self.stores.leases.release(lease, error=why)
+            job = self.stores.leases.release(lease, error=why)
+            if job.status.is_final:
+                self._remove_files(job)

@@ -1,5 +1,6 @@
 """What the nightly cleaning takes of jobs that are long finished, and what it leaves."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg
@@ -59,15 +60,18 @@ def test_failures_that_loading_found_are_forgotten_and_plans(pipeline: Pipeline)
     assert pipeline.query("SELECT count(*) FROM bulk.import_plans") == [(0,)]
 
 
-def test_uploads_and_reports_stay_for_ever_unless_the_settings_say_otherwise(pipeline: Pipeline) -> None:
+def test_unless_the_settings_say_otherwise_uploads_stay_for_ever_and_reports_for_90_days(
+    pipeline: Pipeline,
+) -> None:
     job = pipeline.load("customers/a.csv", FILE)
-    age(pipeline)
-    settings = pipeline.stores.settings
-    kept = {"bulk_archive_retention_days": None, "bulk_report_retention_days": None}
-    stores = Stores(settings.model_copy(update=kept))
-    assert (cleaning.remove_old_uploads(stores), cleaning.remove_old_reports(stores)) == (0, 0)
-    stores.close()
-    assert pipeline.report(job, "errors.csv")
+    names = ("bulk_archive_retention_days", "bulk_report_retention_days")
+    kept = {name: Settings.model_fields[name].default for name in names}
+    with closing(Stores(pipeline.stores.settings.model_copy(update=kept))) as stores:
+        execute(pipeline, "UPDATE bulk.import_jobs SET finished_at = now() - interval '89 days'")
+        assert (cleaning.remove_old_uploads(stores), cleaning.remove_old_reports(stores)) == (0, 0)
+        assert pipeline.report(job, "errors.csv")
+        execute(pipeline, "UPDATE bulk.import_jobs SET finished_at = now() - interval '91 days'")
+        assert (cleaning.remove_old_uploads(stores), cleaning.remove_old_reports(stores)) == (0, 1)
 
 
 def test_an_old_upload_goes_and_its_job_stays(pipeline: Pipeline) -> None:
