@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from bulk_pipeline.api_settings import ApiSettings
 from bulk_pipeline.budget_settings import BudgetSettings
 from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.limit_settings import LimitSettings
 
 PLACEHOLDER = "CHANGE_ME"
 """What .env.example writes where a secret belongs."""
@@ -48,7 +49,7 @@ class S3Folder:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
-class Settings(ApiSettings, BudgetSettings):
+class Settings(ApiSettings, BudgetSettings, LimitSettings):
     """One field per environment variable, of the same name in capitals. Durations are in the unit they name."""
 
     # A variable that is empty, as compose leaves those it is not given, counts as not set.

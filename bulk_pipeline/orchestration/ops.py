@@ -131,6 +131,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
             table=table,
             mode=job.mode,
             declared=job.upload_format,
+            limits=settings.limits,
             spool_dir=work.area(job.id, job.attempt).folder,
             check=partial(worker.check, job),
         )

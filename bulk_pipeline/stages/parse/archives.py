@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, cast
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.file_formats import EXPECTED
 from bulk_pipeline.stages.junk_files import is_junk
 from bulk_pipeline.stages.parse.chunks import READ_BYTES, Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import BAD_ZIP, capped, damaged
-from bulk_pipeline.stages.parse.limits import Limits
 
 _SHOWN_NAMES = 10
 _MOST_TAR_MEMBERS = 10_000

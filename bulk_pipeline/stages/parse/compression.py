@@ -16,8 +16,8 @@ import zstandard
 from isal import igzip_lib
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.chunks import READ_BYTES, Chunks, Uploaded
-from bulk_pipeline.stages.parse.limits import Limits
 
 ZSTD_SLICE = 2048
 """A zstd block of 4 bytes can unpack to 128 KiB and its decoder has no bound: feed it little at a time."""
@@ -67,13 +67,22 @@ def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Itera
     for chunk in chunks:
         uploaded.check()
         total += len(chunk)
-        bomb = total > limits.ratio_from_bytes and total > limits.ratio * uploaded.size
-        if bomb or total > limits.unpacked_bytes:
+        refuse_bomb(total, uploaded.size, limits)
+        if total > limits.unpacked_bytes:
             raise FileError(
-                "too_large",
-                f"{uploaded.size:,} uploaded bytes unpack to over {total:,}: looks like a compression bomb",
+                "too_large", f"the file unpacks to over {total:,} bytes, {limits.of('unpacked_bytes')}"
             )
         yield chunk
+
+
+def refuse_bomb(decoded_bytes: int, uploaded_bytes: int, limits: Limits) -> None:
+    """`FileError` if so few uploaded bytes become so many that somebody means harm."""
+    if decoded_bytes > limits.ratio_from_bytes and decoded_bytes > limits.ratio * uploaded_bytes:
+        raise FileError(
+            "too_large",
+            f"{uploaded_bytes:,} uploaded bytes become over {decoded_bytes:,}: looks like a compression bomb; "
+            f"of decoded bytes per uploaded byte, {limits.of('ratio')}",
+        )
 
 
 def _gzip_member() -> _Member:

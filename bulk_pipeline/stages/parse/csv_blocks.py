@@ -9,16 +9,20 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.stages.parse.blocks import BATCH_ROWS, BLOCK_BYTES
 from bulk_pipeline.stages.parse.csv_arrow import ArrowParser
 from bulk_pipeline.stages.parse.csv_mixed import read_mixed
 from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_regular import read_regular
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, shifted
-from bulk_pipeline.stages.parse.limits import BLOCK_BYTES
 from bulk_pipeline.stages.parse.parsed import Parsed, in_batches
 
 _AT_ONCE = 2
+_MOST_LINES, _MOST_CELLS = BATCH_ROWS, 1 << 19
+"""In one window: each may be a failure, and that takes more than the few bytes of its line."""
+_FEW_BYTES = 64 << 10
+_LONG_WINDOW = 2 * BLOCK_BYTES
+"""A window of one line so long is not looked at as a whole: each of its bytes may be a cell."""
 
 
 def read_blocks(
@@ -58,11 +62,10 @@ def read_blocks(
                 if end == begin:  # not even the first record is complete
                     break
             data = data[end:]
-            if len(data) > plan.limits.record_bytes and not _first_line_end(data, 0, final):
-                raise FileError("too_large", f"line {line} is longer than {plan.limits.record_bytes:,} bytes")
 
 
 def _read(window: Window, arrow: ArrowParser | None, *, plan: Plan, damaged: bool) -> Cut | None:
+    arrow = arrow if window.stop - window.start <= _LONG_WINDOW else None
     regular = read_regular(window, plan, arrow) if arrow and not damaged else None
     return regular or read_mixed(window, plan, arrow)
 
@@ -84,16 +87,23 @@ def _grown(chunks: Iterable[bytes], block: int) -> Iterator[tuple[bytes, bool]]:
 def _windows(data: bytes, start: int, final: bool, plan: Plan, block: int) -> list[Window]:
     """Whole lines of about one block each, one window after the other; none if there are none yet."""
     windows: list[Window] = []
-    while len(windows) < _AT_ONCE and (stop := _stop(data, start, final, block)) > start:
+    most_lines = max(1, min(_MOST_LINES, _MOST_CELLS // max(1, plan.width)))
+    while len(windows) < _AT_ONCE and (stop := _stop(data, start, final, block, most_lines)) > start:
         windows.append(Window(data, start, stop, final))
         start = stop
     return windows
 
 
-def _stop(data: bytes, start: int, final: bool, block: int) -> int:
+def _stop(data: bytes, start: int, final: bool, block: int, most_lines: int) -> int:
     near = min(len(data), start + block)
+    while near - start > _FEW_BYTES and _lines(data, start, near) > most_lines:
+        near = (start + near) // 2
     stop = _last_line_end(data, start, near, final)
     return stop if stop > start else _first_line_end(data, near, final)
+
+
+def _lines(data: bytes, start: int, stop: int) -> int:
+    return data.count(b"\n", start, stop) + data.count(b"\r", start, stop)
 
 
 def _last_line_end(data: bytes, start: int, stop: int, final: bool) -> int:

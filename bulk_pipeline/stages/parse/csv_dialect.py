@@ -8,18 +8,20 @@ than `"` and a backslash escape need evidence.
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import islice
 
+from bulk_pipeline.limits import DEFAULT_LIMITS
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_tolerant import Reader
-from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
 
 SAMPLE_BYTES, SAMPLE_LINES = 256 << 10, 500
 HEADER_LINES = 100
 """How far down a table's header is looked for."""
 
 _NEXT_LINES = 3
+_ANY_WIDTH = replace(DEFAULT_LIMITS, columns=1_000_000)
 
 _WEIGHTS = {
     b",": 1.0,
@@ -166,7 +168,7 @@ def _odd(head: bytes, syntax: Syntax) -> int:
 
 def _reader(text: bytes, syntax: Syntax) -> Reader:
     """Of a text by itself, before a header is known."""
-    return Reader(text, Plan(syntax, 0, (), (), (), b"", DEFAULT_LIMITS), final=True)
+    return Reader(text, Plan(syntax, 0, (), (), (), b"", _ANY_WIDTH), final=True)
 
 
 def as_text(cell: bytes | None) -> str:

@@ -7,6 +7,7 @@ from itertools import chain
 import pyarrow as pa
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
@@ -17,10 +18,10 @@ from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
 from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES, detect
 from bulk_pipeline.stages.parse.csv_header import Header, Line
+from bulk_pipeline.stages.parse.csv_long_lines import shortened_lines
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_second_table import only_first_table
 from bulk_pipeline.stages.parse.header import Columns
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, empty
 
 
@@ -36,12 +37,15 @@ def open_csv(
     fast: bool = True,
 ) -> Opened:
     """Text in UTF-8 as records. Raises `FileError` for a header that cannot be used."""
+    chunks = Chunks(shortened_lines(chunks, limits))
     size = HEAD_BYTES
     head = chunks.peek(size)
     if b"\n" not in head and b"\r" not in head:
-        size = limits.record_bytes  # one very long line, maybe a very wide header
+        size = limits.row_bytes + 1  # one very long line, maybe a very wide header
         head = chunks.peek(size)
     final = len(head) < size
+    if not final and b"\n" not in head and b"\r" not in head:
+        raise FileError("too_large", f"the first line is longer than a row may be: {limits.of('row_bytes')}")
     names = None if table is None else ColumnNames(table, declared)
     if table is None or names is None:
         syntax = detect(head, None)
@@ -55,8 +59,7 @@ def open_csv(
         found, columns = _of_table(csv_header.without_hint(lines), syntax, names, mode, declared, notes)
     if encoding == "utf-8" and (problem := _bad_header(found.raw)):
         notes.warn(problem)
-    if found.width > limits.columns:
-        raise FileError("too_large", f"the file has {found.width:,} columns, the limit is {limits.columns:,}")
+    header.refuse_oversize(found.cells, found.width, limits)
     above = [] if names is None else csv_header.rows_above(lines, found, names)
     skipped = (found.line or 1) - 1 - sum(line.next_number - line.number for line in above)
     _warn_of_lines_before(lines, found, above, skipped, notes)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.parse import csv_position, header
 from bulk_pipeline.stages.parse.blanks import Blanks
@@ -16,7 +17,6 @@ from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
 from bulk_pipeline.stages.parse.csv_salvage import salvage
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader
 from bulk_pipeline.stages.parse.data_shape import looks_like_data
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Notes
 
 SAMPLE_RECORDS = 500
@@ -197,6 +197,10 @@ def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: 
             cells, stop, end = _record(reader, start)
         except MoreNeeded:
             return
+        if cells is None and count == 0 and head.count(syntax.delimiter, start, stop) >= limits.columns:
+            raise FileError(
+                "too_large", f"the line {number} has too many cells: of columns, {limits.of('columns')}"
+            )
         next_number = number + _line_ends(head[start:end])
         if cells is None or len(cells) == 1 or any(cells):
             yield Line(cells, head[start:stop], number, start, end, next_number)

@@ -126,7 +126,7 @@ def _odd_lines(
 ) -> list[Places]:
     """Lines with escapes, lines that are too long, and repeated headers."""
     odd = [structure.per_line(structure.all_of(block, plan.syntax.escape), end)]
-    odd.append(np.flatnonzero(stop - start > plan.limits.cell_bytes))
+    odd.append(np.flatnonzero(stop - start > min(plan.limits.cell_bytes, plan.limits.row_bytes)))
     data, base = window.data, window.start
     if plan.header:
         for header in (plan.header, BYTE_ORDER_MARK + plan.header) if window.has_mark else (plan.header,):

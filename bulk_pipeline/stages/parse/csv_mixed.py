@@ -17,7 +17,7 @@ from bulk_pipeline.stages.parse.csv_plan import Plan
 from bulk_pipeline.stages.parse.csv_structure import Bytes, Mask, Places
 from bulk_pipeline.stages.parse.csv_tolerant import MoreNeeded, Reader, Record, not_closed, wrong_width
 from bulk_pipeline.stages.parse.csv_window import Cut, Window, parsed, raw_records
-from bulk_pipeline.stages.parse.parsed import FailureRows
+from bulk_pipeline.stages.parse.parsed import FailureRows, code_of
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _texts(
         line = int(numbers[at])
         if record.problem is not None:
             raw = shown(window.data[start : record.stop])
-            failures.add(at, line, None, Code.MALFORMED_ROW, raw, record.problem)
+            failures.add(at, line, None, code_of(record.problem), raw, record.problem)
             continue
         kept.append(at)
         for column, name, position in zip(columns, plan.names, plan.positions, strict=True):

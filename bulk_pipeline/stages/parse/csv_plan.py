@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.blanks import Blanks
-from bulk_pipeline.stages.parse.limits import Limits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Before a record it says that files were joined."""
+
+_SHOWN_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -46,5 +48,5 @@ class Plan:
     encoding: str = "utf-8"
 
     def label(self, cell: int) -> str:
-        name = self.labels[cell] if cell < len(self.labels) else ""
+        name = self.labels[cell][:_SHOWN_LENGTH] if cell < len(self.labels) else ""
         return f"cell {cell + 1} ({name})" if name else f"cell {cell + 1}"

@@ -47,7 +47,8 @@ def read_regular(window: Window, plan: Plan, arrow: ArrowParser) -> Cut | None:
     if columns is None:
         return None
     nth = np.searchsorted(lines.ends, structure.starts(lines.outer))
-    if len(lines.block) > plan.limits.cell_bytes or np.diff(nth).max(initial=0) > _MANY_LINES:
+    most = min(plan.limits.cell_bytes, plan.limits.row_bytes)
+    if len(lines.block) > most or np.diff(nth).max(initial=0) > _MANY_LINES:
         return None  # near the limits, of which the tolerant reader knows all
     raw = raw_records(lines.block, structure.starts(lines.outer), structure.stops(lines.block, lines.outer))
     if not filled.all():

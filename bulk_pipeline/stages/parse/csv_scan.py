@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.csv_plan import Syntax
-from bulk_pipeline.stages.parse.limits import Limits
 
 Span = tuple[int, int, bool]
 """Where a cell's text begins and ends, and whether it is quoted."""
@@ -59,7 +59,7 @@ class Scanner:
             return feed, feed + 1
         if back < size and (back + 1 < size or self._final):
             return back, back + (2 if self._data.startswith(b"\n", back + 1) else 1)
-        if not self._final and size - start <= self._limits.record_bytes:
+        if not self._final and size - start <= self._limits.row_bytes:
             raise MoreNeeded
         return size, size
 
@@ -72,6 +72,11 @@ class Scanner:
         found: list[Span] = []
         at, line_stop = start, stop
         while True:
+            if len(found) == self._limits.columns:
+                raise Broken(
+                    len(found) - 1,
+                    f"more than {len(found):,} cells: of columns, {self._limits.of('columns')}",
+                )
             first = self._skip_blanks(at, line_stop)
             if quote and first < line_stop and data.startswith(quote, first):
                 close = self._closing(first + 1, len(found), start, bound)
@@ -127,8 +132,8 @@ class Scanner:
             raise MoreNeeded
         if (
             close < 0
-            or close - record > self._limits.record_bytes
-            or self._feeds_between(record, close) > self._limits.record_lines
+            or close - record > self._limits.row_bytes
+            or self._feeds_between(record, close) > self._limits.row_lines
         ):
             raise Broken(cell, NOT_CLOSED)
         return close
@@ -173,10 +178,10 @@ class Scanner:
     def _may_go_on(self, record: int) -> bool:
         size = len(self._data) - record
         lines = self._feeds_between(record, len(self._data))
-        return size <= self._limits.record_bytes and lines <= self._limits.record_lines
+        return size <= self._limits.row_bytes and lines <= self._limits.row_lines
 
     def _feeds_between(self, start: int, end: int) -> int:
-        if end - start <= self._limits.record_lines:
+        if end - start <= self._limits.row_lines:
             return 0  # not enough bytes to matter
         if end - start <= _NEAR_BYTES:
             return self._data.count(b"\n", start, end)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bulk_pipeline.stages.parse.csv_plan import BYTE_ORDER_MARK, Plan
 from bulk_pipeline.stages.parse.csv_scan import NOT_CLOSED, Broken, MoreNeeded, Scanner, Span
+from bulk_pipeline.stages.parse.parsed import RAW_KEPT_BYTES, Oversize
 
 __all__ = ["MoreNeeded", "Reader", "Record", "not_closed", "wrong_width"]
 
@@ -60,6 +61,10 @@ class Reader:
     def record(self, start: int) -> Record:
         """The record at `start`, which is at a line's start and not blank."""
         stop, end = self.line(start)
+        limits = self._plan.limits
+        if stop - start > limits.row_bytes:
+            problem = Oversize(f"is longer than a row may be, {limits.of('row_bytes')}")
+            return Record([], problem, min(stop, start + RAW_KEPT_BYTES), end)
         line = self._data[start:stop]
         if self._plan.header and line.removeprefix(BYTE_ORDER_MARK) == self._plan.header:
             return Record([], "the header is repeated here", stop, end)
@@ -88,6 +93,9 @@ class Reader:
 
     def _plain(self, line: bytes, stop: int, end: int) -> Record:
         """Like any other record, in a quarter of the time."""
+        width = 1 + line.count(self._syntax.delimiter)
+        if width != self._plan.width:
+            return Record([], wrong_width(width, self._plan), stop, end)
         cells = line.split(self._syntax.delimiter)
         problem = self._problem([len(cell) for cell in cells])
         return Record(self._trimmed(cells) if problem is None else [], problem, stop, end)
@@ -98,11 +106,13 @@ class Reader:
         return [strip(cell) or None for cell in cells]
 
     def loose(self, start: int) -> tuple[list[bytes | None] | None, int, int]:
-        """The cells at `start` whatever their number, None if their quotes do not add up; stop and end as in
-        `Record`."""
+        """The cells at `start`, None if their quotes do not add up or they are more than a file may have columns; stop
+        and end as in `Record`."""
         stop, end = self.line(start)
         line = self._data[start:stop]
         if self._is_plain(line):
+            if line.count(self._syntax.delimiter) >= self._plan.limits.columns:
+                return None, stop, end
             return self._trimmed(line.split(self._syntax.delimiter)), stop, end
         try:
             spans, after = self._scanner.cells(start, stop, None)
@@ -187,7 +197,8 @@ class Reader:
         limit = self._plan.limits.cell_bytes
         for cell, size in enumerate(sizes):
             if size > limit:
-                return f"has {size:,} bytes in {self._plan.label(cell)}, the limit is {limit:,}"
+                found = f"has {size:,} bytes in {self._plan.label(cell)}"
+                return Oversize(f"{found}, {self._plan.limits.of('cell_bytes')}")
         return None
 
     def _texts(self, spans: list[Span]) -> list[bytes | None]:

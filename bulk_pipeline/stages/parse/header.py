@@ -1,11 +1,12 @@
 """Which columns a header names, and whether that is enough for a table."""
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.near_names import near, nearest
@@ -60,6 +61,19 @@ def of_table(
     warn_of_unused(cells, names, notes)
     found = tuple(name for name in table.column_names if name in columns)
     return Columns(found, tuple(columns.index(name) for name in found))
+
+
+def refuse_oversize(names: Sequence[str], width: int, limits: Limits) -> None:
+    """`FileError` for too many columns, or a name that is too long: every message and report would repeat it."""
+    if width > limits.columns:
+        raise FileError("too_large", f"the file has {width:,} columns, {limits.of('columns')}")
+    for number, name in enumerate(names, 1):
+        if 4 * len(name) > limits.name_bytes < (size := len(name.encode("utf-8", "surrogatepass"))):
+            raise FileError(
+                "too_large",
+                f"the name of column {number} ({name[:_SHOWN_LENGTH]!r} …) has {size:,} bytes, "
+                f"{limits.of('name_bytes')}",
+            )
 
 
 def _identify_stored_rows(columns: Collection[str | None], table: Table, mode: Mode | None) -> bool:
@@ -170,14 +184,18 @@ def _expected(table: Table) -> str:
 
 
 def _refuse_two_of_one(cells: Sequence[str], columns: Sequence[str | None]) -> None:
-    for column, count in Counter(columns).items():
-        if column is None or count == 1:
+    places: dict[str, list[int]] = defaultdict(list)
+    for i, name in enumerate(columns):
+        if name is not None:
+            places[name].append(i)
+    for column, at in places.items():
+        if len(at) == 1:
             continue
-        at = [i for i, name in enumerate(columns) if name == column]
-        numbers = " and ".join(str(i + 1) for i in at)
-        other = next(
-            (cells[i] for i in reversed(at) if cells[i] != column and cells.count(cells[i]) == 1), None
+        numbers = " and ".join(str(i + 1) for i in at[:_SHOWN_NAMES]) + (
+            " and more" if at[_SHOWN_NAMES:] else ""
         )
+        counts = Counter(cells)
+        other = next((cells[i] for i in reversed(at) if cells[i] != column and counts[cells[i]] == 1), None)
         declared = f", or declare {_option(other, LEFT_OUT)}" if other else ""
         raise FileError(
             "duplicate_header",

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.json_text import compact
-from bulk_pipeline.stages.parse.limits import Limits
 
 WINDOW_BYTES = 2 << 20
 _AFTER_DAMAGE_BYTES = 16 << 10
@@ -93,7 +93,7 @@ def elements_up_to_the_end(
         rest, new = len(data) - scan.rest, min(2 * new, WINDOW_BYTES)
         if scan.closed:
             return True
-        if final or rest > limits.record_bytes:
+        if final or rest > limits.row_bytes:
             yield from _unclosed(chunks, rest)
             return False
 

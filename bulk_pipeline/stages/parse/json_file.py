@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.parse.chunks import Chunks
@@ -12,7 +13,6 @@ from bulk_pipeline.stages.parse.json_lines import Records, records
 from bulk_pipeline.stages.parse.json_objects import ObjectRows
 from bulk_pipeline.stages.parse.json_shapes import is_report, refuse_documents
 from bulk_pipeline.stages.parse.json_wrapped import wrapped_elements
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, Notes, Opened, Parsed, in_batches
 
 _ARRAY_OF_ARRAYS = re.compile(rb"\s*\[\s*\[")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, Table, UploadFormat
 from bulk_pipeline.stages.parse import header
 from bulk_pipeline.stages.parse.cells import encodable
 from bulk_pipeline.stages.parse.column_names import ColumnNames
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.near_names import near
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 

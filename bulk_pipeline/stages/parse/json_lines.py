@@ -13,8 +13,9 @@ import numpy as np
 import orjson
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
+from bulk_pipeline.stages.parse.blocks import BLOCK_BYTES
 from bulk_pipeline.stages.parse.json_text import compact, is_cut_short
-from bulk_pipeline.stages.parse.limits import BLOCK_BYTES, Limits
 from bulk_pipeline.stages.parse.parsed import Notes
 
 COMMAS = "objects are followed by commas: these were taken for separators"
@@ -72,8 +73,8 @@ def records(
         first, rest, is_open = first + stop, lines[stop:], block.is_open
         if is_open and not rest:
             first -= 1  # the line goes on
-        if sum(map(len, rest)) > limits.record_bytes:
-            raise FileError("too_large", f"a line is longer than {limits.record_bytes:,} bytes")
+        if sum(map(len, rest)) > limits.row_bytes:
+            raise FileError("too_large", f"a line is longer than {limits.row_bytes:,} bytes")
 
 
 def _blocks(chunks: Iterable[bytes], line_end: bytes) -> Iterator[_Block]:

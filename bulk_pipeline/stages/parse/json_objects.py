@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, ColumnType, Mode, Table, UploadFormat
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
@@ -22,7 +23,6 @@ from bulk_pipeline.stages.parse.cells import bad_text, shown
 from bulk_pipeline.stages.parse.json_arrow import ArrowJson, rows_without
 from bulk_pipeline.stages.parse.json_keys import Keys
 from bulk_pipeline.stages.parse.json_text import JsonError, kind, read_object, text_of
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, FailureRows, Notes, Parsed, records_schema
 
 _NUMBER_LIKE = re.compile(rb"\d[.eE]|\d{16}")

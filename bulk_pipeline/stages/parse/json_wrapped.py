@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.chunks import Chunks
 from bulk_pipeline.stages.parse.json_array import MISSING, Elements, after_the_end, elements_up_to_the_end
-from bulk_pipeline.stages.parse.limits import Limits
 
 _KEY_BYTES = 64 << 10
 _SHOWN_KEYS = 20

@@ -11,13 +11,13 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import ColumnType, Mode, Table, UploadFormat
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import header, parquet_int96
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.header import Columns
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parquet_int96 import Int96Reader
 from bulk_pipeline.stages.parse.parquet_values import Texts, as_text
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code
+from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
 from bulk_pipeline.stages.parse.cells import encodable
-from bulk_pipeline.stages.parse.limits import BATCH_ROWS
 
 RAW = pa.schema(
     [
@@ -22,6 +22,23 @@ RAW = pa.schema(
 
 IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", spreadsheets.MARK})
 """Columns that a file of rejected rows, or an export for spreadsheets, brings along; they are never data."""
+
+
+RAW_KEPT_BYTES = 64 << 10
+"""So much is kept of a row that is past a bound, in `RAW` and so in reports."""
+
+_FAILURES_AT_ONCE = 16_384
+
+
+class Oversize(str):
+    """The problem of a row that is past a bound; with any other problem it is malformed."""
+
+    __slots__ = ()
+
+
+def code_of(problem: str) -> Code:
+    """The failure code of a row that is no record."""
+    return Code.TOO_LONG if isinstance(problem, Oversize) else Code.MALFORMED_ROW
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,7 @@ class FailureRows:
 
     def __init__(self) -> None:
         self._columns: tuple[list[object], ...] = tuple([] for _ in FAILURES)
+        self._batches: list[pa.RecordBatch] = []
 
     def add(
         self, row: int, line: int | None, column: str | None, code: Code, value: str | None, message: str
@@ -101,13 +119,23 @@ class FailureRows:
         codes.append(code.value)
         values.append(None if value is None else value[:MAX_VALUE_LENGTH])
         messages.append(encodable(message))
+        if len(rows) == _FAILURES_AT_ONCE:  # as objects they take three times the memory
+            self._flush()
 
     def batch(self) -> pa.RecordBatch:
         """In row order; those of one row as they were added."""
+        self._flush()
+        together = pa.concat_batches(self._batches)
+        rows = together["row"].to_numpy()
+        if (rows[1:] >= rows[:-1]).all():
+            return together
+        return together.take(pa.array(np.argsort(rows, kind="stable")))
+
+    def _flush(self) -> None:
         arrays = [pa.array(v, f.type) for v, f in zip(self._columns, FAILURES, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=FAILURES).take(
-            pa.array(np.argsort(arrays[0].to_numpy(), kind="stable"))
-        )
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=FAILURES))
+        for column in self._columns:
+            column.clear()
 
 
 def records_schema(columns: Iterable[str]) -> pa.Schema:

@@ -13,25 +13,25 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages import file_formats, spreadsheets
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
 from bulk_pipeline.stages.junk_files import refuse_junk
 from bulk_pipeline.stages.parse.archives import is_workbook, untar, unzip
 from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
-from bulk_pipeline.stages.parse.compression import unpack
+from bulk_pipeline.stages.parse.compression import refuse_bomb, unpack
 from bulk_pipeline.stages.parse.csv_file import open_csv
 from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
 from bulk_pipeline.stages.parse.end_mark import without_end_mark
 from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
-from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.stages.parse.misread import Misread
 from bulk_pipeline.stages.parse.parquet import open_parquet
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, Opened, Parsed, empty
 from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.xlsx import open_xlsx
 
-PARSER_VERSION = "7"
+PARSER_VERSION = "8"
 """Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did
 before."""
 
@@ -45,21 +45,26 @@ class Upload:
     damaged as a whole.
     """
 
-    def __init__(self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool) -> None:
+    def __init__(
+        self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool, limits: Limits
+    ) -> None:
         self.dialect: Dialect = opened.dialect
         self.rows = 0
         self._opened = opened
         self._uploaded = uploaded
         self._rest = rest
         self._spool = spool
+        self._limits = limits
 
     def __iter__(self) -> Iterator[Parsed]:
-        misread = Misread()
+        misread, decoded_bytes = Misread(), 0
         defused = spreadsheets.MARK in self.dialect.header
         try:
             for chunk in self._opened.chunks:
                 parsed = _restored(chunk) if defused else chunk
                 self.rows += parsed.raw.num_rows
+                decoded_bytes += parsed.records.nbytes + parsed.raw.nbytes
+                refuse_bomb(decoded_bytes, self._uploaded.size, self._limits)
                 misread.look_at(parsed)
                 yield parsed
             for _ in self._rest:  # what a reader had no use for still belongs to the checksum
@@ -128,7 +133,7 @@ def open_upload(
         spool.close()
         raise
     dialect = replace(opened.dialect, compression="+".join(packings) or None, byte_order_mark=marked)
-    return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool)
+    return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool, limits)
 
 
 def _restored(parsed: Parsed) -> Parsed:

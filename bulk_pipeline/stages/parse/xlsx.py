@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse import xlsx_header
 from bulk_pipeline.stages.parse.cells import shown
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv_dialect import HEADER_LINES
-from bulk_pipeline.stages.parse.limits import Limits
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
 from bulk_pipeline.stages.parse.xlsx_cells import ERRORS, Cell, Flaw
 from bulk_pipeline.stages.parse.xlsx_choice import choose

@@ -8,8 +8,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.compression import BAD_ZIP
-from bulk_pipeline.stages.parse.limits import Limits
 
 _PIECE_BYTES = 1 << 16
 _NAMESPACES = (

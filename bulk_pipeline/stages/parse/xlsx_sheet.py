@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.xlsx_cells import (
     WITHOUT_VALUE,
     Cell,

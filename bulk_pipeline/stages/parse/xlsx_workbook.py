@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bulk_pipeline.stages.parse.limits import Limits
+from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.xlsx_formats import readers
 from bulk_pipeline.stages.parse.xlsx_package import Element, Package
 from bulk_pipeline.stages.parse.xlsx_sheet import Contents, Row, rows, shared_strings

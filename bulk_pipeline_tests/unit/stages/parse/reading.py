@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from bulk_pipeline import tables
+from bulk_pipeline.limits import DEFAULT_LIMITS
 from bulk_pipeline.schema import Mode, UploadFormat
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse import Dialect, Limits, Upload, open_upload, write_clean_csv
-from bulk_pipeline.stages.parse.limits import BATCH_ROWS, DEFAULT_LIMITS
+from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
 from bulk_pipeline.stages.parse.parsed import RAW
 
 

@@ -231,13 +231,13 @@ def test_a_failure_shows_bytes_that_no_database_could_hold_as_escapes() -> None:
     assert value == "x\\x00\\xff" + "y" * 191
 
 
-def test_a_cell_of_10_mb_is_read_and_one_above_the_limit_is_a_malformed_row() -> None:
+def test_a_cell_of_10_mb_is_read_and_one_above_the_limit_is_too_long() -> None:
     big, bigger = "x" * (10 << 20), "y" * ((16 << 20) + 1)
     text = f'email,city\na@b.co,"{big}"\nb@b.co,{bigger}\nc@b.co,Oslo\nd@b.co,"{bigger}"\ne@b.co,Bern\n'
     result = read(text.encode())
     assert result.rows == {1: ("a@b.co", big), 3: ("c@b.co", "Oslo"), 5: ("e@b.co", "Bern")}
-    message = "has 16,777,217 bytes in cell 2 (city), the limit is 16,777,216"
-    assert result.failures == [(2, 3, None, MALFORMED, message), (4, 5, None, MALFORMED, message)]
+    message = "has 16,777,217 bytes in cell 2 (city), the limit is 16,777,216 (BULK_MAX_CELL_BYTES)"
+    assert result.failures == [(2, 3, None, "too_long", message), (4, 5, None, "too_long", message)]
 
 
 def test_10_000_columns_are_read() -> None:

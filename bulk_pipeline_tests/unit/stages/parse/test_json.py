@@ -258,7 +258,7 @@ def test_a_10_mb_value_is_read_and_a_line_above_the_limit_stops_the_file() -> No
         result = read(write(text, '{"email": "b"}'), "upload.json")
         assert [len(city or "") for city in result.column("city")] == [10 << 20, 0]
     with pytest.raises(FileError, match="a line is longer than 1,000,000 bytes"):
-        read(as_ndjson(text), "upload.ndjson", limits=Limits(record_bytes=1_000_000))
+        read(as_ndjson(text), "upload.ndjson", limits=Limits(row_bytes=1_000_000))
 
 
 def test_without_a_table_all_keys_are_columns() -> None:

@@ -105,7 +105,7 @@ def test_a_line_that_is_cut_short_does_not_take_the_next_one_with_it() -> None:
 
 def test_a_long_line_of_objects_is_read_piece_by_piece() -> None:
     items = [json.dumps({"email": f"u{number}@b.co", "city": "}{" * 40}) for number in range(30_000)]
-    result = read("".join(items).encode(), "x.json", limits=Limits(record_bytes=1_000_000))
+    result = read("".join(items).encode(), "x.json", limits=Limits(row_bytes=1_000_000))
     assert result.column("email") == [f"u{number}@b.co" for number in range(30_000)]
     assert (set(result.lines.values()), result.failures) == ({1}, [])
     assert list(result.raw.values())[-1] == items[-1].encode()
@@ -130,7 +130,7 @@ def test_an_object_over_more_lines_than_the_limit_has_bytes_stops_the_file() -> 
         read(
             b'{"email": "x", "tags": [\n' + b'"x",\n' * 500_000,
             "x.json",
-            limits=Limits(record_bytes=1_000_000),
+            limits=Limits(row_bytes=1_000_000),
         )
 
 

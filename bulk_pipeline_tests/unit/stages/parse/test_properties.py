@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from bulk_pipeline.errors import FileError
+from bulk_pipeline.limits import DEFAULT_LIMITS
 from bulk_pipeline.schema import invisible
 from bulk_pipeline.stages.parse import csv_scan
 from bulk_pipeline.stages.parse.csv_blocks import read_blocks
 from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
-from bulk_pipeline.stages.parse.limits import DEFAULT_LIMITS
 from bulk_pipeline_tests.unit.stages.parse.reading import cleaned, read
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 

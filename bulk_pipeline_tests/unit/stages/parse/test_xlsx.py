@@ -231,9 +231,9 @@ def test_a_sheet_of_cells_without_anything_in_them_takes_no_memory() -> None:
 def test_a_long_text_that_very_many_cells_refer_to_is_refused() -> None:
     rows: list[list[Value]] = [["email", "city"], *[[f"u{i}@b.co", shared(0)] for i in range(1000)]]
     data = workbook_of(Tab("A", rows), strings=f"<si><t>{'x' * 100_000}</t></si>")
-    with pytest.raises(FileError, match="characters: looks like a compression bomb"):
+    with pytest.raises(FileError, match="looks like a compression bomb"):
         read(data, "upload.xlsx", limits=Limits(ratio_from_bytes=20_000_000))
-    limits = Limits(ratio_from_bytes=200_000_000)
+    limits = Limits(ratio_from_bytes=300_000_000)
     assert {chunk.raw.num_rows for chunk in opened(data, "upload.xlsx", limits=limits)} < {*range(100)}
 
 
