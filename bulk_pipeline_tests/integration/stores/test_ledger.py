@@ -16,7 +16,7 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stores.jobs import Counts, Status, new_id
-from bulk_pipeline.stores.leases import _EXPIRED
+from bulk_pipeline.stores.lease_queries import EXPIRED
 from bulk_pipeline.stores.ledger import _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _OPEN, _OPEN_COUNTS
 from bulk_pipeline_tests.integration.stores.ledger_world import KEY, World
 
@@ -219,7 +219,7 @@ def test_past_jobs_cost_nothing(world: World) -> None:
     world.sql(PAST_JOBS)
     given = {"bucket": world.uploads, "key": KEY, "limit": 5, "idempotency_key": "k", "lease": timedelta(0)}
     given |= dict.fromkeys(("table", "status", "created_at", "id", "etag", "file", "in_key", "since"))
-    for query in (_OPEN, _OPEN_COUNTS, _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, _EXPIRED):
+    for query in (_OPEN, _OPEN_COUNTS, _NEWEST, _NEWEST_OF_OBJECT, _OF_REQUEST, EXPIRED):
         with world.postgres.transaction() as connection:
             text = query if isinstance(query, str) else query.decode()
             explain = f"EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) {text}"
