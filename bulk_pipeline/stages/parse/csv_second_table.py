@@ -67,7 +67,7 @@ def _headers(parsed: Parsed, key: str, plan: Plan, names: ColumnNames) -> Iterat
     if not parsed.raw.num_rows:
         return
     own = [_name(label, names) for label in plan.labels]
-    malformed = _malformed(parsed)
+    malformed = set(_malformed(parsed).column("row").to_pylist())
     first = parsed.raw.column("_row")[0].as_py()
     for row in sorted(_suspects(parsed, key, names)):
         raw = parsed.raw.column("raw")[row - first].as_py()
@@ -85,10 +85,14 @@ def _name(cell: str, names: ColumnNames) -> str:
     return names.column(cell) or spelling(cell)
 
 
-def _malformed(parsed: Parsed) -> dict[int, str]:
-    """The rows that are no records, with the beginning of each."""
-    found = parsed.failures.filter(pc.is_null(parsed.failures.column("column")))
-    return dict(zip(found.column("row").to_pylist(), found.column("value").to_pylist(), strict=True))
+def _malformed(parsed: Parsed) -> pa.RecordBatch:
+    """The failures of rows that are no records; their values are the beginnings of the rows."""
+    return parsed.failures.filter(pc.is_null(parsed.failures.column("column")))
+
+
+def _plain(texts: pa.Array) -> pa.Array:
+    """What `plain` makes of each text."""
+    return pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9]+", "")
 
 
 def _suspects(parsed: Parsed, key: str, names: ColumnNames) -> set[int]:
@@ -96,16 +100,12 @@ def _suspects(parsed: Parsed, key: str, names: ColumnNames) -> set[int]:
     plain_names = names.plain_spellings()
     cells = parsed.records.column(parsed.records.schema.get_field_index(key))
     maybe = np.flatnonzero(_may_be_one_of(plain_names, cells))
-    spelt = pc.replace_substring_regex(pc.ascii_lower(cells.take(maybe)), "[^a-z0-9]+", "")
-    rows = parsed.records.column("_row").take(maybe)
-    found = set(rows.filter(pc.is_in(spelt, pa.array(plain_names))).to_pylist())
-    if parsed.failures.num_rows:
-        of_key = [name for name in plain_names if names.column(name) == key] or [plain(key)]
-        found |= {
-            row
-            for row, text in _malformed(parsed).items()
-            if any(name in plain(text or "") for name in of_key)
-        }
+    is_name = pc.is_in(_plain(cells.take(maybe)), pa.array(plain_names))
+    found = set(parsed.records.column("_row").take(maybe).filter(is_name).to_pylist())
+    malformed = _malformed(parsed)
+    begins = _plain(malformed.column("value"))
+    for name in [name for name in plain_names if names.column(name) == key] or [plain(key)]:
+        found |= set(malformed.column("row").filter(pc.match_substring(begins, name)).to_pylist())
     return found
 
 
