@@ -282,6 +282,13 @@ DEFENCES = (
         "if is_crash and not self._is_last_crash:",
     ),
     Defence(
+        "reports are bounded",
+        "integration/test_rejection_budget.py::test_too_many_rejected_rows",
+        "bulk_pipeline/orchestration/budget.py",
+        "        if self.rows > self.budget.rejected_rows:",
+        "        if self.rows < 0:",
+    ),
+    Defence(
         "what a parser leaves goes with its job",
         "integration/test_work_files_go.py::test_what_a_parser_that_died_has_unpacked_goes_with_its_job",
         "bulk_pipeline/orchestration/ops.py",

@@ -13,10 +13,12 @@ from pathlib import PurePath
 from time import monotonic
 
 import dagster as dg
+import pyarrow as pa
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import FileError, JobGoneError, StoreUnavailableError
 from bulk_pipeline.orchestration import cleaning, metadata, steps
+from bulk_pipeline.orchestration.budget import Budget, TooManyRejectedRowsError
 from bulk_pipeline.orchestration.materializations import Materializations
 from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
 from bulk_pipeline.orchestration.stores import Stores
@@ -24,6 +26,7 @@ from bulk_pipeline.orchestration.worker import Worker
 from bulk_pipeline.stages.load.batches import rows_of_a_range
 from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
+from bulk_pipeline.stages.report import Reported
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stores.jobs import ImportJob
 from bulk_pipeline.stores.known_rows import PostgresKnownRows
@@ -65,7 +68,10 @@ def validate(
     context: dg.OpExecutionContext, parsed: list[Staged], worker: dg.ResourceParam[Worker]
 ) -> list[Staged]:
     return _pass_on(
-        context, worker, parsed, lambda job, staged: steps.validate_rows(staged, worker.work(job))
+        context,
+        worker,
+        parsed,
+        lambda job, staged: steps.validate_rows(staged, worker.work(job), _budget(worker)),
     )
 
 
@@ -137,7 +143,7 @@ def _parse_one(job: ImportJob, worker: Worker) -> Staged:
         )
         stack.callback(upload.close)
         _row_store(job, worker).check_fit(upload.columns, job.mode)
-        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, work)
+        staged = steps.parse_upload(upload, job.id, job.attempt, table, job.mode, work, _budget(worker))
     batch_rows = rows_of_a_range(
         settings.bulk_batch_rows, staged.rows, stores.work.size_bytes(staged.files["records"])
     )
@@ -161,7 +167,7 @@ def _split_one(job: ImportJob, staged: Staged, *, worker: Worker) -> Staged:
         stores.ledger.warn(job.id, warning)
     known = PostgresKnownRows(_row_store(job, worker))
     references = PostgresReferences(stores.postgres, staged.table)
-    return steps.split_rows(staged, references, known, work)
+    return steps.split_rows(staged, references, known, work, _budget(worker))
 
 
 def _load_one(
@@ -191,20 +197,7 @@ def _emit_one(
     job: ImportJob, staged: Staged, *, worker: Worker, materializations: Materializations
 ) -> Staged:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
-    work = worker.work(job)
-
-    def open_report(name: str) -> AbstractContextManager[Sink]:
-        content_type = _CONTENT_TYPES[PurePath(name).suffix]
-        return stores.objects.streaming(bucket, f"{job.id}/{name}", content_type=content_type)
-
-    if staged.good < staged.rows:
-        stores.attempts.check(
-            job.id, job.attempt
-        )  # nobody would ever remove the reports of a job that is gone
-    found = [staged.batches(work, name) for name in FOUND_BEFORE_LOAD]
-    found.append(load_failures(stores.postgres, job.id))
-    reported, names = steps.write_job_reports(staged, found, open_report, work)
-    reports = {name: f"{job.id}/{name}" for name in names}
+    reported, reports = _write_reports(job, staged, load_failures(stores.postgres, job.id), worker)
     try:
         final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
     except JobGoneError:
@@ -219,8 +212,31 @@ def _emit_one(
     }
     materializations.add(metadata.materialization(final, counts, reported.first, links))
     with suppress(StoreUnavailableError):  # the job is done; what is left of it goes at night
-        work.remove(job.id)
+        stores.work.remove(job.id)
     return staged
+
+
+def _write_reports(
+    job: ImportJob, staged: Staged, found_by_load: Iterable[pa.RecordBatch], worker: Worker
+) -> tuple[Reported, dict[str, str]]:
+    """Write the reports of a job; gives what they say, and the key of each."""
+    stores, work = worker.stores, worker.work(job)
+    bucket = stores.settings.s3_bucket_reports
+
+    def open_report(name: str) -> AbstractContextManager[Sink]:
+        content_type = _CONTENT_TYPES[PurePath(name).suffix]
+        return stores.objects.streaming(bucket, f"{job.id}/{name}", content_type=content_type)
+
+    if staged.good < staged.rows:
+        stores.attempts.check(job.id, job.attempt)  # nobody would remove the reports of a job that is gone
+    found = [staged.batches(work, name) for name in FOUND_BEFORE_LOAD if name in staged.files]
+    reported, names = steps.write_job_reports(staged, [*found, found_by_load], open_report, work)
+    return reported, {name: f"{job.id}/{name}" for name in names}
+
+
+def _budget(worker: Worker) -> Budget:
+    settings = worker.stores.settings
+    return Budget(settings.bulk_max_rejected_rows, settings.bulk_max_report_bytes)
 
 
 def _pass_on(
@@ -258,7 +274,12 @@ def _each(
         found: list[Staged] = []
         with worker.working_on(job):
             worker.check(job)
-            found.append(step(job))
+            try:
+                found.append(step(job))
+            except TooManyRejectedRowsError as error:
+                reported, error.reports = _write_reports(job, error.staged, (), worker)
+                error.codes = reported.codes
+                raise
         return found
 
     jobs = worker.take(job_ids)

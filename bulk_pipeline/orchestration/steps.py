@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.orchestration.absences import AbsenceWriter
+from bulk_pipeline.orchestration.budget import UNBOUNDED, Budget, Rejections
 from bulk_pipeline.orchestration.second_chance import give_keys_back
 from bulk_pipeline.orchestration.staged import FailureReader, Staged
 from bulk_pipeline.orchestration.work import WorkLocation
@@ -35,11 +36,20 @@ _TELL_SECONDS = 2.0
 
 
 def parse_upload(
-    upload: Upload, job_id: str, attempt: int, table: Table, mode: Mode, work: WorkLocation
+    upload: Upload,
+    job_id: str,
+    attempt: int,
+    table: Table,
+    mode: Mode,
+    work: WorkLocation,
+    budget: Budget = UNBOUNDED,
 ) -> Staged:
-    """Bytes to numbered text records, the records as they stood in the file, and malformed ones as failures."""
+    """Bytes to numbered text records, the records as they stood in the file, and malformed ones as failures.
+
+    Raises `TooManyRejectedRowsError`, as the next two steps do.
+    """
     area = work.area(job_id, attempt)
-    rejected = 0
+    rejections, read_bytes = Rejections(budget), 0
     with (
         area.writer("records") as records,
         area.writer("raw") as raw,
@@ -51,11 +61,14 @@ def parse_upload(
             records.write(chunk.records)
             raw.write(chunk.raw)
             absent.add(chunk.absent)
+            read_bytes += chunk.raw.nbytes
             if chunk.failures.num_rows:
                 failures.write(chunk.failures)
-                rejected += len(union([chunk.failures["row"].to_numpy()]))
+                rejections.raw_bytes = read_bytes / upload.rows
+                if rejections.add(len(union([chunk.failures["row"].to_numpy()])), chunk.failures):
+                    break
         absent.finish()
-    return Staged(
+    staged = Staged(
         job_id=job_id,
         attempt=attempt,
         table_name=table.name,
@@ -63,12 +76,13 @@ def parse_upload(
         dialect=upload.dialect,
         columns=upload.columns,
         rows=upload.rows,
-        good=upload.rows - rejected,
+        good=upload.rows - rejections.rows,
         files=area.references(records, raw, failures, absences),
     )
+    return rejections.check(staged)
 
 
-def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
+def validate_rows(staged: Staged, work: WorkLocation, budget: Budget = UNBOUNDED) -> Staged:
     """Text records to typed rows, and the failures of single rows.
 
     Texts that stay as they are, and that nothing is decided by, are left where they are: `Staged.good_rows`.
@@ -77,6 +91,7 @@ def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
     area = work.area(staged.job_id, staged.attempt)
     found = FailureReader(staged.batches(work, "parse_failures"))
     absences = staged.batches(work, "absences")
+    rejections = Rejections.before(staged, work, budget)
     with area.writer("rows") as rows, area.writer("validate_failures") as failures:
         for records in staged.batches(work, "records"):
             if not records.num_rows:
@@ -88,7 +103,12 @@ def validate_rows(staged: Staged, work: WorkLocation) -> Staged:
             rows.write(checked.rows.drop_columns([name for name in records.schema.names if name in texts]))
             if checked.failures.num_rows:
                 failures.write(checked.failures)
+            if known.num_rows or checked.failures.num_rows:
+                bad = union([known["row"].to_numpy(), checked.failures["row"].to_numpy()])
+                if rejections.add(len(bad), checked.failures):
+                    break
     validated = replace(staged, files=staged.written(area, rows, failures))
+    rejections.check(validated)
     rejected = validated.rejected(work, "parse_failures", "validate_failures")
     return replace(validated, good=validated.rows - len(rejected))
 
@@ -105,12 +125,14 @@ class KnownRows(Protocol):
         ...
 
 
-def split_rows(staged: Staged, references: References, known: KnownRows, work: WorkLocation) -> Staged:
+def split_rows(
+    staged: Staged, references: References, known: KnownRows, work: WorkLocation, budget: Budget = UNBOUNDED
+) -> Staged:
     """Good rows apart from rejected ones, once references and the keys within the file are known."""
     area = work.area(staged.job_id, staged.attempt)
     rejected = staged.rejected(work, "parse_failures", "validate_failures")
     rows = partial(staged.batches, work, "rows")
-    good = 0
+    good, rejections = 0, Rejections.before(staged, work, budget)
     with area.writer("split_failures") as failures, area.writer("winners") as winners:
         for part in split(rows, rejected, staged.table, staged.mode, references, known.existing, area.folder):
             good += int((~part.failed).sum())
@@ -118,8 +140,11 @@ def split_rows(staged: Staged, references: References, known: KnownRows, work: W
                 failures.write(part.failures)
             if len(part.winners):
                 winners.write(pa.record_batch({"row": part.winners}))
+            if rejections.add(int(part.failed.sum()), part.failures):
+                break
+    done = rejections.check(replace(staged, files=staged.written(area, failures, winners), good=good))
     known.keep()
-    return replace(staged, files=staged.written(area, failures, winners), good=good)
+    return done
 
 
 def warning_of_keys(staged: Staged, work: WorkLocation) -> str | None:

@@ -22,6 +22,7 @@ from bulk_pipeline.errors import (
     LoadRefusedError,
     StoreUnavailableError,
 )
+from bulk_pipeline.orchestration.budget import TooManyRejectedRowsError
 from bulk_pipeline.orchestration.run_process import RunProcess
 from bulk_pipeline.orchestration.stores import Stores
 from bulk_pipeline.printable import printable
@@ -154,6 +155,17 @@ class Worker:
         try:
             with self._hearing(job):
                 yield
+        except TooManyRejectedRowsError as error:
+            self.stores.attempts.fail_file(
+                job.id,
+                lease.attempt,
+                str(error),
+                code=error.code,
+                failure_counts=error.codes,
+                reports=error.reports,
+            )
+            self._drop(job, str(error))
+            self._remove_files(job)
         except FileError as error:
             self.stores.attempts.fail_file(job.id, lease.attempt, str(error), code=error.code)
             self._drop(job, str(error))

@@ -83,14 +83,23 @@ class Attempts:
             error = "every row was rejected" if status is Status.FAILED else None
             return _end(connection, job, status, error, failure_counts, reports)
 
-    def fail_file(self, job_id: str, attempt: int, message: str, *, code: str | None = None) -> ImportJob:
+    def fail_file(
+        self,
+        job_id: str,
+        attempt: int,
+        message: str,
+        *,
+        code: str | None = None,
+        failure_counts: Mapping[str, int] | None = None,
+        reports: Mapping[str, str] | None = None,
+    ) -> ImportJob:
         """End the job because of its file or its table: nothing more of it can be loaded.
 
         `code`: that of `FileError`, or load_refused.
         """
         with self._postgres.transaction() as connection:
             job = _fenced(connection, job_id, attempt)
-            return _end(connection, job, Status.FAILED, message, {}, {}, code)
+            return _end(connection, job, Status.FAILED, message, failure_counts or {}, reports or {}, code)
 
     def finish_cancelled(
         self,

@@ -145,10 +145,10 @@ def test_other_jobs_of_the_run_go_on(pipeline: Pipeline, monkeypatch: pytest.Mon
     gone, stays = claimed(pipeline, KEY, content()), claimed(pipeline, OTHER, b"email\nb@example.com\n")
     validate = steps.validate_rows
 
-    def removing(staged: Any, work: Any) -> Any:
+    def removing(*given: Any) -> Any:
         with pipeline.stores.postgres.transaction() as connection:
             connection.execute("DELETE FROM bulk.import_jobs WHERE id = %s", (gone.id,))
-        return validate(staged, work)
+        return validate(*given)
 
     monkeypatch.setattr(steps, "validate_rows", removing)
     assert pipeline.run(gone.id, stays.id).success
@@ -166,10 +166,10 @@ def test_a_heartbeat_notices_that_a_job_is_gone(
     monkeypatch.setattr(Heartbeat, "__enter__", lambda beat: beats.append(beat) or beat)
     monkeypatch.setattr(Heartbeat, "__exit__", lambda *_: None)
 
-    def removing(staged: Any, work: Any) -> Any:
+    def removing(*given: Any) -> Any:
         truncate(pipeline)
         beats[0].beat()
-        return validate(staged, work)
+        return validate(*given)
 
     monkeypatch.setattr(steps, "validate_rows", removing)
     monkeypatch.setattr(steps, "split_rows", lambda *_: pytest.fail("the step was begun"))
