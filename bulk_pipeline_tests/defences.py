@@ -65,6 +65,20 @@ DEFENCES = (
         "(decoded(rows",
     ),
     Defence(
+        "the proxy passes listed paths only",
+        "integration/test_proxy.py::TestApi",
+        "ops/Caddyfile",
+        "reverse_proxy @public {$API_UPSTREAM",
+        "reverse_proxy {$API_UPSTREAM",
+    ),
+    Defence(
+        "only Dagster's own pages query it",
+        "integration/test_proxy.py::TestDagster",
+        "ops/Caddyfile",
+        'respond @foreign "refused: sent by a page of another site" 403',
+        "",
+    ),
+    Defence(
         "metrics have a port of their own",
         "integration/api/test_metrics_port.py::test_each_port_serves_its_own_paths_only",
         "bulk_pipeline/api/app.py",

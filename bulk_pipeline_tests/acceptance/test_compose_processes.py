@@ -1,7 +1,10 @@
 """The services of docker-compose.yml as plain processes: their own commands, environments and healthchecks, read from the
 file. Only what containers would give is put in its place: addresses, folders, programs' paths."""
 
+import http.client
+import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -11,7 +14,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -48,6 +51,10 @@ class Machine:
         (self.home / "workspace.compose.yaml").write_text(
             f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {self.ports['4000']}, location_name: bulk_pipeline}}\n"
         )
+
+    def url(self, port: str) -> str:
+        """Where the port of a container is on this machine."""
+        return f"http://127.0.0.1:{self.ports[port]}"
 
     def command(self, words: list[str]) -> list[str]:
         return [self._here(word) for word in words]
@@ -167,9 +174,16 @@ def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
         assert _status(dagster, "operator:wrong") == 401
         assert _status(f"{dagster}/graphql?query={{version}}") == 401
         assert _status(f"{dagster}/server_info", f"operator:{PASSWORD}") == 200
+        page = _text(f"{dagster}/overview", f"operator:{PASSWORD}")
+        files = set(re.findall(r'(?:src|href)="(/[^"]+)"', page))
+        assert files
+        assert {_status(f"{dagster}{file}", f"operator:{PASSWORD}") for file in files} == {200}
+        assert _version(dagster, f"operator:{PASSWORD}") == _version(machine.url("3000"))
+        assert _socket(dagster, f"operator:{PASSWORD}") == 101
         assert _status(f"{api}/live") == 200
+        assert {_status(f"{api}{path}") for path in ("/docs", "/openapi.json")} == {200}
         assert _status(f"{api}/metrics") == 404
-        assert _status(f"http://127.0.0.1:{machine.ports['9464']}/metrics") == 200
+        assert _status(f"{machine.url('9464')}/metrics") == 200
 
         s3_client.put_object(Bucket=buckets["uploads"], Key="customers/a.csv", Body=b"email\na@b.de\n")
         _until(lambda: _query(empty_database_url, "SELECT email FROM customers") == [("a@b.de",)])
@@ -179,15 +193,55 @@ def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
 
 
 def _status(url: str, login: str | None = None) -> int:
-    request = urllib.request.Request(url)
-    if login:
-        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with _open(url, login) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:
             return error.code
+
+
+def _text(url: str, login: str) -> str:
+    with _open(url, login) as answer:
+        return answer.read().decode()
+
+
+def _version(dagster: str, login: str | None = None) -> str:
+    """What GraphQL says, by POST."""
+    query = json.dumps({"query": "{ version }"}).encode()
+    with _open(f"{dagster}/graphql?op=Version", login, query, {"Content-Type": "application/json"}) as answer:
+        return json.load(answer)["data"]["version"]
+
+
+def _socket(dagster: str, login: str) -> int:
+    """The status that the handshake of a browser's websocket gets."""
+    host = dagster.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=10)
+    headers = {
+        "Authorization": _basic(login),
+        "Origin": dagster,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": b64encode(secrets.token_bytes(16)).decode(),
+        "Sec-WebSocket-Protocol": "graphql-ws",
+    }
+    with closing(connection):
+        connection.request("GET", "/graphql", headers=headers)
+        return connection.getresponse().status
+
+
+def _open(
+    url: str, login: str | None = None, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, body, headers or {})
+    if login:
+        request.add_header("Authorization", _basic(login))
+    return urllib.request.urlopen(request, timeout=10)
+
+
+def _basic(login: str) -> str:
+    return f"Basic {b64encode(login.encode()).decode()}"
 
 
 def _query(url: str, query: str) -> list[tuple[object, ...]]:
