@@ -7,10 +7,13 @@ WORKDIR /build
 COPY requirements.lock pyproject.toml README.md dagster.yaml ./
 COPY bulk_pipeline bulk_pipeline
 COPY sql sql
-# The lock file's versions, without the embedded servers and the tools that only developers need.
+# The lock file's versions, without the embedded servers and the tools that only developers need. Whatever is installed
+# must have a hash of the lock file: uv, which pip compares, then the build's tools and the packages, which uv does.
 RUN python -m venv /opt/bulk-pipeline \
-    && pip install --no-cache-dir "uv==$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)" \
-    && uv pip install --no-cache --python /opt/bulk-pipeline/bin/python --constraints requirements.lock .
+    && sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
+    && pip install --no-cache-dir --require-hashes --requirement uv.txt \
+    && uv pip install --no-cache --python /opt/bulk-pipeline/bin/python \
+        --constraints requirements.lock --build-constraints requirements.lock .
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --create-home --uid 10001 bulk \

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_COPIED = ("bulk_pipeline", "bulk_pipeline_tests", "sql", "ops", "pyproject.toml")
+_COPIED = (
+    "bulk_pipeline",
+    "bulk_pipeline_tests",
+    "sql",
+    "ops",
+    "pyproject.toml",
+    "docker-compose.yml",
+    ".env.example",
+)
 _TESTS_FAILED = 1
 """pytest's exit code for that; others mean that it could not run them."""
 
@@ -77,6 +85,27 @@ DEFENCES = (
         "ops/Caddyfile",
         'respond @foreign "refused: sent by a page of another site" 403',
         "",
+    ),
+    Defence(
+        "containers share networks by need",
+        "unit/test_compose.py::test_dagster_is_reached_by_the_proxy_and_its_own_processes_only",
+        "docker-compose.yml",
+        "networks: [dagster, ui]",
+        "networks: [dagster, ui, rest]",
+    ),
+    Defence(
+        "Dagster's UI and daemon have no keys to rows or files",
+        "unit/test_compose.py::test_dagsters_own_processes_hold_no_keys_but_to_their_tables",
+        "docker-compose.yml",
+        "  env_file: []\n",
+        "",
+    ),
+    Defence(
+        "a container that stays unhealthy ends and starts again",
+        "unit/test_healthcheck.py",
+        "ops/healthcheck.sh",
+        "kill -KILL -1",
+        "true",
     ),
     Defence(
         "metrics have a port of their own",

@@ -47,6 +47,8 @@ class Machine:
         self.services = compose.services(env | self.sites)
         self.home = folder / "opt-dagster"
         self.home.mkdir()
+        self.user_home = folder / "home"
+        self.user_home.mkdir()
         shutil.copy(compose.ROOT / "dagster.yaml", self.home)
         (self.home / "workspace.compose.yaml").write_text(
             f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {self.ports['4000']}, location_name: bulk_pipeline}}\n"
@@ -70,10 +72,11 @@ class Machine:
         }
         inherited = {
             "PATH": f"{installed(18).psql.parent}:{BIN}:{os.environ['PATH']}",
-            "HOME": str(self.folder),
+            "HOME": str(self.user_home),
             "DAGSTER_HOME": str(self.home),
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1",
+            "HEALTHCHECK_COUNT": str(self.folder / f"{name}.failures"),
         }
         return inherited | (upstream if name == "proxy" else {}) | own
 
@@ -109,6 +112,7 @@ class Machine:
     def _here(self, text: str) -> str:
         places = {
             "/refuse-placeholders.sh": "ops/refuse-placeholders.sh",
+            "/healthcheck.sh": "ops/healthcheck.sh",
             "/roles.sql": "sql/roles.sql",
             "/logins.sql": "ops/postgres/logins.sql",
             "/etc/caddy/Caddyfile": "ops/Caddyfile",
@@ -187,6 +191,13 @@ def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
 
         s3_client.put_object(Bucket=buckets["uploads"], Key="customers/a.csv", Body=b"email\na@b.de\n")
         _until(lambda: _query(empty_database_url, "SELECT email FROM customers") == [("a@b.de",)])
+    # All else in a container is read-only.
+    assert {path.name for path in machine.home.iterdir()} == {
+        "dagster.yaml",
+        "workspace.compose.yaml",
+        "storage",
+    }
+    assert {path.name for path in machine.user_home.iterdir()} <= {".config", ".local"}  # Caddy's
     assert _query(
         empty_database_url, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'dagster'"
     ) == [("bulk_dagster",)]

@@ -54,6 +54,74 @@ def test_every_service_is_pinned_limited_watched_and_hardened(name: str) -> None
     assert service["restart"] == ("on-failure" if name in ONCE else "unless-stopped")
     assert ("healthcheck" in service) == (name not in ONCE)
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else [])
+    assert service["read_only"] == (name != "objects")
+    assert service["pids_limit"] <= 1024
+    assert "privileged" not in service
+    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE - {"postgres", "objects"}))
+def test_what_stays_unhealthy_is_ended_and_starts_again(name: str) -> None:
+    service = SERVICES[name]
+    check = service["healthcheck"]
+    assert check["test"][:4] == ["CMD", "sh", "/healthcheck.sh", str(check["retries"])]
+    assert service["init"] is True
+    assert {"source": "healthcheck", "target": "/healthcheck.sh"} in service["configs"]
+    assert "/tmp" in service.get("tmpfs", []) + service["volumes"]  # where failures are counted
+
+
+NEEDS = {
+    ("webserver", "code"), ("daemon", "code"), ("daemon", "webserver"),
+    *((name, "postgres") for name in ("roles", "migrate", "code", "daemon", "webserver", "api")),
+    *((name, "objects") for name in ("buckets", "code", "api")),
+    *(("proxy", name) for name in ("webserver", "api", "grafana")),
+    ("prometheus", "api"), ("grafana", "prometheus"),
+}  # fmt: skip
+SERVERS = {"postgres", "objects"}
+"""They call nobody."""
+
+
+def test_two_services_share_a_network_only_if_one_needs_the_other() -> None:
+    names = set(SERVICES) - ONCE  # those run for seconds, before anything that listens
+    together = {
+        (one, other)
+        for one in names
+        for other in names - {one} - SERVERS
+        if set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"]) and one not in SERVERS
+    }
+    assert together <= NEEDS | {(other, one) for one, other in NEEDS}
+    for one, other in NEEDS:
+        assert set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"]), (one, other)
+
+
+def test_dagster_is_reached_by_the_proxy_and_its_own_processes_only() -> None:
+    beside = {
+        name: {
+            other for other in SERVICES if set(SERVICES[name]["networks"]) & set(SERVICES[other]["networks"])
+        }
+        for name in ("code", "webserver")
+    }
+    assert beside["code"] - SERVERS == {"code", "daemon", "webserver"}
+    assert beside["webserver"] - SERVERS == {"code", "daemon", "webserver", "proxy"}
+
+
+@pytest.mark.parametrize("name", ["daemon", "webserver"])
+def test_dagsters_own_processes_hold_no_keys_but_to_their_tables(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service["environment"]) == {"DAGSTER_POSTGRES_URL"}
+    assert service["env_file"] == []
+    assert service["volumes"] == ["dagster:/opt/dagster/storage"]
+
+
+def test_all_that_the_build_installs_has_a_hash() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "--require-hashes --requirement uv.txt" in text
+    assert "--constraints requirements.lock --build-constraints requirements.lock" in text
+    (script,) = re.findall(r"(sed -n '.*' requirements\.lock) > uv\.txt", text)
+    lines = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"uv==[0-9.]+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n)+", lines)
 
 
 def test_no_port_but_those_of_the_proxy_is_open_to_the_world() -> None:
@@ -99,7 +167,7 @@ def test_the_refusal_names_the_variable_and_not_its_value() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["code", "daemon", "webserver", "api", "migrate"])
+@pytest.mark.parametrize("name", ["code", "api", "migrate"])
 def test_the_settings_of_our_services_are_read_but_for_placeholders(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
