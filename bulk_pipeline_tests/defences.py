@@ -360,6 +360,13 @@ DEFENCES = (
         "if 4 * len(name) < 0 <",
     ),
     Defence(
+        "rows of Parquet are cut by what they become",
+        "unit/stages/parse/test_parquet_memory.py::test_a_small_parquet_file_of_large_rows_takes_little_memory",
+        "bulk_pipeline/stages/parse/parquet_slices.py",
+        "before + limits.batch_bytes",
+        "before + (limits.batch_bytes << 20)",
+    ),
+    Defence(
         "windows are cut by lines too",
         "unit/stages/parse/test_limits.py::test_the_windows_of_short_lines_are_cut_by_their_number",
         "bulk_pipeline/stages/parse/csv_blocks.py",
