@@ -73,10 +73,11 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running Caddy: the port of each site, and what stands behind it."""
+    """A running Caddy: the port of each site, what stands behind it, and the file of its log."""
 
     ports: Mapping[str, int]
     upstreams: Mapping[str, Upstream]
+    log: Path
 
     def send(
         self,
@@ -135,7 +136,7 @@ def proxy(folder: Path, env: Mapping[str, str]) -> Iterator[Proxy]:
             answers=lambda: is_open(health),
         )
         with running(service):
-            yield Proxy(ports, upstreams)
+            yield Proxy(ports, upstreams, service.log)
 
 
 def _answer(connection: socket.socket) -> Answer:

@@ -345,6 +345,13 @@ DEFENCES = (
         "",
     ),
     Defence(
+        "tries at the proxy's login are logged",
+        "integration/test_proxy.py::test_what_the_login_refuses_is_logged_and_nothing_else",
+        "ops/Caddyfile",
+        "\tlog {\n\t\toutput stdout\n\t\tformat json\n\t}\n",
+        "",
+    ),
+    Defence(
         "containers share networks by need",
         "unit/test_compose.py::test_dagster_is_reached_by_the_proxy_and_its_own_processes_only",
         "docker-compose.yml",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,22 @@ class TestDagster:
     def test_a_body_ends_at_its_limit(self, proxy: Proxy) -> None:
         answer, _ = proxy.send("DAGSTER", "/graphql", "POST", body=5_000_000, headers=LOGIN)
         assert answer.status == 413
+
+
+def test_what_the_login_refuses_is_logged_and_nothing_else(proxy: Proxy) -> None:
+    assert proxy.send("DAGSTER", "/runs/good", headers=LOGIN)[0].status == 200
+    assert proxy.send("DAGSTER", "/runs/bad", headers=login("a guess"))[0].status == 401
+    deadline = time.monotonic() + 10
+    while "/runs/bad" not in proxy.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    text = proxy.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if "/runs/" in line]
+    (line,) = (line for line in lines if line["request"]["uri"] == "/runs/bad")
+    assert (line["status"], line["request"]["remote_ip"]) == (401, "127.0.0.1")
+    assert line["request"]["headers"]["Authorization"] == ["REDACTED"]
+    assert {line["status"] for line in lines} == {401}
+    assert login("a guess")["Authorization"] not in text
 
 
 def test_grafana_is_reached_but_for_its_metrics(proxy: Proxy) -> None:
