@@ -372,13 +372,6 @@ DEFENCES = (
         "kill -KILL -1",
         "true",
     ),
-    Defence(
-        "rows of Parquet are cut by what they become",
-        "unit/stages/parse/test_parquet_memory.py::test_a_small_parquet_file_of_large_rows_takes_little_memory",
-        "bulk_pipeline/stages/parse/parquet_slices.py",
-        "before + limits.batch_bytes",
-        "before + (limits.batch_bytes << 20)",
-    ),
 )
 
 

@@ -19,7 +19,6 @@ from bulk_pipeline.stages.parse import header, parquet_int96
 from bulk_pipeline.stages.parse.cells import bad_character, shown
 from bulk_pipeline.stages.parse.header import Columns
 from bulk_pipeline.stages.parse.parquet_int96 import Int96Reader
-from bulk_pipeline.stages.parse.parquet_slices import names_bytes, open_shared, slices
 from bulk_pipeline.stages.parse.parquet_values import Texts, as_text
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect, FailureRows, Notes, Opened, Parsed, records_schema
 
@@ -40,7 +39,7 @@ def open_parquet(
     """Rows have no lines. Timestamps become ISO 8601 in UTC, lists JSON; a structure in a column of one
     value is a failure of its cell. A column is in all rows or absent from all of them, required ones too."""
     try:
-        file = open_shared(path)
+        file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         names = file.schema_arrow.names
     except _DAMAGED as error:
         raise _unreadable(error) from error
@@ -55,7 +54,7 @@ def open_parquet(
     notes.columns = columns.names
     required = table.required_columns(mode or table.default_mode) if table else ()
     lacking = [name for name in required if name not in columns.names]
-    chunks = _chunks(path, file, names, columns, lacking, table, notes, limits)
+    chunks = _chunks(path, file, names, columns, lacking, table, notes)
     return Opened(Dialect("parquet", header=tuple(names)), notes, chunks)
 
 
@@ -67,22 +66,20 @@ def _chunks(
     lacking: Sequence[str],
     table: Table | None,
     notes: Notes,
-    limits: Limits,
 ) -> Iterator[Parsed]:
     row = 1
-    size = min(_rows_per_batch(file), limits.rows_per_batch(names_bytes(names)))
+    size = _rows_per_batch(file)
     times = None
     try:
         times = Int96Reader(path, parquet_int96.columns_of(file), size)
         for batch in file.iter_batches(batch_size=size, use_threads=False):
             known = times.take(batch.num_rows)
-            for start, part in slices(batch, limits):
-                texts = [
-                    Texts(known[name][start : start + part.num_rows]) if name in known else as_text(column)
-                    for name, column in zip(names, part.columns, strict=True)
-                ]
-                yield _chunk(part, texts, names, columns, lacking, table, row, notes)
-                row += part.num_rows
+            texts = [
+                Texts(known[name]) if name in known else as_text(column)
+                for name, column in zip(names, batch.columns, strict=True)
+            ]
+            yield _chunk(batch, texts, names, columns, lacking, table, row, notes)
+            row += batch.num_rows
     except _DAMAGED as error:
         raise _unreadable(error) from error
     finally:

@@ -31,7 +31,7 @@ from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, O
 from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.xlsx import open_xlsx
 
-PARSER_VERSION = "9"
+PARSER_VERSION = "8"
 """Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did
 before."""
 
