@@ -4,7 +4,7 @@ ARG PYTHON_IMAGE=python:3.13.9-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
-COPY requirements.lock pyproject.toml README.md dagster.yaml ./
+COPY requirements.lock pyproject.toml README.md dagster.yaml workspace.yaml ./
 COPY bulk_pipeline bulk_pipeline
 COPY sql sql
 # The lock file's versions, without the embedded servers and the tools that only developers need. Whatever is installed

@@ -1,7 +1,7 @@
-"""Keeps web pages of others from using a server through the browser of somebody who can reach it.
+"""Protection against other sites' web pages in the browser of a user who can reach this server.
 
-A page may send requests to any address, also to 127.0.0.1; the headers that the browser adds show that it did. With
-DNS rebinding, a name that its owner lets point here, the page would be one of ours: so the Host must be known.
+A page may send requests to any address, also to 127.0.0.1, but the browser adds headers that name its site. With DNS
+rebinding, where the page's host name is made to point here, the site looks like ours: so the Host must be known.
 For any ASGI application, without a framework. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site
 """
 
@@ -25,10 +25,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Of every answer, where it has none of that name."""
+"""Headers of every answer that does not set them itself."""
 _READS = {"GET", "HEAD", "OPTIONS"}
-_ELSEWHERE = {"cross-site", "same-site"}
-"""Of `Sec-Fetch-Site`; another port of the same host is the same site."""
+_FOREIGN = {"cross-site", "same-site"}
+"""Values of `Sec-Fetch-Site` for pages of another origin; `same-site` includes other ports of this host."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -39,37 +39,36 @@ class Refusal:
 
 
 def host_of(text: str) -> str | None:
-    """The name in `host`, `host:port` or a URL, in lower case; None if there is none."""
+    """Return the host name of `host`, `host:port` or a URL, in lower case; None if there is none."""
     return _place(text if "://" in text else f"//{text}")[0]
 
 
 def refusal(method: str, headers: Iterable[tuple[bytes, bytes]], hosts: frozenset[str]) -> Refusal | None:
-    """Why a request is not carried out, if it is not. `hosts`: the server's names; addresses need none."""
-    given = [(name.lower(), value.decode("latin-1").strip()) for name, value in headers]
-    named = [value for name, value in given if name == b"host"]
-    host = host_of(named[0]) if len(named) == 1 else None
+    """Return why the request is refused; None if it is not. `hosts`: the server's names. IP addresses are allowed."""
+    decoded = [(name.lower(), value.decode("latin-1").strip()) for name, value in headers]
+    host_headers = [value for name, value in decoded if name == b"host"]
+    host = host_of(host_headers[0]) if len(host_headers) == 1 else None
     if host is None or not (host in hosts or _is_address(host)):
-        shown = repr(named[0][:100]) if named else "none"
-        told = f"this server is not known by the request's Host, which is {shown}: API_HOSTS can name it"
-        return Refusal(421, told)
+        shown = repr(host_headers[0][:100]) if host_headers else "none"
+        return Refusal(
+            421, f"the request's Host is {shown}, which is not a name of this server: see API_HOSTS"
+        )
     if method in _READS:
         return None
-    of_request = dict(given)
-    origin = of_request.get(b"origin")
-    if of_request.get(b"sec-fetch-site") in _ELSEWHERE or (
-        origin is not None and not _is_same(origin, named[0])
+    by_name = dict(decoded)
+    origin = by_name.get(b"origin")
+    if by_name.get(b"sec-fetch-site") in _FOREIGN or (
+        origin is not None and not _is_same(origin, host_headers[0])
     ):
-        return Refusal(
-            403, "a page of another site may not do this: its browser says that it comes from elsewhere"
-        )
+        return Refusal(403, "the request comes from a web page of another site, which may not do this")
     return None
 
 
 class Guard:
-    """ASGI middleware: refuses what others' pages ask for, and adds `HEADERS`, and `headers`, to every answer.
+    """ASGI middleware: refuses requests of other sites' pages, and adds `HEADERS` and `headers` to every answer.
 
-    `name_of`: the name of the sentence in the JSON of a refusal, by path. `is_write`: whether a read is taken for a
-    write all the same.
+    `name_of`: the JSON member that holds the sentence of a refusal, by path. `is_write`: whether to treat a read as a
+    write.
     """
 
     def __init__(
@@ -99,10 +98,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                there = list(message.get("headers", ()))
-                names = {name.lower() for name, _ in there}
+                own = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in own}
                 more = [(name.lower().encode(), value.encode()) for name, value in added.items()]
-                message = {**message, "headers": there + [one for one in more if one[0] not in names]}
+                message = {**message, "headers": own + [header for header in more if header[0] not in names]}
             await send(message)
 
         if refused is None:
@@ -119,7 +118,7 @@ async def _answer(refused: Refusal, name: str, send: Send) -> None:
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Whether a page's origin is this very server, by the name that the request has for it."""
+    """Return whether a page's origin is this server, under the name in the request's Host."""
     scheme = origin.partition("://")[0].lower()
     of_page, of_request = _place(origin), _place(f"//{host}")
     default = _DEFAULT_PORTS.get(scheme)
@@ -132,14 +131,14 @@ def _is_same(origin: str, host: str) -> bool:
 
 def _place(url: str) -> tuple[str | None, int | None]:
     try:
-        found = urlsplit(url)
-        return found.hostname, found.port
+        parts = urlsplit(url)
+        return parts.hostname, parts.port
     except ValueError:
         return None, None
 
 
 def _is_address(host: str) -> bool:
-    """Nobody's name: no page can make it point elsewhere."""
+    """Return whether the host is an IP address, which DNS cannot rebind."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,21 +1,18 @@
-"""How much one upload may ask for: every bound of a file, a row and a cell, with its default.
-
-Knows no environment: `limit_settings` reads these from it. Whoever parses without settings has the defaults.
-"""
+"""Bounds of an upload, its rows and its cells, with their defaults. `settings` reads them from the environment."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one upload. All sizes are of what the bytes become when they are decoded, never of what a file says.
+    """Bounds of one upload. All sizes are of decoded bytes, never sizes that a file declares.
 
-    A row past `cell_bytes` or `row_bytes` is a rejected row; a file past any other bound is refused.
-    `name_bytes`: of the name of a column. `batch_bytes`: of a record batch, or of one row if that is larger.
-    `unpacked_bytes`: of a file without its packing. `ratio`: decoded bytes per uploaded byte, looked at from
+    A row that exceeds `cell_bytes` or `row_bytes` is rejected; a file that exceeds any other bound is refused.
+    `name_bytes`: size of a column name. `batch_bytes`: size of a record batch, or of one row if that is larger.
+    `unpacked_bytes`: size of a file without compression. `ratio`: decoded bytes per uploaded byte, checked from
     `ratio_from_bytes` on. `sheet_bytes`, `sheet_cells`: unpacked size and extent of an .xlsx file.
-    `row_lines`: how far a quoted cell may run before its quote counts as never closed. `row_values`: of one JSON
-    object, with all that is nested in it.
+    `row_lines`: lines after which the quote of a cell counts as never closed. `row_values`: values of one JSON
+    object, including nested ones.
     """
 
     cell_bytes: int = 16 << 20
@@ -32,11 +29,11 @@ class Limits:
     row_values: int = 500_000
 
     def of(self, bound: str) -> str:
-        """The end of a sentence about what is past a bound: its value, and the setting that raises it."""
+        """Return the end of a sentence about an exceeded bound: its value, and the setting that raises it."""
         return f"the limit is {getattr(self, bound):,} (BULK_MAX_{bound.upper()})"
 
     def rows_per_batch(self, row_bytes: float) -> int:
-        """How many rows of that decoded size a record batch may have."""
+        """Return the number of rows of that decoded size in a record batch."""
         return max(1, int(self.batch_bytes // max(1, row_bytes)))
 
 

@@ -1,10 +1,9 @@
-"""Texts that somebody else chose, as a terminal or a line of a log may show them."""
+"""Untrusted texts for terminals and log lines."""
 
 
 def printable(text: str) -> str:
-    """The text on one line: line ends, control characters and marks that turn the writing are shown, not obeyed.
+    """Return the text on one line, with line ends, control characters and marks of writing direction escaped.
 
-    A file's name may hold any of them: it could end a log's line and begin one of its own, or tell a terminal what to
-    do.
+    A file name may contain any of them, and so forge a log line or send commands to a terminal.
     """
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,6 +1,6 @@
-"""How an exception is told in a log: its kind and the places it came through; its message only if it is harmless.
+"""Exceptions as log lines: their type and stack, and the message only if it can hold no user data.
 
-A driver, a parser or a validator puts the value it met into its message: a row of somebody's, or a password.
+Messages of drivers, parsers and validators quote values: a row, or a password.
 """
 
 import traceback
@@ -9,36 +9,38 @@ from collections.abc import Iterator
 from bulk_pipeline.errors import BulkPipelineError
 
 _HARMLESS = (BulkPipelineError, OSError, TypeError, AttributeError, NameError, ImportError, RuntimeError)
-"""What is in the messages of these comes from us, from the system or from the code."""
+"""Messages of these are written by this package, the system or the interpreter."""
 _MOST_CAUSES = 10
 
 
-def told(error: BaseException) -> list[dict[str, object]]:
-    """`kind`, `message` if it is harmless, and `stack` (innermost last), of the exception and then of its causes."""
-    return [_one(each) for each in _with_causes(error)]
+def describe(error: BaseException) -> list[dict[str, object]]:
+    """Return `kind`, `stack` (innermost last) and, if harmless, `message` of the exception and of each cause."""
+    return [_describe_one(each) for each in _with_causes(error)]
 
 
 def summary(error: BaseException) -> str:
-    """In one line: its kind, its message if it is harmless, and where it was raised."""
-    one = _one(error)
-    stack = one["stack"]
+    """Return one line: the type, the message if it is harmless, and the place where it was raised."""
+    facts = _describe_one(error)
+    stack = facts["stack"]
     where = f" at {stack[-1]}" if isinstance(stack, list) and stack else ""
-    what = f"{one['kind']}: {one['message']}" if one.get("message") else one["kind"]
-    return f"{what}{where}"
+    return f"{_title(facts)}{where}"
 
 
 def lines(error: BaseException) -> list[str]:
-    """The same as `told`, for people."""
-    found: list[str] = []
-    for each in told(error):
-        found.append(f"{each['kind']}: {each['message']}" if each.get("message") else str(each["kind"]))
-        stack = each["stack"]
+    """Return the facts of `describe` as lines for people."""
+    text: list[str] = []
+    for facts in describe(error):
+        stack = facts["stack"]
         assert isinstance(stack, list)
-        found += [f"  {place}" for place in stack]
-    return found
+        text += [_title(facts), *(f"  {place}" for place in stack)]
+    return text
 
 
-def _one(error: BaseException) -> dict[str, object]:
+def _title(facts: dict[str, object]) -> str:
+    return f"{facts['kind']}: {facts['message']}" if facts.get("message") else str(facts["kind"])
+
+
+def _describe_one(error: BaseException) -> dict[str, object]:
     message = {"message": str(error)} if isinstance(error, _HARMLESS) else {}
     frames = traceback.extract_tb(error.__traceback__)
     stack = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

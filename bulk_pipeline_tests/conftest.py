@@ -1,4 +1,4 @@
-"""Real servers for the tests: each worker runs its own, each test gets a database and buckets of its own."""
+"""Real servers for the tests: each worker runs its own, and each test gets its own database and buckets."""
 
 import os
 import shutil
@@ -14,14 +14,14 @@ import pytest
 from xdist.remote import Producer
 
 from bulk_pipeline import stack as embedded
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import objects, postgres
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import running
-from bulk_pipeline.stores import s3
-from bulk_pipeline_tests.databases import Databases
+from bulk_pipeline_tests.rigs.databases import Databases
 from bulk_pipeline_tests.shares import Shares
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,7 +35,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares 
 
 @pytest.fixture(autouse=True)
 def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the person at the keyboard has set must not decide what a test sees."""
+    """Remove the user's settings from the environment of tests."""
     for name in [*Settings.model_fields, "bulk_home"]:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -67,7 +67,7 @@ def object_server() -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def s3_client(object_server: Gateway) -> Iterator[s3.Client]:
-    """A plain boto3 client of the S3 server: somebody else's, as far as the product knows."""
+    """A plain boto3 client of the S3 server, independent of the product."""
     client = s3.connect(_settings(object_server))
     yield client
     client.close()
@@ -99,20 +99,20 @@ def database16_url(databases16: Databases) -> Iterator[str]:
 
 @pytest.fixture(params=["database_url", "database16_url"], ids=["postgres18", "postgres16"])
 def each_database_url(request: pytest.FixtureRequest) -> str:
-    """For a test that must pass on every version: the same test, once on each."""
+    """A database on each version, for tests that must pass on all."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def empty_database_url(databases: Databases) -> Iterator[str]:
-    """A database that has had no migration, on Postgres 18."""
+    """A database without migrations, on Postgres 18."""
     with databases.blank() as url:
         yield url
 
 
 @pytest.fixture
 def buckets(s3_client: s3.Client) -> dict[str, str]:
-    """Four empty buckets: what each is for → its name. They go with the server."""
+    """Four empty buckets, by purpose; the server removes them at its end."""
     names = {use: f"{use}-{uuid4().hex[:12]}" for use in ("uploads", "archive", "reports", "exports")}
     for name in names.values():
         s3_client.create_bucket(Bucket=name)
@@ -120,8 +120,16 @@ def buckets(s3_client: s3.Client) -> dict[str, str]:
 
 
 @pytest.fixture
+def logs_bucket(s3_client: s3.Client) -> str:
+    """An empty bucket for run logs."""
+    name = f"logs-{uuid4().hex[:12]}"
+    s3_client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
 def settings(database_url: str, object_server: Gateway, buckets: dict[str, str], tmp_path: Path) -> Settings:
-    """Everything a worker needs, with short waits."""
+    """The settings of a worker, with short waits."""
     return _settings(
         object_server,
         buckets,
@@ -139,9 +147,16 @@ def settings(database_url: str, object_server: Gateway, buckets: dict[str, str],
 @pytest.fixture(scope="session")
 def stack() -> Iterator[embedded.StackStatus]:
     """A complete stack: Postgres, S3 and Dagster with the product's definitions."""
+    with stack_of(stack_environ()) as status:
+        yield status
+
+
+@contextmanager
+def stack_of(environ: dict[str, str]) -> Iterator[embedded.StackStatus]:
+    """Run a complete stack during the block."""
     with _folder() as folder:
         home = folder / "home"
-        embedded.up(home, detach=True, environ=stack_environ())
+        embedded.up(home, detach=True, environ=environ)
         try:
             yield embedded.status(home)
         finally:
@@ -163,19 +178,19 @@ def _postgres(version: int) -> Iterator[Cluster]:
 
 
 def _databases(cluster: Cluster) -> Databases:
-    found = Databases(cluster)
-    found.prepare()
-    return found
+    result = Databases(cluster)
+    result.prepare()
+    return result
 
 
 def _forget_the_disk(cluster: Cluster) -> None:
-    """Only a crash of the machine would show the difference, and every test makes a database of its own."""
+    """Turn off syncs to disk, which matter only in a crash of the machine, since every test creates a database."""
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
 
 
-def _settings(gateway: Gateway, buckets: dict[str, str] | None = None, **given: object) -> Settings:
+def _settings(gateway: Gateway, buckets: dict[str, str] | None = None, **kwargs: object) -> Settings:
     names = {f"s3_bucket_{use}": name for use, name in (buckets or {}).items()}
     fields = {
         "database_url": "postgresql://nowhere",
@@ -183,12 +198,12 @@ def _settings(gateway: Gateway, buckets: dict[str, str] | None = None, **given: 
         "s3_access_key": gateway.access_key,
         "s3_secret_key": gateway.secret_key,
     }
-    return Settings.model_validate({**fields, **names, **given})
+    return Settings.model_validate({**fields, **names, **kwargs})
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that `nobody`, who runs Postgres for root, may enter; pytest's own may be closed."""
+    """Return a folder that `nobody`, who runs Postgres for root, may enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-test-"))
     folder.chmod(0o711)
     try:
@@ -198,7 +213,7 @@ def _folder() -> Iterator[Path]:
 
 
 def stack_environ() -> dict[str, str]:
-    """The environment of the stack: ours without settings, but batches are small."""
+    """Return the environment of the stack: ours without settings, and with small batches."""
     foreign = {name.upper() for name in Settings.model_fields}
     ours = {name: value for name, value in os.environ.items() if name not in foreign}
     return ours | {"BULK_BATCH_ROWS": "5000"}

@@ -1,15 +1,35 @@
-"""How pytest-xdist shares the tests out: those that need one stack go to one worker, all others to whoever is free.
+"""Distributes tests to the workers of pytest-xdist: tests of one stack go to one worker, all others to any free one.
 
-By their files, not by the mark `xdist_group`, which xdist 3.8 writes where pytest 9.2 does not read it.
+Tests are grouped by file instead of the mark `xdist_group`, which xdist 3.8 sets where pytest 9.2 does not read it.
 """
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 _TOGETHER = ("/acceptance/", "/integration/test_stack.py::", "/faults/test_faults.py::")
 
 
 class Shares(LoadScopeScheduling):
-    """The larger the group, the earlier it begins."""
+    """A scheduler that starts larger groups earlier."""
 
     def _split_scope(self, nodeid: str) -> str:
         return next((place for place in _TOGETHER if place in nodeid), nodeid)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """Give a worker more tests. One that replaces another may still be collecting them; xdist asks again then."""
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that ended its worker, if one did; it has failed, and must not run again in another worker."""
+        groups = self.assigned_work.pop(node)
+        ended = next(
+            (test for group in groups.values() for test, is_done in group.items() if not is_done), None
+        )
+        for name, group in groups.items():
+            left = {test: is_done or test == ended for test, is_done in group.items()}
+            if not all(left.values()):
+                self.workqueue[name] = left
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return ended

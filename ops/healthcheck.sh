@@ -1,9 +1,9 @@
 #!/bin/sh
-# A healthcheck that also ends a container which stays unhealthy: compose restarts only those that have ended.
-# usage: healthcheck.sh FAILURES COMMAND...   After so many failures in a row SIGTERM; SIGKILL two checks later.
+# A healthcheck that also ends a container that stays unhealthy, because compose restarts only containers that have ended.
+# usage: healthcheck.sh FAILURES COMMAND...   After this many failures in a row SIGTERM; SIGKILL two checks later.
 #
-# A check that hangs is killed by Docker, and this script with it: so a check counts as failed until it has succeeded.
-# It needs `init: true`, which makes docker-init process 1: from inside, a process 1 that hangs cannot be killed.
+# Docker kills a check that hangs, and this script with it: so a check counts as failed until it has succeeded.
+# It needs `init: true`, which makes docker-init process 1: a process 1 that hangs cannot be killed from inside.
 most=$1
 shift
 count=${HEALTHCHECK_COUNT:-/tmp/.healthcheck-failures}
@@ -11,7 +11,7 @@ failures=$(cat "$count" 2>/dev/null || echo 0)
 if [ "$failures" -ge "$most" ] && [ "$(cat /proc/1/comm)" = docker-init ]; then
     if [ "$failures" -ge $((most + 2)) ]; then
         rm -f "$count"
-        kill -KILL -1    # every process but docker-init, which ends with the service
+        kill -KILL -1    # every process except docker-init, which ends with the service
     fi
     kill -TERM 1         # docker-init passes it on to the service
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Start what follows on the command line, unless a value in the environment still is a placeholder of .env.example.
+# Runs the given command, unless a value in the environment still contains a placeholder of .env.example.
 set -eu
 names=$(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*CHANGE_ME.*/\1/p')
 if [ -n "$names" ]; then

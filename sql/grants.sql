@@ -1,5 +1,6 @@
 -- What loader and reader may do with what the migrations have made; `bulk-pipeline migrate` runs it each time, after
--- the migrations, where the roles of roles.sql exist. `bulk.tables`: the names of the declared tables.
+-- the migrations, where the roles of roles.sql exist. `bulk.tables`: the names of the package's own tables, if they are
+-- served.
 DO $tables$
 DECLARE
     name text;
@@ -13,4 +14,5 @@ $tables$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bulk TO bulk_loader;
 REVOKE INSERT, UPDATE, DELETE ON bulk.migrations FROM bulk_loader;
-GRANT SELECT ON bulk.migrations, bulk.import_jobs, bulk.import_batches, bulk.export_jobs TO bulk_reader;
+GRANT SELECT ON bulk.migrations, bulk.import_jobs, bulk.import_batches, bulk.export_jobs, bulk.job_leases
+    TO bulk_reader;

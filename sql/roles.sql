@@ -54,7 +54,7 @@ BEGIN
 END
 $signs$;
 
--- What was there before the roles goes to them. `bulk.tables`: the names of the declared tables.
+-- What was there before the roles goes to them. `bulk.tables`: the names of the package's own tables.
 DO $owners$
 DECLARE
     found record;

@@ -1,7 +1,6 @@
-"""Connections as the API's server takes them: a request's head is small and comes soon, or the connection ends.
+"""Limits of size and time for the head of a request, its request line and headers.
 
-uvicorn has neither limit with httptools: a head of any size is held in memory, and a connection that says nothing
-stays for ever.
+uvicorn with httptools has neither: it holds a head of any size in memory, and keeps a silent connection for ever.
 """
 
 import asyncio
@@ -11,11 +10,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. The head of a request is its first line and its headers."""
+    """A connection that is closed if the head of a request is too large or too late."""
 
     most_head_bytes = 64 << 10
     head_seconds = 20.0
-    """From the beginning of the connection, or of a later request, until the head is complete."""
+    """Time until the head is complete, from the start of the connection or of a later request."""
 
     _unfinished_bytes = 0
     _is_in_head = False
@@ -32,7 +31,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
-        if was_in_head and self._is_in_head:  # the parser holds what is not complete
+        if was_in_head and self._is_in_head:  # the parser holds an incomplete head in memory
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > self.most_head_bytes and not self.transport.is_closing():
                 self.send_400_response(self._too_large)

@@ -1,4 +1,4 @@
-"""Where the next page of a list of jobs begins: behind the job that was made then and has that id."""
+"""Cursors of lists of jobs. A page begins behind the job with the cursor's creation time and id."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _CURSOR = re.compile(r"([0-9]{1,17})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12
 
 
 class Job(Protocol):
-    """What a list is sorted by."""
+    """The attributes that a list is sorted by."""
 
     @property
     def id(self) -> str: ...
@@ -20,19 +20,19 @@ class Job(Protocol):
     def created_at(self) -> datetime: ...
 
 
-def next_cursor(found: Sequence[Job], limit: int) -> str | None:
-    """Behind the page of the first `limit` that were found; None if these are all."""
-    if len(found) <= limit:
+def next_cursor(jobs: Sequence[Job], limit: int) -> str | None:
+    """Return the cursor behind the first `limit` jobs; None if there are no more."""
+    if len(jobs) <= limit:
         return None
-    last = found[limit - 1]
+    last = jobs[limit - 1]
     return f"{(last.created_at - _EPOCH) // timedelta(microseconds=1)}-{last.id}"
 
 
 def read_cursor(text: str | None) -> tuple[datetime, str] | None:
-    """None for the first page. `SelectionError` for a text that no page has given."""
+    """Return the creation time and id; None for the first page. Raises `SelectionError` for an invalid cursor."""
     if not text:
         return None
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise SelectionError(f"cursor {text!r}: use next_cursor of the page before")
-    return _EPOCH + timedelta(microseconds=int(found[1])), found[2]
+    cursor = _CURSOR.fullmatch(text)
+    if cursor is None:
+        raise SelectionError(f"cursor {text!r} is not valid: use next_cursor of the previous page")
+    return _EPOCH + timedelta(microseconds=int(cursor[1])), cursor[2]

@@ -1,66 +1,87 @@
-"""Imports of customers, for clients that have a token; every job is its owner's."""
+"""Imports of customers, with a token. A job is visible to its owner and to accounts that may see all jobs."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
-from bulk_pipeline.api import documented
-from bulk_pipeline.api.customer_jobs import Job, shown
-from bulk_pipeline.api.idempotency_keys import required_key
-from bulk_pipeline.api.needs import RequestIdNeed, StoresNeed
+from bulk_pipeline.api import openapi
+from bulk_pipeline.api.authorization import check_import, viewer
+from bulk_pipeline.api.customer_views import Job, shown
+from bulk_pipeline.api.dependencies import RequestIdNeed, StoresNeed
+from bulk_pipeline.api.request_parts import (
+    MOST_KEY_CHARACTERS,
+    FormNeed,
+    content_of,
+    file_body,
+    file_of,
+    refuse_unreadable,
+    required_key,
+)
 from bulk_pipeline.api.tokens import AccountNeed
-from bulk_pipeline.api.uploads import FormNeed, content_of, file_body, file_of, refuse_what_is_no_table
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.accounts import Account
+from bulk_pipeline.ledger.failure_reports import CSV
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.ledger.uploads import Upload
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.schema import Mode, UploadFormat, charset_of
-from bulk_pipeline.stores.accounts import Account
-from bulk_pipeline.stores.failure_reports import CSV
-from bulk_pipeline.stores.jobs import ImportJob
-from bulk_pipeline.stores.receiver import Upload
 
 router = APIRouter(prefix="/imports", tags=["customers"])
 
 _TABLE = "customers"
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A repeated key returns the same job; with another file it is refused",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY_CHARACTERS, "pattern": r"\S"},
+}
 
 
 class Link(BaseModel):
-    """Good for a while, without a token."""
+    """A URL that works for a limited time, without a token."""
 
     url: Annotated[
         str, Field(examples=["https://files.example.com/reports/…/errors.csv?X-Amz-Algorithm=…"], repr=False)
     ]
 
 
+async def _importer(account: AccountNeed) -> Account:
+    check_import(account, _TABLE)
+    return account
+
+
+ImporterNeed = Annotated[Account, Depends(_importer)]
+"""The account of the token; 403 if it may not import customers, before the body is read."""
+
+
 @router.post(
     "",
     summary="Import a file of customers",
     status_code=201,
-    responses={200: {"model": Job, "description": "The same request came before: its job"}}
-    | documented.BAD_REQUEST
-    | documented.UNAUTHORIZED
-    | documented.CONFLICT
-    | documented.TOO_LARGE
-    | documented.STORE_DOWN,
-    openapi_extra=file_body({}),
+    responses={200: {"model": Job, "description": "A repeated request: the job of the first one"}}
+    | openapi.BAD_REQUEST
+    | openapi.UNAUTHORIZED
+    | openapi.FORBIDDEN
+    | openapi.CONFLICT
+    | openapi.TOO_LARGE
+    | openapi.STORE_DOWN,
+    openapi_extra=file_body({}) | {"parameters": [_KEY]},
 )
 def post_import(
     request: Request,
-    account: AccountNeed,
+    account: ImporterNeed,
     form: FormNeed,
     stores: StoresNeed,
     request_id: RequestIdNeed,
     response: Response,
-    mode: Annotated[
-        Mode, Query(description="What to do with rows that are there already")
-    ] = Mode.INSERT_ONLY,
+    mode: Annotated[Mode, Query(description="What to do with rows whose key exists")] = Mode.INSERT_ONLY,
     idempotency_key: Annotated[
         str | None,
-        Header(
-            description="Required. The same key again is answered with the same job; with another file it is refused"
-        ),
+        Header(include_in_schema=False),  # 400 without it, where FastAPI would answer 422
     ] = None,
 ) -> Job:
     file = file_of(form)
@@ -69,7 +90,7 @@ def post_import(
     key = required_key(idempotency_key)
     content, size_bytes, sha256 = content_of(file)
     name = file.filename or "upload"
-    refuse_what_is_no_table(content, size_bytes, name, _TABLE)
+    refuse_unreadable(content, size_bytes, name, _TABLE)
     receipt = stores.receiver.receive(
         Upload(
             table=_TABLE,
@@ -92,22 +113,22 @@ def post_import(
 
 @router.get(
     "/{job_id}",
-    summary="Look at an import",
-    responses=documented.UNAUTHORIZED | documented.NOT_FOUND | documented.STORE_DOWN,
+    summary="Get an import",
+    responses=openapi.UNAUTHORIZED | openapi.NOT_FOUND | openapi.STORE_DOWN,
 )
 def get_import(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Job:
-    return shown(stores, _owned(stores, account, job_id))
+    return shown(stores, _visible(stores, account, job_id))
 
 
 @router.get(
     "/{job_id}/errors",
     summary="Get a link to errors.csv",
-    responses=documented.UNAUTHORIZED | documented.NOT_FOUND | documented.CONFLICT | documented.STORE_DOWN,
+    responses=openapi.UNAUTHORIZED | openapi.NOT_FOUND | openapi.CONFLICT | openapi.STORE_DOWN,
 )
 def get_errors(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Link:
-    job = _owned(stores, account, job_id)
+    job = _visible(stores, account, job_id)
     if not job.status.is_final:
-        raise JobNotFinishedError(f"job {job.id} is {job.status}: its errors come when it has finished")
+        raise JobNotFinishedError(f"job {job.id} is {job.status}: its errors appear when it has finished")
     key = stores.failures.key(job, CSV)
     settings = stores.settings
     url = stores.public_objects.presigned_url(
@@ -119,8 +140,8 @@ def get_errors(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Link:
     return Link(url=url)
 
 
-def _owned(stores: Stores, account: Account, job_id: UUID) -> ImportJob:
+def _visible(stores: Stores, account: Account, job_id: UUID) -> ImportJob:
     job = stores.ledger.get(str(job_id))
-    if job.owner_id != account.id or job.table != _TABLE:
+    if job.table != _TABLE or not viewer(account).sees(job.owner_id):
         raise NotFoundError(f"no job {job_id}")
     return job

@@ -1,6 +1,6 @@
-"""What is asked for over HTTP, in a JSON body or in a query, as an `ExportRequest`. Pure.
+"""Reads an `ExportRequest` from a JSON body or a query. Pure.
 
-The parser of filters is `schema.filters`, as for the command line; what is here only writes its texts.
+Filters become texts that `schema.filters` parses, as on the command line.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,86 +15,88 @@ from bulk_pipeline.stages.export.formats import HTTP_FORMATS, Format
 from bulk_pipeline.stages.export.request import ExportRequest
 
 ONE_PART_ROWS = 2**62
-"""More than any table has: whoever asks over HTTP wants one file."""
+"""More than any table has: an export over HTTP is one file."""
 _MOST_CONDITIONS = 1000
 _BODY = ("resource_type", "resource", "format", "idempotency_token", "filters", "fields")
 _QUERY = ("resource_type", "resource", "format", "where", "fields")
 
 
 def of_body(body: Mapping[str, Any]) -> tuple[ExportRequest, str | None]:
-    """The request and its idempotency token, a UUID in its usual form. `SelectionError` for the first thing wrong."""
+    """Return the request and its idempotency token, a UUID in canonical form. Raises `SelectionError` if invalid."""
     table = _table(body.get("resource_type") or body.get("resource"))
     format_ = _format(body.get("format"))
     token = read_token(body.get("idempotency_token"))
     if unknown := sorted(set(body) - set(_BODY)):
-        raise SelectionError(f"{unknown[0]!r} is not known: expected some of {', '.join(_BODY)}")
+        raise SelectionError(f"{unknown[0]!r} is not a known member: expected {', '.join(_BODY)}")
     return _request(table, format_, _filters(table, body.get("filters")), _fields(body.get("fields"))), token
 
 
 def of_query(items: Iterable[tuple[str, str]], resource: str | None = None) -> ExportRequest:
-    """What is no known name is a column; a column that comes twice may have either value."""
-    given: dict[str, list[str]] = {}
+    """Return the request of a query. Unknown names are columns; a repeated column matches any of its values."""
+    parameters: dict[str, list[str]] = {}
     for name, value in items:
-        given.setdefault(name, []).append(value)
-    last = {name: values[-1] for name, values in given.items()}
+        parameters.setdefault(name, []).append(value)
+    last = {name: values[-1] for name, values in parameters.items()}
     table = _table(resource or last.get("resource_type") or last.get("resource"))
     format_ = _format(last.get("format"))
-    columns = {name: values for name, values in given.items() if name not in _QUERY}
-    conditions = [*_filters(table, columns), *given.get("where", [])]
-    return _request(table, format_, conditions, _fields(",".join(given.get("fields", []))))
+    columns = {name: values for name, values in parameters.items() if name not in _QUERY}
+    conditions = [*_filters(table, columns), *parameters.get("where", [])]
+    return _request(table, format_, conditions, _fields(",".join(parameters.get("fields", []))))
 
 
-def read_token(given: object) -> str | None:
-    """None if there is none; `SelectionError` for what is no UUID."""
-    if given is None:
+def read_token(token: object) -> str | None:
+    """Return the token in canonical form, None if there is none. Raises `SelectionError` if it is not a UUID."""
+    if token is None:
         return None
     try:
-        return str(UUID(str(given)))
+        return str(UUID(str(token)))
     except ValueError:
         raise SelectionError("idempotency_token must be a valid UUID") from None
 
 
 def _request(table: Table, format_: Format, filters: list[str], fields: tuple[str, ...]) -> ExportRequest:
     if len(filters) > _MOST_CONDITIONS:
-        raise SelectionError(f"filters: {len(filters):,} are too many: {_MOST_CONDITIONS:,} at most")
-    return ExportRequest(
-        table=table.name, format=format_, filters=tuple(filters), columns=fields, rows_per_part=ONE_PART_ROWS
-    ).checked()
+        raise SelectionError(
+            f"filters: {len(filters):,} conditions are too many: send at most {_MOST_CONDITIONS:,}"
+        )
+    return ExportRequest.of(
+        table.upload_name, format=format_, filters=filters, columns=fields, rows_per_part=ONE_PART_ROWS
+    )
 
 
-def _table(given: object) -> Table:
-    if given is None or given == "":
+def _table(name: object) -> Table:
+    if name is None or name == "":
         raise SelectionError("resource_type is required")
-    if given not in tables.names():
+    if name not in tables.names():
         raise SelectionError(f"resource_type must be one of: {', '.join(tables.names())}")
-    return tables.get(str(given))
+    return tables.get(str(name))
 
 
-def _format(given: object) -> Format:
-    if given is None or given == "":
+def _format(name: object) -> Format:
+    if name is None or name == "":
         raise SelectionError("format is required")
-    if given not in HTTP_FORMATS:
+    if name not in HTTP_FORMATS:
         raise SelectionError(f"format must be one of: {', '.join(HTTP_FORMATS)}")
-    return Format(str(given))
+    return Format(str(name))
 
 
-def _fields(given: object) -> tuple[str, ...]:
-    if given is None or given == "":
+def _fields(fields: object) -> tuple[str, ...]:
+    if fields is None or fields == "":
         return ()
-    names = given.split(",") if isinstance(given, str) else given
+    names = fields.split(",") if isinstance(fields, str) else fields
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SelectionError('fields: expected names of columns, as a list or as "a,b"')
+        raise SelectionError('fields: expected column names, as a list or as "a,b"')
     return tuple(names)
 
 
-def _filters(table: Table, given: object) -> list[str]:
-    match given:
+def _filters(table: Table, filters: object) -> list[str]:
+    match filters:
         case None:
             return []
         case dict():
-            return [_condition(table, str(name), value) for name, value in given.items()]
-        case list() if all(isinstance(text, str) for text in given):
-            return [_sound("filters", text) for text in given]
+            return [_condition(table, str(name), value) for name, value in filters.items()]
+        case list() if all(isinstance(text, str) for text in filters):
+            return [_encodable("filters", text) for text in filters]
     raise SelectionError('filters: expected {"column": value} or a list of texts like "role=admin"')
 
 
@@ -103,7 +105,7 @@ def _condition(table: Table, name: str, value: object) -> str:
     if value is None:
         return f"{column} is null"
     values = value if isinstance(value, list) else [value]
-    quoted = [_quoted(column, one) for one in values]
+    quoted = [_quoted(column, item) for item in values]
     if not quoted:
         raise SelectionError(f"filters: the list for {column} is empty")
     return f"{column} = {quoted[0]}" if len(quoted) == 1 else f"{column} in ({', '.join(quoted)})"
@@ -114,16 +116,16 @@ def _quoted(column: str, value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return "'" + _sound(column, value).replace("'", "''") + "'"
+            return "'" + _encodable(column, value).replace("'", "''") + "'"
         case int():
             return f"'{value}'"
-    raise SelectionError(f"filters: {column} has a value that is no text, no number and no truth value")
+    raise SelectionError(f"filters: the value of {column} must be a string, an integer or a boolean")
 
 
-def _sound(name: str, text: str) -> str:
-    """JSON can hold halves of characters, which are no text."""
+def _encodable(name: str, text: str) -> str:
+    """Return the text. Raises `SelectionError` for an unpaired surrogate, which JSON can express and UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise SelectionError(f"{name}: {text!r} holds half a character") from None
+        raise SelectionError(f"{name}: {text!r} contains an unpaired surrogate") from None
     return text

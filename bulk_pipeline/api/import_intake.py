@@ -1,4 +1,4 @@
-"""Takes files in for /api/v1: what was sent, or fetched from where it lies, goes to the receiver as an upload."""
+"""Accepts files for /api/v1: a file that was sent, or fetched from its URL, goes to the receiver as an upload."""
 
 import threading
 from collections.abc import Iterator
@@ -9,40 +9,47 @@ from typing import BinaryIO
 from anyio import from_thread
 from fastapi import HTTPException
 
-from bulk_pipeline.api.import_requests import Asked, RemoteAddress, named
-from bulk_pipeline.api.uploads import refuse_what_is_no_table
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.api.import_requests import ImportOptions, RemoteAddress, with_format
+from bulk_pipeline.api.request_parts import refuse_unreadable
+from bulk_pipeline.ledger.accounts import Account
+from bulk_pipeline.ledger.uploads import Upload
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.receiver import Upload
-from bulk_pipeline.stores.remote_files import FetchLimits, RemoteFile, fetch
+from bulk_pipeline.web.fetch import FetchLimits, RemoteFile, fetch
 
-_FETCHES = threading.BoundedSemaphore(8)
-"""Each holds a thread of the server for as long as it takes: what is left answers everybody else."""
+FETCH_SLOTS = threading.BoundedSemaphore(8)
+"""Each fetch holds a thread of the server; the other threads remain for other requests."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sends a file, and where to."""
+    """The account that sends a file, and the stores that take it."""
 
     stores: Stores
-    account_id: str | None
+    account: Account | None
     request_id: str
 
+    @property
+    def account_id(self) -> str | None:
+        return self.account.id if self.account else None
 
-def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_bytes: int, sha256: str) -> str:
-    """The id of the job that imports the file: a new one, or that of the same request before."""
-    refuse_what_is_no_table(content, size_bytes, name, asked.table, asked.format)
+
+def receive(
+    sender: Sender, options: ImportOptions, name: str, content: BinaryIO, size_bytes: int, sha256: str
+) -> str:
+    """Store the file. Return the id of its job, which for a repeated request is the first one's."""
+    refuse_unreadable(content, size_bytes, name, options.table, options.format)
     upload = Upload(
-        table=asked.table,
-        mode=asked.mode,
+        table=options.table,
+        mode=options.mode,
         name=name,
         content=content,
         size_bytes=size_bytes,
         sha256=sha256,
         scope=f"api {sender.account_id}" if sender.account_id else "api",
         owner_id=sender.account_id,
-        idempotency_key=asked.key,
-        format=asked.format,
+        idempotency_key=options.key,
+        format=options.format,
         request_id=sender.request_id,
     )
     return sender.stores.receiver.receive(upload).job.id
@@ -50,22 +57,24 @@ def receive(sender: Sender, asked: Asked, name: str, content: BinaryIO, size_byt
 
 @contextmanager
 def fetched(remote: RemoteAddress, settings: Settings) -> Iterator[RemoteFile]:
-    """A file from its URL, as long as the block lasts. 503 while too many others are on their way. For a thread of the
-    server: it ends when the client leaves."""
-    with _slot(), fetch(remote.url, _limits(settings), from_thread.check_cancelled) as found:
-        yield replace(found, name=named(found.name, remote.format))
+    """Yield the file at the URL. `HTTPException` 503 during too many other fetches.
+
+    Call it in a thread of the server: the fetch ends when the client disconnects.
+    """
+    with _slot(), fetch(remote.url, _limits(settings), from_thread.check_cancelled) as file:
+        yield replace(file, name=with_format(file.name, remote.format))
 
 
 @contextmanager
 def _slot() -> Iterator[None]:
-    if not _FETCHES.acquire(blocking=False):
+    if not FETCH_SLOTS.acquire(blocking=False):
         raise HTTPException(
             503, "too many files are being fetched: try again in a moment", {"Retry-After": "5"}
         )
     try:
         yield
     finally:
-        _FETCHES.release()
+        FETCH_SLOTS.release()
 
 
 def _limits(settings: Settings) -> FetchLimits:

@@ -1,6 +1,6 @@
-"""What POST /imports of /api/v1 is given: a form with a file, or JSON with a file's address.
+"""Reads the body of POST /imports under /api/v1: a form with a file, or JSON with a file's URL.
 
-What is wrong with it is looked for in a fixed order, which clients rely on.
+Problems are checked in a fixed order, on which clients rely.
 """
 
 from collections.abc import Mapping
@@ -14,46 +14,48 @@ from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import FormData, UploadFile
 
 from bulk_pipeline import tables
-from bulk_pipeline.api.idempotency_keys import read_key
-from bulk_pipeline.api.json_bodies import is_json, json_object
-from bulk_pipeline.api.uploads import file_body, file_of, text_of
+from bulk_pipeline.api import openapi
+from bulk_pipeline.api.request_parts import file_body, file_of, is_json, json_object, read_key, text_of
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import Mode, UploadFormat, charset_of, read_format
 from bulk_pipeline.schema.upload_format import DECLARATIONS
 from bulk_pipeline.stages import file_formats
-from bulk_pipeline.stores.remote_files import parse_url
+from bulk_pipeline.stages.formats import imported_names
+from bulk_pipeline.web.fetch import parse_url
 
-MODES = {"insert": Mode.INSERT_ONLY, "upsert": Mode.UPSERT, "insert_only": Mode.INSERT_ONLY}
-FORMATS = ("csv", "ndjson", "json", "parquet", "xlsx")
+MODE_NAMES = {Mode.INSERT_ONLY: "insert", Mode.UPSERT: "upsert"}
+"""How the API calls the modes; their own names are accepted too."""
+
+_MODES = {**{mode.value: mode for mode in Mode}, **{name: mode for mode, name in MODE_NAMES.items()}}
 _JSON_BYTES = 64_000
 _DECLARED_FIELDS: dict[str, Any] = {
     "encoding": {
         "type": "string",
-        "description": "code page of text that is not Unicode",
+        "description": "code page of a text file that is not Unicode",
         "examples": ["cp1252"],
     },
-    "header": {"type": "string", "enum": ["none"], "description": "the first line is a row"},
+    "header": {"type": "string", "enum": ["none"], "description": "the file has no header line"},
     "columns": {
         "type": "string",
-        "description": "the table's columns for names in the file",
+        "description": "the table's column for each name in the file",
         "examples": ["E-Mail=email, Ort=city"],
     },
-    "sheet": {"type": "string", "description": "the sheet of a workbook that holds the rows"},
-    "records": {"type": "string", "description": "the key of a JSON document that holds the rows"},
+    "sheet": {"type": "string", "description": "name of the sheet to read in a workbook"},
+    "records": {"type": "string", "description": "key of the list of records in a JSON document"},
 }
-"""How the file is to be read, where it does not say so itself."""
+"""Fields that declare the format of the file."""
 
 
 @dataclass(frozen=True)
 class JsonBody:
-    """The members of a JSON object that are texts; `null` counts as absent."""
+    """The members of a JSON object, all of them texts; `null` counts as absent."""
 
     texts: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an import is to do. `key`: the idempotency key."""
+class ImportOptions:
+    """Options of an import. `key`: the idempotency key."""
 
     table: str
     mode: Mode
@@ -63,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class RemoteAddress:
-    """Where a file is to be fetched, and the format it is said to have."""
+    """The URL of a file, and its format if the request names one."""
 
     url: httpx2.URL = field(repr=False)
     format: str | None
@@ -72,19 +74,19 @@ class RemoteAddress:
 async def _json(request: Request) -> JsonBody | None:
     if not is_json(request):
         return None
-    given = await json_object(request, _JSON_BYTES)
-    for name, value in given.items():
+    members = await json_object(request, _JSON_BYTES)
+    for name, value in members.items():
         if value is not None and not isinstance(value, str):
-            raise HTTPException(400, f"{name!r} must be a text")
-    return JsonBody({name: value for name, value in given.items() if value is not None})
+            raise HTTPException(400, f"{name!r} must be a string")
+    return JsonBody({name: value for name, value in members.items() if value is not None})
 
 
 JsonNeed = Annotated[JsonBody | None, Depends(_json)]
-"""The JSON body; None if the request is of another type."""
+"""The JSON body; None if the content type is another one."""
 
 
-def asked_in_form(form: FormData, mode: str | None, key: str | None) -> tuple[Asked, UploadFile]:
-    """What a form asks for, and its file. `mode`, `key`: what the query and the header say instead of a field."""
+def of_form(form: FormData, mode: str | None, key: str | None) -> tuple[ImportOptions, UploadFile]:
+    """Return the options of a form, and its file. `mode`, `key`: of query and header, used if no field has them."""
     name = "resource" if text_of(form, "resource") and not text_of(form, "resource_type") else "resource_type"
     table = _table(text_of(form, name), name)
     token = _key(text_of(form, "idempotency_token"), key)
@@ -93,27 +95,27 @@ def asked_in_form(form: FormData, mode: str | None, key: str | None) -> tuple[As
         raise HTTPException(400, "file is required")
     texts = {name: text for name in DECLARATIONS if (text := text_of(form, name))}
     format_ = _format(texts).over(UploadFormat(encoding=charset_of(file.content_type or "")))
-    return Asked(table, _mode(text_of(form, "mode") or mode, table), token, format_), file
+    return ImportOptions(table, _mode(text_of(form, "mode") or mode, table), token, format_), file
 
 
-def asked_in_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[Asked, RemoteAddress]:
-    """What a JSON body asks for, and where its file is. `RemoteFileError` if that is no address."""
-    given = body.texts
-    table = _table(given.get("resource") or given.get("resource_type"), "resource")
-    token = _key(given.get("idempotency_token"), key)
-    if not given.get("file_url"):
+def of_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[ImportOptions, RemoteAddress]:
+    """Return the options of a JSON body, and its file's URL. Raises `RemoteFileError` for an invalid URL."""
+    texts = body.texts
+    table = _table(texts.get("resource") or texts.get("resource_type"), "resource")
+    token = _key(texts.get("idempotency_token"), key)
+    if not texts.get("file_url"):
         raise HTTPException(400, "file_url is required")
-    url, format_ = parse_url(given["file_url"]), given.get("format")
-    if format_ and format_ not in FORMATS:
-        raise HTTPException(400, f"format must be one of: {', '.join(FORMATS)}")
-    asked = Asked(table, _mode(given.get("mode") or mode, table), token, _format(given))
-    return asked, RemoteAddress(url, format_)
+    url, format_ = parse_url(texts["file_url"]), texts.get("format")
+    if format_ and format_ not in imported_names():
+        raise HTTPException(400, f"format must be one of: {', '.join(imported_names())}")
+    options = ImportOptions(table, _mode(texts.get("mode") or mode, table), token, _format(texts))
+    return options, RemoteAddress(url, format_)
 
 
-def named(name: str, format_: str | None) -> str:
-    """The file's name with that format in it, which decides where the content leaves it open."""
-    packings, said = file_formats.by_name(name)
-    if not format_ or said == format_:
+def with_format(name: str, format_: str | None) -> str:
+    """Return the file name with that format as its extension, which decides if the content is ambiguous."""
+    packings, format_of_name = file_formats.by_name(name)
+    if not format_ or format_of_name == format_:
         return name
     suffixes = PurePosixPath(name).suffixes
     ending = "".join(suffixes[len(suffixes) - len(packings) :])
@@ -121,20 +123,20 @@ def named(name: str, format_: str | None) -> str:
 
 
 def documented_bodies() -> dict[str, Any]:
-    """Both bodies, for the OpenAPI document."""
-    resource = {"type": "string", "enum": list(tables.names()), "examples": ["users"]}
-    mode = {"type": "string", "enum": ["insert", "upsert"], "description": "insert unless given"}
-    token = {
+    """Return the OpenAPI description of both bodies."""
+    resource = openapi.TABLE_NAME | {"examples": ["users"]}
+    mode = {
         "type": "string",
-        "format": "uuid",
-        "description": "the same again is answered with the same job",
+        "enum": [*MODE_NAMES.values()],
+        "description": "what to do with rows whose key exists; insert rejects them, and is the default",
     }
+    token = {"type": "string", "format": "uuid", "description": "a repeated token returns the same job"}
     fields = {"resource_type": resource, "mode": mode, "idempotency_token": token, **_DECLARED_FIELDS}
     file_url = {"type": "string", "format": "uri", "examples": ["https://example.com/users.csv"]}
     members = {
         "resource": resource,
         "file_url": file_url,
-        "format": {"type": "string", "enum": list(FORMATS)},
+        "format": {"type": "string", "enum": list(imported_names())},
         "mode": mode,
         "idempotency_token": token,
         **_DECLARED_FIELDS,
@@ -145,16 +147,16 @@ def documented_bodies() -> dict[str, Any]:
     return documented
 
 
-def _table(given: str | None, name: str) -> str:
-    if not given:
+def _table(table: str | None, name: str) -> str:
+    if not table:
         raise HTTPException(400, f"{name} is required")
-    if given not in tables.names():
+    if table not in tables.names():
         raise HTTPException(400, f"{name} must be one of: {', '.join(tables.names())}")
-    return given
+    return table
 
 
 def _key(token: str | None, header: str | None) -> str | None:
-    """A UUID in the body goes before whatever the header says."""
+    """Return the token of the body, else the key of the header."""
     if token:
         try:
             return str(UUID(token))
@@ -162,7 +164,7 @@ def _key(token: str | None, header: str | None) -> str | None:
             raise HTTPException(400, "idempotency_token must be a valid UUID") from None
     key = read_key(header)
     try:
-        return key and str(UUID(key))  # the same one as a token in the body
+        return key and str(UUID(key))  # in the form of a token in the body
     except ValueError:
         return key
 
@@ -174,9 +176,9 @@ def _format(texts: Mapping[str, str]) -> UploadFormat:
         raise HTTPException(400, str(error)) from error
 
 
-def _mode(given: str | None, table: str) -> Mode:
-    if not given:
+def _mode(name: str | None, table: str) -> Mode:
+    if not name:
         return tables.get(table).default_mode
-    if given not in MODES:
-        raise HTTPException(400, "mode must be one of: insert, upsert")
-    return MODES[given]
+    if name not in _MODES:
+        raise HTTPException(400, f"mode must be one of: {', '.join(MODE_NAMES.values())}")
+    return _MODES[name]

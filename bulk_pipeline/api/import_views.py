@@ -1,4 +1,4 @@
-"""Imports as JSON, in the words of /api/v1. What a member with a `?` in the contract would not say is left out."""
+"""Imports as JSON, in the form that clients of /api/v1 expect. Optional members without a value are left out."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -6,9 +6,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
 
-from bulk_pipeline.stores.failure_reports import FailurePage, ToldFailure
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.visible_imports import VisibleImport
+from bulk_pipeline.ledger.failure_reports import FailurePage, ReportLine
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.visibility import VisibleImport
 
 ShownStatus = Literal["pending", "processing", "completed", "completed_with_errors", "failed", "cancelled"]
 
@@ -38,7 +38,7 @@ _DETAILED: JsonDict = {**_EXAMPLE, "errors": [_FAILURE]}
 
 
 class Failure(BaseModel):
-    """One broken rule in one row; `row` is 1 for the first data record. `field` is null when the whole row is meant."""
+    """One broken rule in one row. `row` is 1 for the first data record; `field` is null for a rule about the row."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_FAILURE]})
     row: int
@@ -48,14 +48,14 @@ class Failure(BaseModel):
 
 
 class PagedFailure(Failure):
-    """`line`: where the record begins in the file, if it has lines. `code`: the kind of failure."""
+    """`line`: the line of the file in which the record begins, if the format has lines. `code`: the kind of failure."""
 
     line: int | None
     code: str
 
 
 class FailuresPage(BaseModel):
-    """Failures in row order. `next_cursor`: what to ask for next; null at the end."""
+    """Failures in row order. `next_cursor`: `cursor` of the next page; null on the last page."""
 
     job_id: str
     errors: list[PagedFailure]
@@ -63,8 +63,8 @@ class FailuresPage(BaseModel):
 
 
 class Metadata(BaseModel):
-    """`first_job_id`: the same object came before, as that job. `unprocessed`: rows that a job which was cancelled
-    or broke off has not accounted for. `warnings`: what was odd about the file, or why it was skipped."""
+    """`first_job_id`: the job that imported the same object before. `unprocessed`: rows that a cancelled or failed job
+    has not processed. `warnings`: what was unusual about the file, or why it was skipped."""
 
     filename: str
     first_job_id: str | None = None
@@ -73,7 +73,7 @@ class Metadata(BaseModel):
 
 
 class ListedImport(BaseModel):
-    """`total_records` is 0 until the whole file is read; success + failure = total at the end."""
+    """`total_records` is 0 until the whole file has been read. At the end, success + failure = total."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     id: str
@@ -94,52 +94,53 @@ class ListedImport(BaseModel):
 
 
 class Import(ListedImport):
-    """`errors`: the first hundred failures, once the job is finished; all of them are at /imports/{id}/errors."""
+    """`errors`: the first hundred failures of a finished job; /imports/{id}/errors has all of them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_DETAILED]})
     errors: list[Failure]
 
 
 class ImportsPage(BaseModel):
-    """Newest first. `next_cursor`: what to ask for next; null at the end."""
+    """Newest first. `next_cursor`: `cursor` of the next page; null on the last page."""
 
     imports: list[ListedImport]
     next_cursor: str | None
 
 
 def statuses_of(shown: ShownStatus | None) -> list[Status]:
-    """The ledger's statuses that are shown as this one; none for None."""
+    """Return the ledger's statuses behind a public status; empty for None."""
     return [] if shown is None else [status for status in Status if _shown(status) == shown]
 
 
-def listed(seen: VisibleImport) -> ListedImport:
-    return ListedImport(**_members(seen))
+def listed(visible: VisibleImport) -> ListedImport:
+    return ListedImport(**_members(visible))
 
 
-def detailed(seen: VisibleImport, first: FailurePage) -> Import:
+def detailed(visible: VisibleImport, first: FailurePage) -> Import:
     errors = [
-        Failure(row=one.row, field=one.column, value=one.value, reason=one.message) for one in first.failures
+        Failure(row=line.row, field=line.column, value=line.value, reason=line.message)
+        for line in first.failures
     ]
-    return Import(**_members(seen), errors=errors)
+    return Import(**_members(visible), errors=errors)
 
 
 def paged(job: ImportJob, page: FailurePage) -> FailuresPage:
-    return FailuresPage(job_id=job.id, errors=[_paged(one) for one in page.failures], next_cursor=page.next)
+    return FailuresPage(job_id=job.id, errors=[_paged(line) for line in page.failures], next_cursor=page.next)
 
 
-def _paged(one: ToldFailure) -> PagedFailure:
+def _paged(line: ReportLine) -> PagedFailure:
     return PagedFailure(
-        row=one.row, field=one.column, value=one.value, reason=one.message, line=one.line, code=one.code
+        row=line.row, field=line.column, value=line.value, reason=line.message, line=line.line, code=line.code
     )
 
 
-def _members(seen: VisibleImport) -> dict[str, Any]:  # each member's own type
-    job, counts = seen.job, seen.counts
-    sometimes = {
+def _members(visible: VisibleImport) -> dict[str, Any]:  # each member's own type
+    job, counts = visible.job, visible.counts
+    optional = {
         "error_message": job.error,
         "started_at": job.started_at,
         "completed_at": job.finished_at,
-        "rows_per_second": _speed(seen),
+        "rows_per_second": _rows_per_second(visible),
     }
     return {
         "id": job.id,
@@ -150,29 +151,29 @@ def _members(seen: VisibleImport) -> dict[str, Any]:  # each member's own type
         "processed_records": counts.processed,
         "success_count": counts.processed - counts.rejected,
         "failure_count": counts.rejected,
-        "metadata": Metadata(**_metadata(seen)),
+        "metadata": Metadata(**_metadata(visible)),
         "created_at": job.created_at,
         "updated_at": job.updated_at,
-    } | {name: value for name, value in sometimes.items() if value is not None}
+    } | {name: value for name, value in optional.items() if value is not None}
 
 
-def _metadata(seen: VisibleImport) -> dict[str, Any]:  # each member's own type
-    job = seen.job
-    sometimes = {
+def _metadata(visible: VisibleImport) -> dict[str, Any]:  # each member's own type
+    job = visible.job
+    optional = {
         "first_job_id": job.first_job_id,
-        "unprocessed": seen.counts.unprocessed if job.status.is_final else None,
+        "unprocessed": visible.counts.unprocessed if job.status.is_final else None,
         "warnings": job.warnings,
     }
-    return {"filename": job.file_name} | {name: value for name, value in sometimes.items() if value}
+    return {"filename": job.file_name} | {name: value for name, value in optional.items() if value}
 
 
 def _shown(status: Status) -> ShownStatus:
     return "completed" if status is Status.SKIPPED else status.value
 
 
-def _speed(seen: VisibleImport) -> float | None:
-    started = seen.job.started_at
-    if started is None or not seen.counts.processed:
+def _rows_per_second(visible: VisibleImport) -> float | None:
+    started = visible.job.started_at
+    if started is None or not visible.counts.processed:
         return None
-    seconds = ((seen.job.finished_at or datetime.now(UTC)) - started).total_seconds()
-    return round(seen.counts.processed / max(seconds, 0.001), 1)
+    seconds = ((visible.job.finished_at or datetime.now(UTC)) - started).total_seconds()
+    return round(visible.counts.processed / max(seconds, 0.001), 1)

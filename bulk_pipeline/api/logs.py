@@ -1,6 +1,6 @@
-"""How the API's log looks: one JSON object a line for machines, readable lines for people.
+"""Format of the API's log: one JSON object per line for machines, readable lines for people.
 
-Never a token, a password or a row: nobody logs them, and exceptions are told as `traces` does.
+It holds no token, password or row: no call logs them, and exceptions are formatted by `traces`.
 """
 
 import logging
@@ -17,9 +17,9 @@ LogFormat = Literal["json", "text"]
 
 
 def configure(log_format: LogFormat | None = None, stream: TextIO | None = None) -> None:
-    """Everything that this process logs, whoever logs it, goes to `stream`, or to stderr.
+    """Send everything that this process logs, libraries included, to `stream`. Default: stderr.
 
-    Without a format: text on a terminal, JSON elsewhere.
+    Default format: text on a terminal, JSON elsewhere.
     """
     out = stream or sys.stderr
     is_text = (log_format or ("text" if out.isatty() else "json")) == "text"
@@ -44,13 +44,13 @@ def configure(log_format: LogFormat | None = None, stream: TextIO | None = None)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)  # at INFO, HTTP clients tell whole addresses, and with them signatures
+    root.setLevel(logging.WARNING)  # at INFO, HTTP clients log whole URLs with their signatures
     logging.getLogger("bulk_pipeline").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").addFilter(_is_new)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_logged_yet)
 
 
-def _is_new(record: logging.LogRecord) -> bool:
-    """Of a request that failed, `problems` has told already, by the request's id."""
+def _is_not_logged_yet(record: logging.LogRecord) -> bool:
+    """Return False for uvicorn's line about a failed request: `errors` has logged it with the request id."""
     return not record.getMessage().startswith("Exception in ASGI application")
 
 
@@ -58,7 +58,7 @@ def _json() -> list[Processor]:
     return [
         _exception_as_data,
         structlog.processors.EventRenamer("message"),
-        structlog.processors.JSONRenderer(serializer=_dumped),
+        structlog.processors.JSONRenderer(serializer=_dump),
     ]
 
 
@@ -66,13 +66,13 @@ def _text(out: TextIO) -> list[Processor]:
     return [_exception_as_lines, structlog.dev.ConsoleRenderer(colors=out.isatty())]
 
 
-def _dumped(event: EventDict, **_: object) -> str:
+def _dump(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
 def _exception_as_data(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if (error := _exception(event)) is not None:
-        event["exception"] = traces.told(error)
+        event["exception"] = traces.describe(error)
     return event
 
 
@@ -83,8 +83,8 @@ def _exception_as_lines(_: WrappedLogger, __: str, event: EventDict) -> EventDic
 
 
 def _exception(event: EventDict) -> BaseException | None:
-    """Taken out of the event, however the caller has given it."""
-    given = event.pop("exc_info", None)
-    if isinstance(given, tuple):
-        return given[1]
-    return sys.exc_info()[1] if given is True else given or None
+    """Remove the exception from the event and return it, for all forms of `exc_info`."""
+    exc_info = event.pop("exc_info", None)
+    if isinstance(exc_info, tuple):
+        return exc_info[1]
+    return sys.exc_info()[1] if exc_info is True else exc_info or None

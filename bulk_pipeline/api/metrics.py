@@ -1,7 +1,7 @@
-"""GET /metrics, and what this process counts itself: requests and streams.
+"""GET /metrics, on the API's port or on its own, and the metrics of this process: requests and streams.
 
-Jobs and rows are not counted here but read from the ledger (`ledger_metrics`), so that neither a restart nor a second
-process loses or doubles one. Labels never hold ids or names of files.
+Jobs and rows are read from the ledger (`ledger_metrics`), so that no restart loses a count and no second process
+doubles one. Labels never hold ids or file names.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -20,11 +20,13 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import bulk_pipeline
-from bulk_pipeline.api.checkup import Checkup
+from bulk_pipeline.api.health import ReadinessCache
 from bulk_pipeline.api.ledger_metrics import LedgerMetrics
-from bulk_pipeline.stores.postgres import Postgres
+from bulk_pipeline.disk import Disk
+from bulk_pipeline.postgres.connection import Postgres
 
 router = APIRouter(tags=["operations"])
 
@@ -35,19 +37,19 @@ disable_created_metrics()
 
 
 class Metrics:
-    """What one application exports."""
+    """The metrics of one application."""
 
-    def __init__(self, postgres: Postgres, checkup: Checkup) -> None:
+    def __init__(self, postgres: Postgres, readiness: ReadinessCache, disk: Disk) -> None:
         registry = self.registry = CollectorRegistry()
         self._requests = Counter(
             "bulk_http_requests",
-            "Requests that were answered; status 499: the client left before the answer began.",
+            "Answered requests; status 499: the client disconnected before the answer began.",
             ["method", "route", "status"],
             registry=registry,
         )
         self._request_seconds = Histogram(
             "bulk_http_request_duration_seconds",
-            "From the first byte of a request to the last one of its answer.",
+            "Time from the first byte of a request to the last byte of its answer.",
             ["method", "route"],
             buckets=_REQUEST_SECONDS,
             registry=registry,
@@ -57,26 +59,28 @@ class Metrics:
         )
         self._streams = Counter(
             "bulk_stream_exports",
-            "Exports streamed over HTTP; result: completed, failed, abandoned (the client went away).",
+            "Exports streamed over HTTP; result: completed, failed, abandoned (the client disconnected).",
             ["table", "format", "result"],
             registry=registry,
         )
         self._stream_seconds = Histogram(
             "bulk_stream_export_duration_seconds",
-            "How long they took.",
+            "Duration of streamed exports.",
             ["table", "format"],
             buckets=_STREAM_SECONDS,
             registry=registry,
         )
         self._stream_rows = Counter(
-            "bulk_stream_export_rows", "Rows they have sent.", ["table", "format"], registry=registry
+            "bulk_stream_export_rows", "Rows of streamed exports.", ["table", "format"], registry=registry
         )
         self._streams_in_flight = Gauge(
             "bulk_stream_exports_in_flight", "Exports being streamed.", ["table", "format"], registry=registry
         )
-        Info("bulk_build", "What is running.", registry=registry).info({"version": bulk_pipeline.__version__})
+        Info("bulk_build", "The running version.", registry=registry).info(
+            {"version": bulk_pipeline.__version__}
+        )
         ProcessCollector(namespace="bulk_api", registry=registry)
-        registry.register(LedgerMetrics(postgres, checkup))
+        registry.register(LedgerMetrics(postgres, readiness, disk))
 
     def request_started(self, method: str) -> None:
         self._requests_in_flight.labels(method).inc()
@@ -88,7 +92,7 @@ class Metrics:
 
     @contextmanager
     def streaming(self, table: str, format_: str) -> Iterator["Stream"]:
-        """Count an export that is streamed inside the block, however it ends. Tell it how many rows have gone."""
+        """Count the export that is streamed inside the block, with its result. Yields the counter of its rows."""
         result, started = "failed", perf_counter()
         in_flight = self._streams_in_flight.labels(table, format_)
         in_flight.inc()
@@ -97,7 +101,7 @@ class Metrics:
             result = "completed"
         except Exception:
             raise
-        except BaseException:  # the generator is closed, or the task cancelled: nobody listens any more
+        except BaseException:  # the generator is closed or the task cancelled: the client has disconnected
             result = "abandoned"
             raise
         finally:
@@ -107,11 +111,12 @@ class Metrics:
 
 
 class Stream:
+    """Counts the rows of one streamed export."""
+
     def __init__(self, rows: Counter) -> None:
         self._rows = rows
 
-    def sent(self, rows: int) -> None:
-        """So many rows more have gone to the client."""
+    def add_rows(self, rows: int) -> None:
         self._rows.inc(rows)
 
 
@@ -124,11 +129,28 @@ MetricsNeed = Annotated[Metrics, Depends(_metrics)]
 
 @router.get(
     "/metrics",
-    summary="For Prometheus",
+    summary="Get metrics for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def metrics(request: Request, metrics: MetricsNeed) -> Response:
-    """In the text format of Prometheus, or OpenMetrics if asked for. docs/alerts.md lists what there is."""
+    """Returns the text format of Prometheus or, by the Accept header, OpenMetrics. docs/alerts.md lists the metrics."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(metrics.registry), headers={"Content-Type": content_type})
+
+
+def split_by_port(api: FastAPI, metrics_port: int) -> ASGIApp:
+    """Return an application that answers `/metrics` on `metrics_port` (`METRICS_PORT`), and the API on other ports.
+
+    The port is that of the accepted connection, which no header can change.
+    """
+    own = FastAPI(openapi_url=None)
+    own.state.metrics = api.state.metrics
+    own.include_router(router)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        server = scope.get("server")  # absent in lifespan messages
+        is_own = server is not None and server[1] == metrics_port
+        await (own if is_own else api)(scope, receive, send)
+
+    return serve

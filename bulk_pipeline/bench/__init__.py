@@ -1,5 +1,5 @@
-"""How fast it is: each workload on a stack of its own, beside the floor that it has to beat.
+"""Measurements of speed: each workload on a separate stack, next to a floor such as psql's `\\copy`.
 
-Here is how we measure, and nothing of what is measured; what must come out of an import is known by `samples`. A result
-counts only if the import came to exactly that. No Dagster, and no printing: `cli.bench` does that.
+`samples` knows the result that an import must have; a time counts only if the result is right. No Dagster and no
+printing here: `cli.bench` prints.
 """

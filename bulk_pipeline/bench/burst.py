@@ -1,10 +1,10 @@
-"""A queue of another table beside what is measured: one large file, and many small ones behind it."""
+"""A queue of files of another table during a measurement: one large file, followed by many small ones."""
 
 import io
 
 from bulk_pipeline import tables
 from bulk_pipeline.bench import small_files
-from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 
@@ -14,7 +14,7 @@ _PREFIX = "burst-"
 
 
 def send(rig: Rig, table: str, rows: int) -> None:
-    """Drop the large file, of so many rows, and at once the small ones. The table must have no parents."""
+    """Drop the large file, with `rows` rows, and at once the small ones. The table must have no parents."""
     bucket = rig.stores.settings.s3_bucket_uploads
     large = rig.folder / "burst.csv"
     with large.open("wb") as stream:
@@ -28,11 +28,11 @@ def send(rig: Rig, table: str, rows: int) -> None:
 
 
 def still_there(rig: Rig, table: str) -> int:
-    """How many of its files are not finished. `WrongResultError` if none: nothing was measured beside it."""
+    """Return the number of its unfinished files. Raises `WrongResultError` if there are none: it ended too early."""
     left = 1 + SMALL_FILES - small_files.finished(rig, f"{table}/{_PREFIX}")
     if not left:
         raise WrongResultError(
-            f"the files of {table} were all finished too early: give more rows or fewer files"
+            f"the files of {table} were all finished too early: use more rows or fewer files"
         )
     return left
 
@@ -44,5 +44,5 @@ def _small(table: str, seed: int) -> bytes:
 
 
 def other_than(table: str) -> str:
-    """A table that has no parents, either."""
+    """Return another table without parents."""
     return next(name for name in tables.names() if name != table and not tables.get(name).parents)

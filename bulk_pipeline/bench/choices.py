@@ -1,30 +1,41 @@
-"""What a benchmark can be asked for. Apart from what measures, so that the command line can offer it at once."""
+"""Options of benchmarks. A separate module, so that the command line starts without the libraries that measure."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import Self
 
 from bulk_pipeline.schema import Mode
 
 
+class Before(Enum):
+    """The rows in the table when a measured load begins."""
+
+    NONE = auto()
+    EARLIER_VALUES = auto()
+    """Every good row exists, and differs in one column."""
+    SAME_ROWS = auto()
+    """The file has been imported before."""
+
+
 class LoadMode(StrEnum):
-    """How the rows of the file meet the table."""
+    """The mode of an import, and the rows in the table `before` it."""
 
-    INSERT_ONLY = "insert_only"
-    UPSERT = "upsert"
-    """Into an empty table, like `insert_only`."""
-    UPSERT_EXISTING = "upsert-existing"
-    """Every good row is there, and differs in one column."""
-    REIMPORT = "reimport"
-    """`insert_only` of a file that was imported."""
-    REIMPORT_UPSERT = "reimport-upsert"
-    """`upsert` of a file that was imported."""
+    mode: Mode
+    before: Before
 
-    @property
-    def mode(self) -> Mode:
-        return Mode.INSERT_ONLY if self in (LoadMode.INSERT_ONLY, LoadMode.REIMPORT) else Mode.UPSERT
+    INSERT_ONLY = ("insert_only", Mode.INSERT_ONLY, Before.NONE)
+    UPSERT = ("upsert", Mode.UPSERT, Before.NONE)
+    UPSERT_EXISTING = ("upsert-existing", Mode.UPSERT, Before.EARLIER_VALUES)
+    REIMPORT = ("reimport", Mode.INSERT_ONLY, Before.SAME_ROWS)
+    REIMPORT_UPSERT = ("reimport-upsert", Mode.UPSERT, Before.SAME_ROWS)
+
+    def __new__(cls, value: str, mode: Mode, before: Before) -> Self:
+        member = str.__new__(cls, value)
+        member._value_, member.mode, member.before = value, mode, before
+        return member
 
     @property
     def is_reimport(self) -> bool:
-        return self in (LoadMode.REIMPORT, LoadMode.REIMPORT_UPSERT)
+        return self.before is Before.SAME_ROWS
 
 
 class FileFormat(StrEnum):
@@ -34,7 +45,7 @@ class FileFormat(StrEnum):
 
 
 class By(StrEnum):
-    """How a file comes in."""
+    """The way in which a file arrives."""
 
     BUCKET = "bucket"
     CLI = "cli"

@@ -1,30 +1,31 @@
-"""Both sides of a load: bring a table into the state the workload wants, measure, and check what came of it."""
+"""Both sides of a load: prepare a table for the workload, measure, and check the result."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
-from bulk_pipeline.bench import database, floor
-from bulk_pipeline.bench.choices import LoadMode
+from bulk_pipeline.bench import database, lower_bound
+from bulk_pipeline.bench.choices import Before, LoadMode
 from bulk_pipeline.bench.files import write_good, write_upload
-from bulk_pipeline.bench.imports import Imported, between, import_file
+from bulk_pipeline.bench.harness import Rig
+from bulk_pipeline.bench.imports import ImportTiming, between, import_file
 from bulk_pipeline.bench.memory import Watch, watching
 from bulk_pipeline.bench.outcome import check, check_content, outcome
-from bulk_pipeline.bench.results import Measured, Ours
-from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.results import Measurement, Ours
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.samples.sample import Expected
+from bulk_pipeline.schema import Mode
 
 _WARM_UP_ROWS = 1000
-_INTO_EMPTY = (LoadMode.INSERT_ONLY, LoadMode.UPSERT)
 
 
 @dataclass(frozen=True)
 class Contest:
-    """`upload`: the file to drop. `good`: its good rows for psql. `base`: the same keys, as they are before.
+    """`upload`: the file to drop. `good`: its good rows for psql. `base`: rows with the same keys, loaded before.
 
-    `keys`: every drop gets a new one, so that it is a new object. `expected`: of the upload in an empty table.
+    `keys`: numbers for object keys, one per drop. `expected`: result of the upload in an empty table.
     """
 
     rig: Rig
@@ -37,15 +38,22 @@ class Contest:
 
     @property
     def has_random_ids(self) -> bool:
-        """Whether the database makes the ids of all rows, so that their default matters."""
-        return self.workload.mode in _INTO_EMPTY and self.workload.declared.id_optional
+        """Return whether the database creates the ids of all rows, so that their default matters."""
+        required = self.workload.declared.required_columns(Mode.INSERT_ONLY)
+        return self.workload.mode.before is Before.NONE and "id" not in required
 
     @property
     def floor_is(self) -> str:
-        if self.workload.mode in _INTO_EMPTY:
+        if self.workload.mode.before is Before.NONE:
             return "\\copy into an identical empty table"
-        what = "NOTHING" if self.workload.mode is LoadMode.REIMPORT else "UPDATE"
-        return f"\\copy into a temporary table, INSERT … ON CONFLICT DO {what}"
+        match self.workload.mode.mode:
+            case Mode.INSERT_ONLY:
+                action = "NOTHING"
+            case Mode.UPSERT:
+                action = "UPDATE"
+            case other:
+                assert_never(other)
+        return f"\\copy into a temporary table, INSERT … ON CONFLICT DO {action}"
 
     def ours(self) -> Ours:
         table, rig = self.workload.declared, self.rig
@@ -62,11 +70,11 @@ class Contest:
         check_content(name, database.content(rig.url, table, self.expected.checksum_columns), self.expected)
         return _measured(imported, watch, wal_bytes, self.workload.rows)
 
-    def floor(self, *, random_ids: bool = False) -> Measured:
+    def floor(self, *, random_ids: bool = False) -> Measurement:
         table, rig = self.workload.declared, self.rig
         name = database.make_twin(rig.url, table, random_ids=random_ids)
-        is_there = self.workload.mode.is_reimport
-        if is_there:
+        is_reimport = self.workload.mode.is_reimport
+        if is_reimport:
             database.fill_from(rig.url, name, f"public.{table.name}")
         self._fill(name)
         database.settle(rig.url, name)
@@ -74,11 +82,11 @@ class Contest:
         seconds = rig.psql.seconds(self._script(name))
         wal_bytes = database.wal_position(rig.url) - wal_before
         rows = self.workload.sample.good_rows
-        found, wanted = database.count(rig.url, name), self.expected.inserted if is_there else rows
-        if found != wanted:
-            raise WrongResultError(f"the floor's table has {found} rows, must have {wanted}")
+        actual, wanted = database.count(rig.url, name), self.expected.inserted if is_reimport else rows
+        if actual != wanted:
+            raise WrongResultError(f"the floor's table has {actual} rows, must have {wanted}")
         database.drop_twin(rig.url, table)
-        return Measured(
+        return Measurement(
             seconds=round(seconds, 4), rows=rows, wal_bytes=wal_bytes, rows_per_second=round(rows / seconds)
         )
 
@@ -89,7 +97,7 @@ class Contest:
                 file.unlink()
 
     def warm_up(self) -> None:
-        """An import that is not measured: of some rows or, where the table must hold the file, of all."""
+        """Run an import that is not measured: of some rows or, if the table must hold the file, of all."""
         if self.workload.mode.is_reimport:
             database.empty(self.rig.url, f"public.{self.workload.table}")
             imported = self._import(self.upload, self.workload.rows)
@@ -101,18 +109,20 @@ class Contest:
         some = replace(self.workload, rows=min(self.workload.rows, _WARM_UP_ROWS))
         self._import(write_upload(some, folder)[0], some.rows)
 
-    def _import(self, file: Path, rows: int) -> Imported:
+    def _import(self, file: Path, rows: int) -> ImportTiming:
         key = f"{self.workload.key_folder}/bench-{next(self.keys)}{file.suffix}"
         return import_file(self.rig, key, file, rows=rows)
 
     def _fill(self, name: str) -> None:
         if self.base is not None:
-            self.rig.psql.seconds(floor.copy(name, self._columns, self.base))
+            self.rig.psql.seconds(lower_bound.copy(name, self._columns, self.base))
 
     def _script(self, name: str) -> str:
-        if self.workload.mode in _INTO_EMPTY:
-            return floor.copy(name, self._columns, self.good)
-        return floor.merge(name, self.workload.declared, self._columns, self.good, self.workload.mode.mode)
+        if self.workload.mode.before is Before.NONE:
+            return lower_bound.copy(name, self._columns, self.good)
+        return lower_bound.merge(
+            name, self.workload.declared, self._columns, self.good, self.workload.mode.mode
+        )
 
     @property
     def _columns(self) -> list[str]:
@@ -120,24 +130,24 @@ class Contest:
 
 
 def prepare(rig: Rig, workload: Workload, keys: Iterator[int]) -> Contest:
-    """Load the parents, write the files, import once for warm caches. Nothing of it is measured."""
+    """Load the parents, write the files, and import once to warm up. None of this is measured."""
     for sample in workload.parent_samples():
         file = write_good(sample, rig.folder / "parents.csv")
         name = f"public.{sample.table.name}"
         database.empty(rig.url, name)
-        rig.psql.seconds(floor.copy(name, [column.name for column in sample.columns], file))
+        rig.psql.seconds(lower_bound.copy(name, [column.name for column in sample.columns], file))
         database.settle(rig.url, name)
         file.unlink()
     upload, expected = write_upload(workload, rig.folder)
     good = write_good(workload.sample, rig.folder / "good.csv")
-    has_base = workload.mode is LoadMode.UPSERT_EXISTING
+    has_base = workload.mode.before is Before.EARLIER_VALUES
     base = write_good(workload.base, rig.folder / "base.csv") if has_base else None
     contest = Contest(rig, workload, upload, good, base, expected, keys)
     contest.warm_up()
     return contest
 
 
-def _measured(imported: Imported, watch: Watch, wal_bytes: int, rows: int) -> Ours:
+def _measured(imported: ImportTiming, watch: Watch, wal_bytes: int, rows: int) -> Ours:
     job = imported.job
     seconds, claim_seconds = between(job.started_at, job.finished_at), imported.claim_seconds
     return Ours(

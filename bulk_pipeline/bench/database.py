@@ -1,14 +1,14 @@
-"""Statements to the stack's Postgres around a measurement: twins of tables, empty tables, checkpoints, WAL.
+"""Statements to the stack's Postgres around a measurement: copies of tables, TRUNCATE, checkpoints, WAL.
 
-None of it is measured. Names are those of declared tables and columns, so they are identifiers.
+None of them is measured. Names are those of declared tables and columns, so they are identifiers.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from bulk_pipeline.postgres.connection import connect
 from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.schema import Table
-from bulk_pipeline.stores.postgres import connect
 
 SCHEMA = "bench"
 
@@ -19,40 +19,40 @@ _POSTGRES_SETTINGS = (
 
 
 def execute(url: str, *statements: str) -> None:
-    """Each in a transaction of its own."""
+    """Execute each statement in its own transaction."""
     with connect(url, application_name="bulk-pipeline bench", autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
 
 
-def rows(url: str, query: str, *given: object) -> list[tuple[Any, ...]]:
-    """Whatever the query gives."""
+def rows(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Return the rows of the query."""
     with connect(url, application_name="bulk-pipeline bench", autocommit=True) as connection:
-        return connection.execute(query.encode(), given).fetchall()
+        return connection.execute(query.encode(), parameters).fetchall()
 
 
 def wal_position(url: str) -> int:
-    """Bytes of WAL written since the cluster was made."""
+    """Return the bytes of WAL written since the cluster was created."""
     return int(rows(url, "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")[0][0])
 
 
 def settle(url: str, *names: str) -> None:
-    """Vacuum the tables, so that no autovacuum does it during the measurement; then a checkpoint."""
+    """Vacuum the tables, so that autovacuum does not run during the measurement; then checkpoint."""
     execute(url, *(f"VACUUM (ANALYZE) {name}" for name in names), "CHECKPOINT")
 
 
 def empty(url: str, name: str) -> None:
-    """And whatever refers to its rows."""
+    """Truncate the table, and tables that refer to it."""
     execute(url, f"TRUNCATE {name} CASCADE")
 
 
 def twin(table: Table) -> str:
-    """The name of the twin."""
+    """Return the name of the table's copy."""
     return f"{SCHEMA}.{table.name}"
 
 
 def make_twin(url: str, table: Table, *, random_ids: bool = False) -> str:
-    """Make an empty table that is identical to the migrated one, or but for its ids' default; gives its name."""
+    """Create an empty table like the migrated one, optionally with random ids as default. Return its name."""
     name = twin(table)
     execute(
         url,
@@ -71,12 +71,12 @@ def drop_twin(url: str, table: Table) -> None:
 
 
 def drop_schema(url: str, name: str) -> None:
-    """With all that is in it."""
+    """Drop the schema with all its objects."""
     execute(url, f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
 def fill_from(url: str, name: str, source: str) -> None:
-    """All rows of `source` as they lie there."""
+    """Copy all rows of `source`."""
     execute(url, f"INSERT INTO {name} SELECT * FROM {source}")  # noqa: S608 - names of tables are identifiers
 
 
@@ -85,9 +85,9 @@ def count(url: str, name: str) -> int:
 
 
 def content(url: str, table: Table, columns: Sequence[str]) -> tuple[int, int]:
-    """Number of rows and checksum (`samples.checksum`)."""
-    ((found, checksum),) = rows(url, checksum_sql(table, columns))
-    return int(found), int(checksum)
+    """Return the number of rows and the checksum (`samples.checksum`)."""
+    ((number, checksum),) = rows(url, checksum_sql(table, columns))
+    return int(number), int(checksum)
 
 
 def server_settings(url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The files of a workload: what is dropped, and the same good rows as CSV that `\\copy` reads."""
+"""The files of a workload: the upload, and its good rows as CSV for `\\copy`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from bulk_pipeline.samples.writing import encoded, header
 
 
 def write_upload(workload: Workload, folder: Path) -> tuple[Path, Expected]:
-    """The file to drop, and what must come of it in an empty table."""
+    """Write the file to drop. Return it, and the result that it must have in an empty table."""
     path, sample = folder / f"upload.{workload.format}", workload.sample
     if workload.format is FileFormat.PARQUET:
         _write_parquet(sample, path)
@@ -28,7 +28,7 @@ def write_upload(workload: Workload, folder: Path) -> tuple[Path, Expected]:
 
 
 def write_good(sample: Sample, path: Path) -> Path:
-    """The good rows in file order, with exactly the columns of the file, quoted where they must be."""
+    """Write the good rows in file order, with the columns of the file, quoted where necessary."""
     with path.open("wb") as file:
         file.write(header(sample.columns, Format.CSV))
         for batch in sample.good():
@@ -38,7 +38,7 @@ def write_good(sample: Sample, path: Path) -> Path:
 
 
 def _write_parquet(sample: Sample, path: Path) -> None:
-    """Typed columns; row groups of the size that most programs write."""
+    """Write typed columns, in row groups of the usual size."""
     batches = list(sample.good())
     table = pa.Table.from_batches(batches)
     parquet.write_table(table, path, row_group_size=1 << 17)

@@ -1,4 +1,4 @@
-"""`http`: what clients of the API wait for, and how much memory it takes meanwhile."""
+"""`http`: waiting times of clients of the API, and the memory of its process."""
 
 import time
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from typing import Any
 import httpx2
 import psutil
 
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.bench.idle import cpu_seconds_of
 from bulk_pipeline.bench.latency import Percentiles, percentiles
 from bulk_pipeline.bench.memory import watching_service
-from bulk_pipeline.bench.pairs import percentile
+from bulk_pipeline.bench.paired import percentile
 from bulk_pipeline.bench.polling import poll
-from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.errors import WrongResultError
+from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.samples.sample import Sample
-from bulk_pipeline.stores.jobs import Status
 from bulk_pipeline.tables import customers
 
 Tell = Callable[[str], None]
@@ -26,12 +26,12 @@ _FINISHED = frozenset(str(status) for status in Status if status.is_final)
 _POST_ROWS = 10
 _POLL_SECONDS = 0.1
 _WAIT_SECONDS = 600.0
-_NOTHING = b"a line of a file that is no table, as long as lines of files usually are\n"
+_LINE = b"a line of a file that is no table, as long as lines of files usually are\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polled:
-    """Polls during one import. `growing`: how often the number of processed rows had changed, seen by one client."""
+class PollFigures:
+    """Polls during one import. `growing`: number of polls of one client at which more rows had been processed."""
 
     clients: int
     rows: int
@@ -45,7 +45,7 @@ class Polled:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A large file that comes in by POST. `peak_rss_bytes`: the API's process meanwhile."""
+    """A large file sent by POST. `peak_rss_bytes`: memory of the API's process meanwhile."""
 
     bytes: int
     seconds: float
@@ -54,33 +54,33 @@ class Uploaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Http:
-    """`posts`: from the POST of a small file to its finished state, seen by polling. `rss_bytes`: of the API's process
-    when it has just been started, and at the end."""
+    """`posts`: time from the POST of a small file until a poll shows it as finished. `rss_bytes_…`: memory of the API's
+    process after its start, and at the end."""
 
     posts: Percentiles
-    polled: Polled
+    polled: PollFigures
     uploaded: Uploaded | None
     rss_bytes_at_rest: int
     rss_bytes_at_end: int
 
 
-def run(rig: Rig, *, posts: int, clients: int, rows: int, upload_bytes: int, tell: Tell) -> Http:
-    """First the small files, then the clients that poll, then the large file, if it has any bytes.
+def run(rig: Rig, *, posts: int, clients: int, rows: int, upload_bytes: int, say: Tell) -> Http:
+    """Measure the small files, then the polling clients, then the large file if `upload_bytes` is not 0.
 
-    `WrongResultError` for any answer or count that is not as it must be.
+    Raises `WrongResultError` for a wrong answer or count.
     """
     process = rig.service("api")
     at_rest = process.memory_info().rss
     with httpx2.Client(base_url=rig.api_url, timeout=_WAIT_SECONDS, trust_env=False) as client:
-        took = []
+        durations = []
         for number in range(posts + 1):  # the first one warms up
-            took.append(_posted(client, rig.folder, number))
-            tell(f"small file {number} of {posts}: {took[-1]:.2f} s")
+            durations.append(_posted(client, rig.folder, number))
+            say(f"small file {number} of {posts}: {durations[-1]:.2f} s")
         polled = _polled(client, rig, process, clients, rows)
-        tell(f"{polled.polls:,} polls: p95 {polled.seconds.p95 * 1000:.0f} ms")
+        say(f"{polled.polls:,} polls: p95 {polled.seconds.p95 * 1000:.0f} ms")
         uploaded = _uploaded(client, rig.folder, process, upload_bytes) if upload_bytes else None
     return Http(
-        posts=percentiles(took[1:]),
+        posts=percentiles(durations[1:]),
         polled=polled,
         uploaded=uploaded,
         rss_bytes_at_rest=at_rest,
@@ -89,7 +89,7 @@ def run(rig: Rig, *, posts: int, clients: int, rows: int, upload_bytes: int, tel
 
 
 def _posted(client: httpx2.Client, folder: Path, number: int) -> float:
-    """Seconds from the POST of some rows of its own until they are loaded."""
+    """Return the seconds from the POST of some new rows until they are loaded."""
     file = _sample(folder, _POST_ROWS, seed=number)
     started = time.monotonic()
     job_id = _post(client, file)
@@ -98,14 +98,14 @@ def _posted(client: httpx2.Client, folder: Path, number: int) -> float:
     return round(time.monotonic() - started, 4)
 
 
-def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: int, rows: int) -> Polled:
+def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: int, rows: int) -> PollFigures:
     job_id = _post(client, _sample(rig.folder, rows, seed=1_000_000))
     before = cpu_seconds_of(process)
     polls = poll(f"{rig.api_url}/api/v1/imports/{job_id}", clients, _FINISHED, _WAIT_SECONDS)
     cpu_seconds = cpu_seconds_of(process) - before
     state = polls.states[-1]
     _check(state, rows)
-    return Polled(
+    return PollFigures(
         clients=clients,
         rows=rows,
         import_seconds=round(rows / state["rows_per_second"], 2),
@@ -118,9 +118,9 @@ def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: i
 
 
 def _uploaded(client: httpx2.Client, folder: Path, process: psutil.Process, size: int) -> Uploaded:
-    """The file is no table's: its import ends at its first line, and costs nothing beside the upload."""
+    """Upload a file that holds no table, so that its import ends at the first line and only the upload costs time."""
     file = folder / "large.csv"
-    block = _NOTHING * (1 << 14)
+    block = _LINE * (1 << 14)
     with file.open("wb") as out:
         while out.tell() < size:
             out.write(block[: size - out.tell()])
@@ -130,7 +130,7 @@ def _uploaded(client: httpx2.Client, folder: Path, process: psutil.Process, size
         seconds = time.monotonic() - started
     file.unlink()
     if (state := _follow(client, job_id))["status"] != "failed":
-        raise WrongResultError(f"a file that is no table's: {state}")
+        raise WrongResultError(f"a file that holds no table: {state}")
     return Uploaded(size, round(seconds, 2), watch.peak.rss_bytes)
 
 
@@ -167,6 +167,6 @@ def _json(answer: httpx2.Response, status: int) -> dict[str, Any]:
 
 
 def _check(state: dict[str, Any], rows: int) -> None:
-    found = (state["status"], state["total_records"], state["success_count"], state["failure_count"])
-    if found != ("completed", rows, rows, 0):
+    actual = (state["status"], state["total_records"], state["success_count"], state["failure_count"])
+    if actual != ("completed", rows, rows, 0):
         raise WrongResultError(f"an import of {rows:,} good rows: {state}")

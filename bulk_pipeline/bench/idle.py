@@ -1,4 +1,4 @@
-"""`idle`: what the stack costs while nothing happens, as a share of one core."""
+"""`idle`: CPU time of an idle stack, as a share of one core."""
 
 import contextlib
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.errors import StackError
 
 _SETTLE_SECONDS = 20
@@ -15,7 +15,7 @@ _SETTLE_SECONDS = 20
 
 @dataclass(frozen=True)
 class Idle:
-    """Shares of one core: 0.1 is a tenth. `services`: each with whatever it has started."""
+    """Shares of one core: 0.1 is a tenth. `services`: each with its child processes."""
 
     seconds: float
     cpu_seconds: float
@@ -24,7 +24,7 @@ class Idle:
 
 
 def run(rig: Rig, seconds: float, settle_seconds: float = _SETTLE_SECONDS) -> Idle:
-    """Wait until the start of the stack is over, then watch."""
+    """Wait until the stack has settled after its start, then measure."""
     time.sleep(settle_seconds)
     before, started = _cpu_seconds(rig), time.monotonic()
     time.sleep(seconds)
@@ -39,18 +39,18 @@ def run(rig: Rig, seconds: float, settle_seconds: float = _SETTLE_SECONDS) -> Id
 
 
 def _cpu_seconds(rig: Rig) -> dict[str, float]:
-    """By service. A process that ends hands its time to its parent, so that nothing is lost in between."""
+    """Return the CPU time by service. A process that ends adds its time to its parent's, so that none is lost."""
     record = rig.record
-    found = {name: cpu_seconds_of(rig.service(name)) for name in record.services}
+    services = {name: cpu_seconds_of(rig.service(name)) for name in record.services}
     supervisor = record.supervisor.find() if record.supervisor else None
     if supervisor is None:
-        raise StackError("the stack's supervisor does not run any more")
+        raise StackError("the stack's supervisor is no longer running")
     times = supervisor.cpu_times()
-    return found | {"supervisor": times.user + times.system}
+    return services | {"supervisor": times.user + times.system}
 
 
 def cpu_seconds_of(process: psutil.Process) -> float:
-    """Of a process, with whatever it has started."""
+    """Return the CPU time of a process and its children, in seconds."""
     total = 0.0
     for each in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):

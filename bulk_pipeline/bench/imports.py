@@ -1,4 +1,4 @@
-"""One import through the stack: put a file into the bucket, wait for its job and for the end of its run."""
+"""One import through the stack: put a file into the bucket, and wait until its job and its run have ended."""
 
 import time
 from collections.abc import Mapping
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.errors import StackError
+from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.stack.graphql import ask
-from bulk_pipeline.stores.jobs import Counts, ImportJob
+from bulk_pipeline.stages.counts import Counts
 
 _POLL_SECONDS = 0.2
 _WAIT_SECONDS = 180
@@ -21,8 +22,8 @@ _RUN = """query ($id: ID!) {
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A finished job. `dropped_at`: when the upload was complete. `step_seconds`: by op of its run."""
+class ImportTiming:
+    """A finished job. `dropped_at`: time at which the upload was complete. `step_seconds`: by op of its run."""
 
     job: ImportJob
     counts: Counts
@@ -31,27 +32,27 @@ class Imported:
 
     @property
     def claim_seconds(self) -> float:
-        """From the ledger row to the archived copy."""
+        """Seconds from the ledger row to the archived copy."""
         return between(self.job.created_at, self.job.claimed_at)
 
 
-def import_file(rig: Rig, key: str, file: Path, *, rows: int) -> Imported:
-    """Drop the file and wait for the end. `StackError` if that takes absurdly long."""
+def import_file(rig: Rig, key: str, file: Path, *, rows: int) -> ImportTiming:
+    """Drop the file and wait for its end. Raises `StackError` if that takes far too long."""
     bucket = rig.stores.settings.s3_bucket_uploads
     with file.open("rb") as stream:
         rig.stores.objects.upload(bucket, key, stream)
     return follow(rig, key, datetime.now(UTC), rows=rows)
 
 
-def follow(rig: Rig, key: str, dropped_at: datetime, *, rows: int) -> Imported:
-    """Wait for the job of an object that was dropped, and for its run."""
+def follow(rig: Rig, key: str, dropped_at: datetime, *, rows: int) -> ImportTiming:
+    """Wait for the job of a dropped object, and for its run."""
     job = _finished(rig, key, _WAIT_SECONDS + rows / _SLOWEST_ROWS_PER_SECOND)
     counts = rig.stores.ledger.counts([job.id])[job.id]
-    return Imported(job, counts, dropped_at, step_seconds(rig, job))
+    return ImportTiming(job, counts, dropped_at, step_seconds(rig, job))
 
 
 def step_seconds(rig: Rig, job: ImportJob) -> dict[str, float]:
-    """How long each op took, once the job's run is over: what it still does would disturb the next measurement."""
+    """Return the seconds of each op, once the run has ended: a running one would disturb the next measurement."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         run = ask(rig.dagster_url, _RUN, {"id": job.run_id})["runOrError"]
@@ -62,12 +63,12 @@ def step_seconds(rig: Rig, job: ImportJob) -> dict[str, float]:
                 if step["startTime"] and step["endTime"]
             }
         if time.monotonic() > deadline:
-            raise StackError(f"run {job.run_id} is not over {_WAIT_SECONDS} s after its job: {run}")
+            raise StackError(f"run {job.run_id} has not ended {_WAIT_SECONDS} s after its job: {run}")
         time.sleep(_POLL_SECONDS)
 
 
 def between(start: datetime | None, end: datetime | None) -> float:
-    """Seconds. `StackError` if one of the times never came."""
+    """Return the seconds between the times. Raises `StackError` if one of them is missing."""
     if start is None or end is None:
         raise StackError("a job lacks the time of one of its steps")
     return round((end - start).total_seconds(), 4)

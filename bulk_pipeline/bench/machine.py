@@ -1,4 +1,4 @@
-"""What a result was measured on: machine, versions, settings. Without it a number says nothing."""
+"""The conditions of a measurement: machine, versions, settings."""
 
 import os
 import platform
@@ -11,19 +11,19 @@ import psutil
 
 import bulk_pipeline
 from bulk_pipeline.bench import database
-from bulk_pipeline.bench.rig import Rig
+from bulk_pipeline.bench.harness import Rig
 
 _PACKAGES = ("dagster", "pyarrow", "pandas", "pandera", "psycopg", "numpy")
 _PLACES = {"bulk_work_dir", "bulk_scratch_dir"}
 
 
 def software(rig: Rig) -> dict[str, dict[str, Any]]:
-    """Versions and settings."""
+    """Return versions and settings."""
     return {"versions": versions(rig.url), "settings": settings(rig)}
 
 
 def machine() -> dict[str, Any]:
-    """To be asked before anything is started: a quiet machine has a `load_before` of nearly nothing."""
+    """Return facts about the machine. Call it before anything starts: an idle machine has a `load_before` near 0."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -34,26 +34,26 @@ def machine() -> dict[str, Any]:
 
 
 def versions(url: str) -> dict[str, str | None]:
-    found: dict[str, str | None] = {
+    own: dict[str, str | None] = {
         "bulk_pipeline": bulk_pipeline.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "postgres": database.server_version(url),
     }
-    return found | {name: _version(name) for name in _PACKAGES}
+    return own | {name: _version(name) for name in _PACKAGES}
 
 
 def settings(rig: Rig) -> dict[str, Any]:
-    """What tunes the pipeline, and Postgres."""
+    """Return the settings that tune the pipeline and Postgres."""
     ours = rig.stores.settings.model_dump(mode="json")
     tuning = {name: value for name, value in ours.items() if name.startswith("bulk_") and name not in _PLACES}
     return tuning | database.server_settings(rig.url)
 
 
 def _cpu() -> str:
-    known = Path("/proc/cpuinfo")
-    if known.exists():
-        for line in known.read_text().splitlines():
+    file = Path("/proc/cpuinfo")
+    if file.exists():
+        for line in file.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
@@ -67,7 +67,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the checkout, if it is one."""
+    """Return the commit of the checkout, None if the package is installed."""
     folder = Path(bulk_pipeline.__file__).parent.parent
     if not (folder / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""The memory of runs, or of a service: samples its processes while something is going on."""
+"""Peak memory of runs or of a service, sampled during a measurement."""
 
 import contextlib
 import threading
@@ -11,14 +11,14 @@ import psutil
 
 _SAMPLE_SECONDS = 0.05
 _SEARCH_SECONDS = 0.5
-"""Looking for processes reads every process of the machine: too dear for each sample."""
-_WARM = "multiprocessing.forkserver"
-"""What the command line says of the process that runs are forked from; see `orchestration.code_server`."""
+"""Interval of searching for processes: reading all processes of the machine is too slow for each sample."""
+_FORK_SERVER = "multiprocessing.forkserver"
+"""In the command line of the process from which runs are forked; see `orchestration.launch.code_server`."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that the processes held together. `private`: without pages of files and shared ones."""
+    """Most memory that the processes held together. `private_bytes`: without pages of files and shared ones."""
 
     rss_bytes: int = 0
     private_bytes: int = 0
@@ -28,14 +28,14 @@ class Peak:
 
 
 class Watch:
-    """`peak` is complete once the block of `watching` has ended."""
+    """`peak` is final once the block of `watching` has ended."""
 
     def __init__(self) -> None:
         self.peak = Peak()
 
 
 def watching(code_server: psutil.Process) -> AbstractContextManager[Watch]:
-    """Watch the runs that start meanwhile, with whatever they start."""
+    """Watch the runs that start meanwhile, with their children."""
     return _watching(lambda: run_processes(code_server))
 
 
@@ -46,7 +46,7 @@ def watching_service(process: psutil.Process) -> AbstractContextManager[Watch]:
 
 @contextlib.contextmanager
 def _watching(find: Callable[[], list[psutil.Process]]) -> Iterator[Watch]:
-    """Twenty times a second, in a thread."""
+    """Sample in a thread, twenty times a second."""
     watch, over = Watch(), threading.Event()
     thread = threading.Thread(target=_watch, args=(find, watch, over), name="memory", daemon=True)
     thread.start()
@@ -68,18 +68,18 @@ def _watch(find: Callable[[], list[psutil.Process]], watch: Watch, over: threadi
 
 
 def run_processes(code_server: psutil.Process) -> list[psutil.Process]:
-    """Runs, and what they have started."""
-    found: list[psutil.Process] = []
+    """Return the processes of runs, and their children."""
+    processes: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         for child in code_server.children():
             with contextlib.suppress(psutil.Error):
-                if any(_WARM in word for word in child.cmdline()):
-                    found += child.children(recursive=True)
-    return found
+                if any(_FORK_SERVER in word for word in child.cmdline()):
+                    processes += child.children(recursive=True)
+    return processes
 
 
 def held(processes: list[psutil.Process]) -> Peak:
-    """What they hold together now; one that has ended holds nothing."""
+    """Return the memory that the processes hold now; one that has ended holds none."""
     rss, private = 0, 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

@@ -1,14 +1,16 @@
-"""What an import must come to: a benchmark of wrong results is worthless, so each is checked."""
+"""The result that an import must have. Each is checked, because the time of a wrong result is worthless."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import assert_never
 
 from bulk_pipeline.bench.choices import LoadMode
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
+from bulk_pipeline.ledger.jobs import ImportJob, final_status
 from bulk_pipeline.samples.sample import Expected
+from bulk_pipeline.stages.counts import Counts
 from bulk_pipeline.stages.failures import Code
-from bulk_pipeline.stores.jobs import Counts, ImportJob, final_status
 
 
 @dataclass(frozen=True)
@@ -20,26 +22,32 @@ class Outcome:
 
 
 def outcome(workload: Workload, expected: Expected) -> Outcome:
-    """From what the sample must come to in an empty table to what it must come to in this workload."""
+    """Return the outcome in this workload. `expected`: the sample's result in an empty table."""
     total, superseded, rejected = expected.rows, expected.superseded, expected.rejected
-    if workload.mode is LoadMode.REIMPORT:
-        counts = Counts(total=total, rejected=total)
-        return Outcome(counts, {**expected.codes, str(Code.ALREADY_EXISTS): expected.inserted})
-    if workload.mode is LoadMode.REIMPORT_UPSERT:
-        counts = Counts(total=total, unchanged=expected.inserted, superseded=superseded, rejected=rejected)
-    elif workload.mode is LoadMode.UPSERT_EXISTING:
-        updated = workload.sample.good_rows
-        inserted = expected.inserted - updated
-        counts = Counts(
-            total=total, inserted=inserted, updated=updated, superseded=superseded, rejected=rejected
-        )
-    else:
-        counts = Counts(total=total, inserted=expected.inserted, superseded=superseded, rejected=rejected)
-    return Outcome(counts, dict(expected.codes))
+    codes = dict(expected.codes)
+    match workload.mode:
+        case LoadMode.INSERT_ONLY | LoadMode.UPSERT:
+            counts = Counts(total=total, inserted=expected.inserted, superseded=superseded, rejected=rejected)
+        case LoadMode.UPSERT_EXISTING:
+            updated = workload.sample.good_rows
+            inserted = expected.inserted - updated
+            counts = Counts(
+                total=total, inserted=inserted, updated=updated, superseded=superseded, rejected=rejected
+            )
+        case LoadMode.REIMPORT:
+            counts = Counts(total=total, rejected=total)
+            codes[str(Code.ALREADY_EXISTS)] = expected.inserted
+        case LoadMode.REIMPORT_UPSERT:
+            counts = Counts(
+                total=total, unchanged=expected.inserted, superseded=superseded, rejected=rejected
+            )
+        case other:
+            assert_never(other)
+    return Outcome(counts, codes)
 
 
 def check(job: ImportJob, counts: Counts, wanted: Outcome) -> None:
-    """`WrongResultError` unless the job came, at its first attempt, to exactly what is wanted."""
+    """Raise `WrongResultError` unless the job has exactly this outcome, at its first attempt."""
     status = final_status(wanted.counts)
     if (job.status, job.attempt) != (status, 1):
         raise WrongResultError(
@@ -51,8 +59,8 @@ def check(job: ImportJob, counts: Counts, wanted: Outcome) -> None:
         raise WrongResultError(f"{job.key}: failures {job.failure_counts}, must be {dict(wanted.failures)}")
 
 
-def check_content(table: str, found: tuple[int, int], expected: Expected) -> None:
-    """Compare number of rows and checksum of the table afterwards."""
+def check_content(table: str, content: tuple[int, int], expected: Expected) -> None:
+    """Raise `WrongResultError` unless the table has the expected number of rows and checksum."""
     wanted = (expected.inserted, expected.checksum)
-    if found != wanted:
-        raise WrongResultError(f"table {table}: {found} rows and checksum, must be {wanted}")
+    if content != wanted:
+        raise WrongResultError(f"table {table}: rows and checksum are {content}, must be {wanted}")

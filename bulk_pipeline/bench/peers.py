@@ -1,4 +1,4 @@
-"""`peers`: the same clean file by other tools, beside ours and psql's `\\copy`, all in the same run."""
+"""`peers`: the same clean file loaded by other tools, by ours and by psql's `\\copy`, in turns."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from bulk_pipeline.bench import database
 from bulk_pipeline.bench.contest import Contest, prepare
 from bulk_pipeline.bench.files import write_good
-from bulk_pipeline.bench.pairs import Spread, in_turns, spread
-from bulk_pipeline.bench.rig import Rig
-from bulk_pipeline.bench.tools import TOOLS, Errand, Tool
+from bulk_pipeline.bench.harness import Rig
+from bulk_pipeline.bench.paired import Spread, in_turns, spread
+from bulk_pipeline.bench.tools import TOOLS, Tool, ToolTask
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.samples.sample import Sample
@@ -27,7 +27,7 @@ _WARM_UP_ROWS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """`problem`: why it was not measured. `ratio`: its seconds by those of `\\copy`, round by round."""
+    """`problem`: why it was not measured. `ratio`: its seconds divided by those of `\\copy` in the same round."""
 
     name: str
     does: str
@@ -44,11 +44,11 @@ class Peers:
     peers: Sequence[Peer]
 
 
-def run(rig: Rig, rows: int, rounds: int, seed: int, tell: Tell) -> Peers:
-    """Measure those that are installed. One that fails is not tried again, and says why."""
+def run(rig: Rig, rows: int, rounds: int, seed: int, say: Tell) -> Peers:
+    """Measure the installed tools. A tool that fails is not run again; its `problem` is the reason."""
     workload = Workload(table="customers", rows=rows, seed=seed)
     contest = prepare(rig, workload, count(1))
-    race = _Race(rig, contest, tell)
+    race = _Race(rig, contest, say)
     installed = [tool for tool in TOOLS if tool.is_installed()]
     for tool in installed:
         race.warm_up(tool)
@@ -67,34 +67,34 @@ def run(rig: Rig, rows: int, rounds: int, seed: int, tell: Tell) -> Peers:
 
 
 class _Race:
-    """The tools on one rig; `problems`: what was wrong with those that failed."""
+    """The tools on one rig. `problems`: reasons of those that failed."""
 
-    def __init__(self, rig: Rig, contest: Contest, tell: Tell) -> None:
+    def __init__(self, rig: Rig, contest: Contest, say: Tell) -> None:
         self._rig = rig
         self._contest = contest
-        self._tell = tell
+        self._say = say
         self.problems: dict[str, str] = {}
 
     def warm_up(self, tool: Tool) -> None:
-        """Imports of libraries, and mistakes, are not to be measured."""
+        """Load a few rows, so that imports of libraries, and failures, are not measured."""
         sample = replace(self._contest.workload.sample, rows=_WARM_UP_ROWS)
         self._try(tool, write_good(sample, self._rig.folder / "warm-up.csv"), sample)
 
     def seconds(self, tool: Tool) -> float | None:
-        """Of one load, into a fresh table. None if it fails or has failed: it has no result, the others do."""
+        """Return the seconds of one load into an empty table; None if the tool fails or has failed before."""
         if tool.name in self.problems:
             return None
         seconds = self._try(tool, self._contest.good, self._contest.workload.sample)
         if seconds is not None:
-            self._tell(f"{tool.name}: {seconds:.2f} s")
+            self._say(f"{tool.name}: {seconds:.2f} s")
         return seconds
 
     def _try(self, tool: Tool, file: Path, sample: Sample) -> float | None:
         try:
             return self._load(tool, file, sample)
-        except Exception as error:  # whatever other people's programs raise
+        except Exception as error:  # any exception of other programs
             self.problems[tool.name] = f"failed: {_reason(error)}"
-            self._tell(f"{tool.name} {self.problems[tool.name]}")
+            self._say(f"{tool.name} {self.problems[tool.name]}")
             return None
 
     def _load(self, tool: Tool, file: Path, sample: Sample) -> float:
@@ -106,11 +106,11 @@ class _Race:
         columns = [column.name for column in sample.columns]
         with TemporaryDirectory(dir=self._rig.folder) as folder:
             started = time.perf_counter()
-            tool.load(Errand(file, schema, table.name, columns, url, Path(folder)))
+            tool.load(ToolTask(file, schema, table.name, columns, url, Path(folder)))
             seconds = time.perf_counter() - started
-        found = database.count(url, f"{schema}.{table.name}")
-        if found != sample.good_rows:
-            raise WrongResultError(f"{found} rows, must be {sample.good_rows}")
+        rows = database.count(url, f"{schema}.{table.name}")
+        if rows != sample.good_rows:
+            raise WrongResultError(f"{rows} rows, must be {sample.good_rows}")
         return round(seconds, 4)
 
 
@@ -135,7 +135,7 @@ def _peer(
 
 
 def _reason(error: BaseException) -> str:
-    """One line: what was wrong in the first place."""
+    """Return the first line of the root cause's message."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,7 +1,7 @@
-"""Clients that ask for the state of a job once a second, as many do while an import runs.
+"""Clients that poll the state of a job once a second during an import.
 
-They share the machine with what they measure, so they have to be cheap: HTTP/1.1 on a connection each, by hand. A
-client library costs as much CPU per request as the server does.
+They share the machine with the server, so they must be cheap: each speaks HTTP/1.1 on its own connection without a
+client library, which would use as much CPU per request as the server.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ _LENGTH = b"content-length:"
 
 @dataclass(frozen=True)
 class Polls:
-    """`seconds`: of each poll, from the request to the whole answer. `states`: what the first client saw, in order."""
+    """`seconds`: from each request to its complete answer. `states`: those of the first client, in order."""
 
     seconds: Sequence[float]
     states: Sequence[dict[str, Any]]
 
 
 def poll(url: str, clients: int, finished: frozenset[str], most_seconds: float) -> Polls:
-    """Let so many clients ask for the JSON at `url` until its `status` is one of `finished`.
+    """Let `clients` poll the JSON at `url` until its `status` is one of `finished`.
 
-    They start at different times of their second. `WrongResultError` for an answer that is not 200, or if it is not
-    finished after `most_seconds`.
+    Their starts are spread over a second. Raises `WrongResultError` for an answer other than 200, or if the status is
+    not final after `most_seconds`.
     """
     return asyncio.run(_all(url, clients, finished, most_seconds))
 
@@ -69,7 +69,7 @@ async def _all(url: str, clients: int, finished: frozenset[str], most_seconds: f
 
 
 async def _together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Until all have ended; the first error ends them all, and is raised."""
+    """Run all until they end. The first error cancels the others, and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
@@ -79,7 +79,7 @@ async def _together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 
 class _Client:
-    """One connection, on which one request after the other asks for the same."""
+    """One connection, on which the same request is repeated."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
         self._reader = reader
@@ -96,7 +96,7 @@ class _Client:
         self._writer.write(self._request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         if int(head.split(None, 2)[1]) != HTTPStatus.OK:
-            raise WrongResultError(f"a poll was answered {head.splitlines()[0].decode()}")
+            raise WrongResultError(f"the answer to a poll was {head.splitlines()[0].decode()}")
         length = next(line for line in head.split(b"\r\n") if line.startswith(_LENGTH))
         return await self._reader.readexactly(int(length[len(_LENGTH) :]))
 

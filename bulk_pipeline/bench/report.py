@@ -1,15 +1,15 @@
-"""Results as people read them: grids of short texts. Pure; what prints them is in `cli`."""
+"""Results for people, as grids of short texts. Pure; `cli.bench` prints them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from bulk_pipeline.bench.exports import Exported
+from bulk_pipeline.bench.exports import ExportTimings
 from bulk_pipeline.bench.http import Http
 from bulk_pipeline.bench.idle import Idle
 from bulk_pipeline.bench.latency import By, Latency, Percentiles
-from bulk_pipeline.bench.pairs import Spread
+from bulk_pipeline.bench.paired import Spread
 from bulk_pipeline.bench.peers import Peers
 from bulk_pipeline.bench.results import Loads, Pair
 from bulk_pipeline.bench.scale import Scale
@@ -21,14 +21,14 @@ STEPS = ("parse", "validate", "split", "load", "emit")
 
 @dataclass(frozen=True)
 class Grid:
-    """Columns by name, and rows of as many cells."""
+    """Names of columns, and rows with a cell for each."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
 def about(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Machine, versions and settings in a line each."""
+    """Return machine, versions and settings, a line each."""
     machine, versions, settings = facts["machine"], facts["versions"], facts["settings"]
     return {
         "machine": f"{machine['cores']} × {machine['cpu']}, {megabytes(machine['memory_bytes'])} MB, "
@@ -38,125 +38,125 @@ def about(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def workload(found: Loads) -> dict[str, object]:
-    """What was measured, and against what."""
-    work = found.workload
-    parents = "".join(f", {rows:,} {name}" for name, rows in sorted(found.parents.items()))
+def workload(result: Loads) -> dict[str, object]:
+    """Return the workload and the floor."""
+    work = result.workload
+    parents = "".join(f", {rows:,} {name}" for name, rows in sorted(result.parents.items()))
     return {
-        "workload": f"{work.rows:,} rows of {kind(work)}, {megabytes(found.file_bytes)} MB{parents}",
-        "floor": found.floor,
+        "workload": f"{work.rows:,} rows of {kind(work)}, {megabytes(result.file_bytes)} MB{parents}",
+        "floor": result.floor,
     }
 
 
 def kind(work: Workload) -> str:
-    """All of it but the number of rows."""
+    """Return the workload in words, without the number of rows."""
     return f"{work.table}{_bad(work.bad)}, {work.mode}, {work.format}, seed {work.seed}"
 
 
-def loads(found: Loads) -> Iterator[Grid]:
-    """The pairs, then the medians."""
+def loads(result: Loads) -> Iterator[Grid]:
+    """Yield the pairs, then the medians."""
     titles = ("pair", "ratio", "ours s", "floor s", "rows/s", *(f"{step} s" for step in STEPS))
     titles += ("claim s", "drop→started s", "drop→finished s", "RSS MB", "WAL MB", "floor WAL MB")
-    has_random_ids = found.pairs[0].floor_random_ids is not None
+    has_random_ids = result.pairs[0].floor_random_ids is not None
     yield Grid(
         (*titles, *(("random ids s", "ratio to it") if has_random_ids else ())),
-        [_pair(number, pair) for number, pair in enumerate(found.pairs, 1)],
+        [_pair(number, pair) for number, pair in enumerate(result.pairs, 1)],
     )
-    yield medians(found.summary)
+    yield medians(result.summary)
 
 
-def peers(found: Peers) -> Grid:
-    """A line for each, with the reason where there is no number."""
+def peers(result: Peers) -> Grid:
+    """Return a line for each tool, with the reason if it was not measured."""
     rows = [
         (
             peer.name,
             *(_spread(peer.ratio), _spread(peer.seconds), peer.rows_per_second),
             peer.problem or peer.does,
         )
-        for peer in found.peers
+        for peer in result.peers
     ]
     return Grid(("tool", "ratio to \\copy", "seconds", "rows/s", "description"), rows)
 
 
-def exports(found: Exported) -> Grid:
-    """A line for each way."""
+def exports(result: ExportTimings) -> Grid:
+    """Return a line for each kind of export."""
     rows = [
         (
             *(name, _spread(way.ratio), _spread(way.seconds), way.rows_per_second),
             *(seconds(way.first_byte_seconds), megabytes(way.bytes), megabytes(way.peak_rss_bytes)),
         )
-        for name, way in found.ways.items()
+        for name, way in result.ways.items()
     ]
     return Grid(("export", "ratio to \\copy", "seconds", "rows/s", "first row s", "file MB", "RSS MB"), rows)
 
 
-def small_files(found: SmallFiles) -> dict[str, object]:
+def small_files(result: SmallFiles) -> dict[str, object]:
     return {
-        "workload": f"{found.files:,} files of {found.rows_per_file:,} rows of {found.table}{_bad(found.bad)}",
-        "first upload → last job": f"{found.seconds:.1f} s ({found.put_seconds:.1f} s of uploads)",
-        "files/s": f"{found.files_per_second:.1f}",
-        "rows/s": found.rows_per_second,
-        "runs": found.runs,
-        "jobs": found.statuses,
-        "jobs with reports": found.with_reports,
+        "workload": f"{result.files:,} files of {result.rows_per_file:,} rows of {result.table}{_bad(result.bad)}",
+        "first upload → last job": f"{result.seconds:.1f} s ({result.put_seconds:.1f} s of uploads)",
+        "files/s": f"{result.files_per_second:.1f}",
+        "rows/s": result.rows_per_second,
+        "runs": result.runs,
+        "jobs": result.statuses,
+        "jobs with reports": result.with_reports,
     }
 
 
-def latency(found: Latency) -> Grid:
+def latency(result: Latency) -> Grid:
     """The whole, then its parts."""
-    whole = "start → exit" if found.by is By.CLI else "drop → finished"
-    rows = [(whole, *_percentiles(found.seconds))]
-    rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in found.parts.items()]
-    return Grid((f"seconds, {found.files} files by {found.by}", "p50", "p95", "greatest"), rows)
+    whole = "start → exit" if result.by is By.CLI else "drop → finished"
+    rows = [(whole, *_percentiles(result.seconds))]
+    rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in result.parts.items()]
+    return Grid((f"seconds, {result.files} files by {result.by}", "p50", "p95", "greatest"), rows)
 
 
-def http(found: Http) -> Iterator[Grid]:
-    """Times, then memory."""
-    polled, uploaded = found.polled, found.uploaded
-    polls = f"a poll, {polled.clients:,} clients, {polled.rows:,} rows coming in"
+def http(result: Http) -> Iterator[Grid]:
+    """Yield the times, then the memory."""
+    polled, uploaded = result.polled, result.uploaded
+    polls = f"a poll, {polled.clients:,} clients, {polled.rows:,} rows being imported"
     yield Grid(
         ("seconds", "p50", "p95", "greatest"),
         [
-            ("POST → finished", *_percentiles(found.posts)),
+            ("POST → finished", *_percentiles(result.posts)),
             (polls, *(f"{value:.3f}" for value in asdict(polled.seconds).values())),
         ],
     )
     rows: list[Sequence[object]] = [
-        ("polls, and those after which processed had grown", f"{polled.polls:,}, {polled.growing}"),
+        ("polls; polls that showed more processed rows", f"{polled.polls:,}, {polled.growing}"),
         ("API's CPU per poll, ms", f"{polled.api_cpu_seconds_per_poll * 1000:.2f}"),
-        ("the import meanwhile, s", seconds(polled.import_seconds)),
-        ("API's memory at rest, MB", megabytes(found.rss_bytes_at_rest)),
-        ("API's memory at the end, MB", megabytes(found.rss_bytes_at_end)),
+        ("import during the polls, s", seconds(polled.import_seconds)),
+        ("API's memory when idle, MB", megabytes(result.rss_bytes_at_rest)),
+        ("API's memory at the end, MB", megabytes(result.rss_bytes_at_end)),
     ]
     if uploaded:
         rows.append((f"upload of {megabytes(uploaded.bytes)} MB, s", seconds(uploaded.seconds)))
-        rows.append(("API's memory meanwhile, MB", megabytes(uploaded.peak_rss_bytes)))
+        rows.append(("API's memory during it, MB", megabytes(uploaded.peak_rss_bytes)))
     yield Grid(("figure", "value"), rows)
 
 
-def idle(found: Idle) -> Grid:
-    """The whole, then by service."""
-    rows = [("all", f"{found.share:.1%}")]
-    rows += [(name, f"{share:.1%}") for name, share in found.services.items()]
-    return Grid(("service", f"of one core, over {found.seconds:.0f} s"), rows)
+def idle(result: Idle) -> Grid:
+    """Return the sum, then each service."""
+    rows = [("all", f"{result.share:.1%}")]
+    rows += [(name, f"{share:.1%}") for name, share in result.services.items()]
+    return Grid(("service", f"of one core, over {result.seconds:.0f} s"), rows)
 
 
-def scale(found: Scale) -> Grid:
-    """A line for each size. Slowdowns: seconds per row, compared with the first size."""
+def scale(result: Scale) -> Grid:
+    """Return a line for each size. Slowdowns: seconds per row, compared with the first size."""
     rows = [
         (
             *(size.rows, f"{size.ratio:.2f}", seconds(size.seconds), seconds(size.floor_seconds)),
             *(f"{size.slowdown:.2f}", f"{size.floor_slowdown:.2f}", megabytes(size.peak_rss_bytes)),
             megabytes(size.peak_private_bytes),
         )
-        for size in found.sizes
+        for size in result.sizes
     ]
     titles = ("rows", "ratio", "ours s", "floor s", "slowdown", "floor slowdown", "RSS MB", "private MB")
     return Grid(titles, rows)
 
 
 def medians(summary: Mapping[str, Spread]) -> Grid:
-    """A line for each figure."""
+    """Return a line for each figure."""
     rows = [
         (_title(name), *(_figure(name, value) for value in (spread.median, spread.low, spread.high)))
         for name, spread in summary.items()
@@ -197,7 +197,7 @@ def _pair(number: int, pair: Pair) -> list[object]:
 
 
 def _title(name: str) -> str:
-    """`peak_rss_bytes` is shown in megabytes."""
+    """Return the title of a figure; bytes are shown in megabytes."""
     return name.replace("_bytes", "_MB").replace("_", " ")
 
 

@@ -1,15 +1,15 @@
-"""What is measured of a load, and what is said of several: seconds, ratios, memory, WAL. No measuring here."""
+"""Results of one load and statistics of several: seconds, ratios, memory, WAL. Nothing is measured here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bulk_pipeline.bench.pairs import Spread, spread
+from bulk_pipeline.bench.paired import Spread, spread
 from bulk_pipeline.bench.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """`rows`: those of the file; for the floor, which gets good rows only, those."""
+class Measurement:
+    """`rows`: rows of the file; for the floor, its good rows."""
 
     seconds: float
     rows: int
@@ -18,11 +18,11 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ours(Measured):
-    """One import. `seconds`: from the run's first op to the finished job, reports included.
+class Ours(Measurement):
+    """One import. `seconds`: from the run's first op to the finished job, including reports.
 
-    `claim_seconds`: from the ledger's row to the copy in the archive, which is before the run.
-    `drop_to_started_seconds`: sensor, launch of the run, imports of libraries; no part of any ratio.
+    `claim_seconds`: from the ledger's row to the copy in the archive, before the run.
+    `drop_to_started_seconds`: sensor, launch of the run, imports of libraries; not part of any ratio.
     """
 
     claim_seconds: float
@@ -39,14 +39,14 @@ class Ours(Measured):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Both sides, once. `floor_random_ids`: only where the database makes the ids and all rows are new.
+    """One measurement of both sides. `floor_random_ids`: only if the database creates the ids and all rows are new.
 
-    `ratio…`: our seconds by the floor's; below 1 we are faster.
+    `ratio…`: our seconds divided by the floor's; below 1 we are faster.
     """
 
     ours: Ours
-    floor: Measured
-    floor_random_ids: Measured | None
+    floor: Measurement
+    floor_random_ids: Measurement | None
     ratio: float
     ratio_with_claim: float
     ratio_to_random_ids: float | None
@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Loads:
-    """All pairs of one workload, and their medians. `floor`: what the floor does."""
+    """All pairs of one workload, and their medians. `floor`: the floor in words."""
 
     workload: Workload
     parents: Mapping[str, int]
@@ -64,7 +64,7 @@ class Loads:
     summary: Mapping[str, Spread]
 
 
-def pair(ours: Ours, floor: Measured, floor_random_ids: Measured | None = None) -> Pair:
+def pair(ours: Ours, floor: Measurement, floor_random_ids: Measurement | None = None) -> Pair:
     return Pair(
         ours=ours,
         floor=floor,
@@ -77,20 +77,20 @@ def pair(ours: Ours, floor: Measured, floor_random_ids: Measured | None = None) 
 
 def summary(pairs: Sequence[Pair]) -> dict[str, Spread]:
     """By name of the figure; `step …` for the ops. Only figures that every pair has."""
-    figures = [_figures(found) for found in pairs]
+    figures = [_figures(result) for result in pairs]
     common = [name for name in figures[0] if all(name in other for other in figures)]
-    return {name: spread([found[name] for found in figures]) for name in common}
+    return {name: spread([result[name] for result in figures]) for name in common}
 
 
-def _figures(found: Pair) -> dict[str, float]:
-    ours, floor = found.ours, found.floor
+def _figures(result: Pair) -> dict[str, float]:
+    ours, floor = result.ours, result.floor
     figures: dict[str, float | None] = {
-        "ratio": found.ratio,
-        "ratio_with_claim": found.ratio_with_claim,
-        "ratio_to_random_ids": found.ratio_to_random_ids,
+        "ratio": result.ratio,
+        "ratio_with_claim": result.ratio_with_claim,
+        "ratio_to_random_ids": result.ratio_to_random_ids,
         "seconds": ours.seconds,
         "floor_seconds": floor.seconds,
-        "floor_random_ids_seconds": found.floor_random_ids.seconds if found.floor_random_ids else None,
+        "floor_random_ids_seconds": result.floor_random_ids.seconds if result.floor_random_ids else None,
         "rows_per_second": ours.rows_per_second,
         "floor_rows_per_second": floor.rows_per_second,
         "claim_seconds": ours.claim_seconds,

@@ -1,18 +1,18 @@
-"""`scale`: the same load at several sizes: time and memory against rows."""
+"""`scale`: the same load at several sizes: time and memory by rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from bulk_pipeline.bench import load
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.bench.results import Loads
-from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.workload import Workload
 
 
 @dataclass(frozen=True)
 class Size:
-    """Medians of one size. `slowdown`: seconds per row by those of the first size; 1 is linear."""
+    """Medians of one size. `slowdown`: seconds per row divided by those of the first size; 1 is linear."""
 
     rows: int
     seconds: float
@@ -30,13 +30,13 @@ class Scale:
     loads: Sequence[Loads]
 
 
-def run(rig: Rig, workload: Workload, rows: Sequence[int], pairs: int, tell: load.Tell) -> Scale:
+def run(rig: Rig, workload: Workload, rows: Sequence[int], pairs: int, say: load.Tell) -> Scale:
     """Measure each size in the given order."""
-    found, keys = [], count(1)
+    results, keys = [], count(1)
     for number in rows:
-        tell(f"{number:,} rows")
-        found.append(load.run(rig, replace(workload, rows=number), pairs, tell, keys))
-    return Scale([_size(loads, found[0]) for loads in found], found)
+        say(f"{number:,} rows")
+        results.append(load.run(rig, replace(workload, rows=number), pairs, say, keys))
+    return Scale([_size(loads, results[0]) for loads in results], results)
 
 
 def _size(loads: Loads, first: Loads) -> Size:

@@ -1,4 +1,4 @@
-"""`small-files`: many files at once into the bucket, until every one has its own finished job."""
+"""`small-files`: many files put into the bucket at once, until the job of each has finished."""
 
 import io
 import time
@@ -11,13 +11,13 @@ from fractions import Fraction
 
 from bulk_pipeline import tables
 from bulk_pipeline.bench import database
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.bench.imports import between
 from bulk_pipeline.bench.outcome import Outcome, check, outcome
-from bulk_pipeline.bench.rig import Rig
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import StackError, WrongResultError
+from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.samples.sample import Sample
-from bulk_pipeline.stores.jobs import ImportJob
 
 _PUTTERS = 4
 _POLL_SECONDS = 0.5
@@ -26,9 +26,9 @@ _PREFIX = "small-"
 
 @dataclass(frozen=True, kw_only=True)
 class SmallFiles:
-    """`seconds`: from the first upload to the last finished job. `put_seconds`: what the uploads took of it.
+    """`seconds`: from the first upload to the last finished job. `put_seconds`: the part of the uploads.
 
-    `with_reports`: jobs that have all three.
+    `with_reports`: number of jobs with all three reports.
     """
 
     table: str
@@ -51,14 +51,14 @@ class _File:
 
 
 def run(rig: Rig, table: str, files: int, rows: int, bad: Fraction) -> SmallFiles:
-    """Every job is checked; `WrongResultError` for the first that did not come to what it must come to."""
-    made = {f"{table}/{_PREFIX}{seed:06}.csv": _file(table, rows, seed, bad) for seed in range(1, files + 1)}
+    """Measure. Every job is checked; raises `WrongResultError` for the first with a wrong result."""
+    by_key = {f"{table}/{_PREFIX}{n:06}.csv": _file(table, rows, n, bad) for n in range(1, files + 1)}
     started_at = datetime.now(UTC)
-    put(rig, {key: file.content for key, file in made.items()})
+    put(rig, {key: file.content for key, file in by_key.items()})
     put_at = datetime.now(UTC)
     _wait(rig, table, files)
     jobs = {job.key: job for job in rig.stores.ledger.newest(table=table, limit=files)}
-    _check(rig, jobs, made)
+    _check(rig, jobs, by_key)
     seconds = between(started_at, max(job.finished_at or started_at for job in jobs.values()))
     return SmallFiles(
         table=table,
@@ -76,7 +76,7 @@ def run(rig: Rig, table: str, files: int, rows: int, bad: Fraction) -> SmallFile
 
 
 def _file(table: str, rows: int, seed: int, bad: Fraction) -> _File:
-    """Keys differ from one seed to the other, so that every file's rows are new."""
+    """Return a file; other seeds give other keys, so that every file's rows are new."""
     content = io.BytesIO()
     workload = Workload(table=table, rows=rows, bad=bad, seed=seed)
     expected = Sample(tables.get(table), rows, seed, bad).write(content)[workload.mode.mode]
@@ -84,7 +84,7 @@ def _file(table: str, rows: int, seed: int, bad: Fraction) -> _File:
 
 
 def put(rig: Rig, contents: Mapping[str, bytes]) -> None:
-    """Drop files, several at a time; `contents` by key."""
+    """Put files into the bucket, several at a time. `contents`: by key."""
     bucket = rig.stores.settings.s3_bucket_uploads
     with ThreadPoolExecutor(_PUTTERS) as putters:
         list(putters.map(lambda key: rig.stores.objects.put(bucket, key, contents[key]), contents))
@@ -99,19 +99,19 @@ def _wait(rig: Rig, table: str, files: int) -> None:
 
 
 def finished(rig: Rig, prefix: str) -> int:
-    """How many jobs are, of the objects whose keys begin so."""
+    """Return the number of finished jobs of objects whose keys begin with the prefix."""
     query = "SELECT count(*) FROM bulk.import_jobs WHERE key LIKE %s AND finished_at IS NOT NULL"
     return database.rows(rig.url, query, f"{prefix}%")[0][0]
 
 
-def _check(rig: Rig, jobs: Mapping[str, ImportJob], made: Mapping[str, _File]) -> None:
+def _check(rig: Rig, jobs: Mapping[str, ImportJob], files: Mapping[str, _File]) -> None:
     counts = rig.stores.ledger.counts(job.id for job in jobs.values())
-    for key, file in made.items():
+    for key, file in files.items():
         if key not in jobs:
-            raise WrongResultError(f"{key} has no job of its own")
+            raise WrongResultError(f"{key} has no job")
         check(jobs[key], counts[jobs[key].id], file.wanted)
     table = next(iter(jobs.values())).table
-    found = database.count(rig.url, f"public.{table}")
-    wanted = sum(file.wanted.counts.inserted for file in made.values())
-    if found != wanted:
-        raise WrongResultError(f"table {table} has {found} rows, must have {wanted}")
+    rows = database.count(rig.url, f"public.{table}")
+    wanted = sum(file.wanted.counts.inserted for file in files.values())
+    if rows != wanted:
+        raise WrongResultError(f"table {table} has {rows} rows, must have {wanted}")

@@ -1,4 +1,4 @@
-"""Other people's tools, each loading one CSV file into one Postgres table as its documentation says."""
+"""Other tools, each loading one CSV file into one Postgres table as its documentation recommends."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ from pyarrow import csv
 from bulk_pipeline.errors import StackError
 
 _MULTI_ROWS = 5_000
-"""A statement takes 65,535 parameters."""
+"""A statement may have 65,535 parameters."""
 _SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What a tool is to do. `folder` is for whatever else it writes, and empty."""
+class ToolTask:
+    """The task of a tool. `folder`: an empty folder for its own files."""
 
     file: Path
     schema: str
@@ -34,12 +34,12 @@ class Errand:
 
 @dataclass(frozen=True)
 class Tool:
-    """`own_table`: it makes the table, and others beside it, instead of loading into an identical one."""
+    """`own_table`: it creates its own tables instead of loading into an identical one."""
 
     name: str
     does: str
     is_installed: Callable[[], bool]
-    load: Callable[[Errand], None]
+    load: Callable[[ToolTask], None]
     own_table: bool = False
 
 
@@ -48,11 +48,11 @@ def _imports(module: str) -> bool:
 
 
 def _program(name: str) -> str | None:
-    """Beside our interpreter, or on the PATH."""
+    """Return the path of a program, next to our interpreter or on the PATH."""
     return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
-def _pandas(errand: Errand, *, multi: bool) -> None:
+def _pandas(errand: ToolTask, *, multi: bool) -> None:
     import pandas as pd
     import sqlalchemy
 
@@ -72,7 +72,7 @@ def _pandas(errand: Errand, *, multi: bool) -> None:
         engine.dispose()
 
 
-def _dlt(errand: Errand, *, merges: bool) -> None:
+def _dlt(errand: ToolTask, *, merges: bool) -> None:
     os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
     dlt = import_module("dlt")  # by name: type checkers run where it is not installed
     pipeline = dlt.pipeline(
@@ -86,7 +86,7 @@ def _dlt(errand: Errand, *, merges: bool) -> None:
     pipeline.run(batches, table_name=errand.table, loader_file_format="csv", **how)
 
 
-def _pgloader(errand: Errand) -> None:
+def _pgloader(errand: ToolTask) -> None:
     columns = ", ".join(errand.columns)
     script = errand.folder / "pgloader.load"
     script.write_text(
@@ -98,14 +98,14 @@ def _pgloader(errand: Errand) -> None:
     _run(["pgloader", "--root-dir", str(errand.folder), str(script)])
 
 
-def _sling(errand: Errand) -> None:
+def _sling(errand: ToolTask) -> None:
     stream, target = f"file://{errand.file}", f"{errand.schema}.{errand.table}"
     words = ["sling", "run", "--src-stream", stream, "--tgt-conn", "BENCH", "--tgt-object", target]
     _run([*words, "--mode", "truncate"], BENCH=f"{errand.url}?sslmode=disable")
 
 
 def _run(command: list[str], **environ: str) -> None:
-    """`StackError` with the last of what it says when it fails."""
+    """Run the command. Raises `StackError` with its last line if it fails."""
     done = subprocess.run(
         [str(_program(command[0])), *command[1:]],
         env={**os.environ, **environ},
@@ -115,8 +115,8 @@ def _run(command: list[str], **environ: str) -> None:
         check=False,
     )
     if done.returncode:
-        told = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise StackError(f"{command[0]}: {told[-1] if told else f'exit status {done.returncode}'}")
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise StackError(f"{command[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
 
 
 TOOLS = (
@@ -129,14 +129,14 @@ TOOLS = (
     ),
     Tool(
         "dlt append",
-        "Arrow, CSV files, a table of its own without keys",
+        "Arrow, CSV files, its own table without keys",
         lambda: _imports("dlt"),
         partial(_dlt, merges=False),
         own_table=True,
     ),
     Tool(
         "dlt merge",
-        "Arrow, CSV files, merged by email into a table of its own",
+        "Arrow, CSV files, merged by email into its own table",
         lambda: _imports("dlt"),
         partial(_dlt, merges=True),
         own_table=True,

@@ -1,11 +1,11 @@
-"""What a load is measured on: a table, a number of rows, how they meet the rows that are there, a format."""
+"""The workload of a load: table, number of rows, mode, existing rows, format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.choices import FileFormat, LoadMode
+from bulk_pipeline.bench.choices import Before, FileFormat, LoadMode
 from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.schema import Table
 
@@ -14,7 +14,7 @@ _ROWS_PER_PARENT = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """`bad`: the share of rows with a defect, of every kind in turn. The same `seed` gives the same file."""
+    """`bad`: share of rows with a defect, of every kind in turn. The same `seed` gives the same file."""
 
     table: str
     rows: int
@@ -25,7 +25,7 @@ class Workload:
 
     def __post_init__(self) -> None:
         if self.format is FileFormat.PARQUET and self.bad:
-            raise ValueError("bad rows are damaged text: a Parquet file has none, so leave the share at 0")
+            raise ValueError("a Parquet file has no bad rows, which are damaged text: leave the share at 0")
 
     @property
     def declared(self) -> Table:
@@ -33,13 +33,13 @@ class Workload:
 
     @property
     def parents(self) -> Mapping[str, int]:
-        """How many rows there are of every table this one refers to, directly or not."""
+        """Number of rows of every table that this one refers to, directly or indirectly."""
         return dict.fromkeys(_ancestors(self.declared), max(self.rows // _ROWS_PER_PARENT, 1))
 
     @property
     def sample(self) -> Sample:
-        """The file that is measured."""
-        revision = 1 if self.mode is LoadMode.UPSERT_EXISTING else 0
+        """The measured file."""
+        revision = 1 if self.mode.before is Before.EARLIER_VALUES else 0
         return Sample(self.declared, self.rows, self.seed, self.bad, self.parents, revision)
 
     @property
@@ -52,17 +52,17 @@ class Workload:
         return f"{self.table}/{self.mode.mode}"
 
     def parent_samples(self) -> list[Sample]:
-        """In load order."""
-        wanted = self.parents
+        """Return the samples of the parents, in load order."""
+        rows = self.parents
         return [
-            Sample(table, wanted[table.name], self.seed, parents=wanted)
+            Sample(table, rows[table.upload_name], self.seed, parents=rows)
             for table in tables.in_load_order()
-            if table.name in wanted
+            if table.upload_name in rows
         ]
 
 
 def _ancestors(table: Table) -> set[str]:
-    found = set(table.parents)
+    ancestors = set(table.parents)
     for name in table.parents:
-        found |= _ancestors(tables.get(name))
-    return found
+        ancestors |= _ancestors(tables.get(name))
+    return ancestors

@@ -1,4 +1,4 @@
-"""The same verbs for a terminal. Commands live in one module a subject; what they print in `output`."""
+"""The command line: one module per subject. `app` lists the commands, `output` prints, `options` reads values."""
 
 import errno
 import os
@@ -12,10 +12,7 @@ from bulk_pipeline.printable import printable
 
 
 def main() -> None:
-    """Run the command line. An error that is not a bug is one line on stderr and exit status 1.
-
-    Below it may be details: the end of a log, line by line.
-    """
+    """Run the command line. An expected error is one line on stderr, with any details below it, and exit status 1."""
     from bulk_pipeline.cli.app import app
     from bulk_pipeline.cli.connection import closing_stores
 
@@ -26,7 +23,7 @@ def main() -> None:
         _fail(str(error), error.details)
     except BulkPipelineError as error:
         _fail(str(error))
-    except OSError as error:  # a full disk, a folder that is a file, a right that is missing
+    except OSError as error:  # a full disk, a file in the place of a folder, missing permission
         _fail(_reason(error))
 
 
@@ -37,12 +34,12 @@ def _fail(message: str, details: Sequence[str] = ()) -> NoReturn:
 
 
 def _reason(error: OSError) -> str:
-    """The place and the system's reason. Arrow's exceptions name no place, nor do those of a write."""
+    """Return the file and the system's reason. Arrow's exceptions and failed writes name no file."""
     reason = error.strerror or str(error)
     if error.filename is not None:
         return f"cannot use {os.fsdecode(error.filename)}: {reason}"
     if error.errno == errno.ENOSPC:
-        return f"{reason}; temporary files lie in {tempfile.gettempdir()}"
+        return f"{reason}; temporary files are in {tempfile.gettempdir()}"
     return reason
 
 

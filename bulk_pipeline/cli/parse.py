@@ -1,4 +1,4 @@
-"""`parse`: what the parser sees in a file, without a table and without any stack."""
+"""`parse`: show what the parser sees in a file, without a table and without a stack."""
 
 import os
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bulk_pipeline.cli import output
-from bulk_pipeline.cli.upload_options import EncodingOption, RecordsOption, SheetOption, upload_format
-from bulk_pipeline.cli.whole_file import (
-    given,
+from bulk_pipeline.cli.options import EncodingOption, RecordsOption, SheetOption, upload_format
+from bulk_pipeline.cli.output_files import (
+    distinct_names,
     is_special,
     make_folder,
+    output_path,
     standard_output,
-    unlike_names,
     whole_file,
 )
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import UploadFormat
-from bulk_pipeline.stages.export.formats import Format, Written, of_file
+from bulk_pipeline.stages.export.formats import CommandFormats, Format, of_file
 
-_CLEAN_CSV = Written((Format.CSV,), packs=False)
+_CLEAN_CSV = CommandFormats((Format.CSV,), packs=False)
 
 _SHOWN_FAILURES = 10
 
@@ -37,7 +37,7 @@ def parse_files(
             "--output",
             "-o",
             metavar="FILE|-",
-            help="Write clean CSV here: a file, or for several files a folder.",
+            help="Write clean CSV here: a file, or a folder for several files.",
         ),
     ] = None,
     encoding: EncodingOption = None,
@@ -51,20 +51,20 @@ def parse_files(
 
     Example: bulk-pipeline parse export.txt -o clean.csv
     """
-    out = given(out)
+    out = output_path(out)
     if len(files) > 1 and out is not None and out.is_file():
         raise typer.BadParameter(f"{out} is a file: several files need a folder", param_hint="-o")
     outs = _outs(files, out)
     declared = upload_format(encoding, sheet=sheet, records=records)
-    seen = [_parse_one(file, clean, declared, as_json) for file, clean in zip(files, outs, strict=True)]
+    documents = [_parse(file, path, declared, as_json) for file, path in zip(files, outs, strict=True)]
     if as_json:
-        output.print_json(seen if len(files) > 1 else seen[0])
-    if any("error" in facts for facts in seen):
+        output.print_json(documents if len(files) > 1 else documents[0])
+    if any("error" in document for document in documents):
         raise typer.Exit(1)
 
 
 def _outs(files: list[Path], out: Path | None) -> list[Path | None]:
-    """Where the clean CSV of each file goes. `SelectionError` for a name that promises something else."""
+    """Return the output file of each file. Raises `SelectionError` for a name that implies another format."""
     if out is None:
         return [None] * len(files)
     if len(files) == 1 and not out.is_dir():
@@ -72,11 +72,11 @@ def _outs(files: list[Path], out: Path | None) -> list[Path | None]:
             of_file(out.name, Format.CSV, written=_CLEAN_CSV)
         return [out]
     make_folder(out)
-    names = [f"{name.removesuffix('.csv')}.csv" for name in unlike_names(file.name for file in files)]
+    names = [f"{name.removesuffix('.csv')}.csv" for name in distinct_names(file.name for file in files)]
     return [out / name for name in names]
 
 
-def _parse_one(file: Path, out: Path | None, declared: UploadFormat, as_json: bool) -> dict[str, Any]:
+def _parse(file: Path, out: Path | None, declared: UploadFormat, as_json: bool) -> dict[str, Any]:
     from bulk_pipeline.stages.parse import open_upload, write_clean_csv
 
     try:
@@ -101,7 +101,7 @@ def _parse_one(file: Path, out: Path | None, declared: UploadFormat, as_json: bo
 
 @contextmanager
 def _destination(out: Path | None, as_json: bool) -> Iterator[BinaryIO]:
-    """Where clean CSV goes: a file that appears when it is whole, stdout, or nowhere when JSON takes stdout."""
+    """Open the output: a file that appears once it is complete, stdout, or nothing if stdout gets JSON."""
     if out is not None:
         with whole_file(out) as sink:
             yield sink

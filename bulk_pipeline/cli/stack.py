@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `migrate`, `demo`: the servers and processes the pipeline runs on."""
+"""`up`, `down`, `status`, `migrate`, `demo`, `version`: the servers and processes the pipeline runs on."""
 
 from contextlib import closing
 from pathlib import Path
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 def up(
     home: HomeOption = DEFAULT_HOME,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return once it is ready; `down` stops it.")
+        bool, typer.Option("--detach", help="Return once the stack is ready; `down` stops it.")
     ] = False,
 ) -> None:
-    """Start the stack: Postgres and an S3 server, unless DATABASE_URL and S3_ENDPOINT_URL name others, and Dagster.
+    """Start the stack: Dagster, and Postgres and an S3 server unless DATABASE_URL and S3_ENDPOINT_URL name others.
 
     Example: bulk-pipeline up --detach
     """
     from bulk_pipeline import stack
 
     output.err.print(f"starting in {home.resolve()} ...", markup=False, soft_wrap=True)
-    stack.up(home, detach=detach, on_ready=lambda url: _ready(home, url, detach))
+    stack.up(home, detach=detach, on_ready=lambda url: announce(home, url, detach))
 
 
 def down(
     home: HomeOption = DEFAULT_HOME,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the stack's data too, for good.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the stack's data.")] = False,
 ) -> None:
     """Stop the stack and everything it started.
 
@@ -48,51 +48,56 @@ def down(
     from bulk_pipeline import stack
 
     stopped = stack.down(home, purge=purge)
-    output.say("stopped" if stopped else f"no stack was up in {home.resolve()}")
+    output.say("stopped" if stopped else f"no stack was running in {home.resolve()}")
     if purge:
         output.say("removed its data")
 
 
 def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Show whether the stack is healthy, where it is reached, and how many jobs wait. Exit 1 if it is not.
+    """Show the health of the stack, its addresses and the number of open jobs. Exit 1 if it is not healthy.
 
     Example: bulk-pipeline status --json
     """
     from bulk_pipeline import stack
-    from bulk_pipeline.stores.jobs import Status
+    from bulk_pipeline.ledger.jobs import Status
 
-    found = stack.status(home)
-    waiting = stores_of(home).ledger.open_counts() if found.healthy else {}
-    pending, processing = (waiting.get(state, 0) for state in (Status.PENDING, Status.PROCESSING))
+    state = stack.status(home)
+    jobs = stores_of(home).ledger.open_counts() if state.healthy else {}
+    pending, processing = (jobs.get(status, 0) for status in (Status.PENDING, Status.PROCESSING))
     if as_json:
-        output.print_json(found.as_dict() | {"pending": pending, "processing": processing})
+        output.print_json(state.as_dict() | {"pending": pending, "processing": processing})
     else:
-        _show(found, pending, processing, home)
-    if not found.healthy:
+        _show(state, pending, processing, home)
+    if not state.healthy:
         raise typer.Exit(1)
 
 
 def migrate(
     home: HomeOption = DEFAULT_HOME,
     with_roles: Annotated[
-        bool, typer.Option("--roles", help="Then make the roles of sql/roles.sql, and hand all over to them.")
+        bool,
+        typer.Option(
+            "--roles", help="Also create the roles of sql/roles.sql, and transfer all objects to them."
+        ),
     ] = False,
 ) -> None:
-    """Apply the migrations in sql/ that the database does not have yet, and make room for Dagster's tables.
+    """Apply the migrations in sql/ that the database does not have yet, and create the schema for Dagster's tables.
 
-    Roles are made by a login that may create some; once there are any, each `migrate` gives them their rights.
+    They make the ledger and, without a project, the tables of the sample data. Tables of a project are not touched.
+
+    --roles needs a login that may create roles. Once they exist, each `migrate` updates their rights.
 
     Example: DATABASE_URL=postgresql://... bulk-pipeline migrate --roles
     """
+    from bulk_pipeline.postgres import admin, migrations, roles
     from bulk_pipeline.stack.dagster import SCHEMA
-    from bulk_pipeline.stores import migrations, roles, servers
 
     database_url = settings_of(home).database_url.get_secret_value()
     applied = migrations.migrate(database_url)
-    servers.create_schema(database_url, SCHEMA)
+    admin.create_schema(database_url, SCHEMA)
     if with_roles:
         roles.make_roles(database_url, migrations.sql_folder())
-        output.say("the roles bulk_owner, bulk_loader, bulk_reader and bulk_dagster have their rights")
+        output.say("updated the roles bulk_owner, bulk_loader, bulk_reader and bulk_dagster")
     for name in applied:
         output.say(f"applied {name}")
     if not applied:
@@ -100,14 +105,14 @@ def migrate(
 
 
 def demo(
-    home: Annotated[
-        Path, typer.Option(help="The folder of the demo's own stack; emptied afterwards.")
-    ] = Path(".bulk-demo"),
+    home: Annotated[Path, typer.Option(help="Folder of the demo's own stack; emptied afterwards.")] = Path(
+        ".bulk-demo"
+    ),
     rows: Annotated[int, typer.Option(min=100, help="Records in the largest files.")] = 20_000,
 ) -> None:
-    """Drop sample files for every table into a bucket, and check what the pipeline makes of them.
+    """Drop sample files for every table into a bucket of a separate stack, and check the results.
 
-    Exit 0 only if every count and a checksum of each table's content are what the samples know they must be.
+    Exit 0 only if every count and each table's checksum match the samples.
 
     Example: bulk-pipeline demo --rows 100000
     """
@@ -127,18 +132,19 @@ def version() -> None:
     output.say(__version__)
 
 
-def _ready(home: Path, url: str, detach: bool) -> None:
+def announce(home: Path, url: str, detach: bool) -> None:
+    """Print where the stack's UI is, after warnings about tables whose imports will fail."""
     for problem in _table_problems(home):
-        output.err.print(f"warning: {problem}: imports into that table fail", markup=False)
+        output.err.print(f"warning: {problem}: imports into this table will fail", markup=False)
     output.say(f"ready: Dagster UI at {url}")
     if not detach:
-        output.say("Ctrl-C stops it")
+        output.say("stop it with Ctrl-C")
 
 
 def _table_problems(home: Path) -> list[str]:
-    """Why imports into some of the tables would fail."""
+    """Return why imports into tables would fail, a sentence per problem."""
     from bulk_pipeline import tables
-    from bulk_pipeline.stores import table_fit
+    from bulk_pipeline.postgres import table_fit
 
     try:
         with closing(stores_of(home)) as stores:
@@ -147,21 +153,21 @@ def _table_problems(home: Path) -> list[str]:
         return [str(error)]
 
 
-def _show(found: "StackStatus", pending: int, processing: int, home: Path) -> None:
-    if not found.up:
-        output.print_facts({"home": found.home, "stack": "not running"})
+def _show(state: "StackStatus", pending: int, processing: int, home: Path) -> None:
+    if not state.up:
+        output.print_facts({"home": state.home, "stack": "not running"})
         output.say(f"start it with: {start_command(home)}")
         return
-    running = {service.name for service in found.services if service.healthy}
+    running = {service.name for service in state.services if service.healthy}
     addresses = {
-        "Dagster UI": ("webserver", found.dagster_url),
-        "API": ("api", found.api_url),
-        "S3": ("objects", found.s3.endpoint_url),
+        "Dagster UI": ("webserver", state.dagster_url),
+        "API": ("api", state.api_url),
+        "S3": ("objects", state.s3.endpoint_url),
     }
     output.print_facts(
         {
-            "home": found.home,
-            "healthy": found.healthy,
+            "home": state.home,
+            "healthy": state.healthy,
             **{name: address for name, (service, address) in addresses.items() if service in running},
             "jobs pending": pending,
             "jobs processing": processing,
@@ -169,6 +175,6 @@ def _show(found: "StackStatus", pending: int, processing: int, home: Path) -> No
     )
     output.print_grid(
         ("service", "state", "pid", "restarts"),
-        ((s.name, s.problem or "healthy", str(s.pid or ""), s.restarts) for s in found.services),
+        ((s.name, s.problem or "healthy", str(s.pid or ""), s.restarts) for s in state.services),
     )
     output.say("connection strings and keys: bulk-pipeline status --json")

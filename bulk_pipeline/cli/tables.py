@@ -1,6 +1,5 @@
-"""`tables`: what can be imported, and a file to fill in."""
+"""`tables`, `schema`: the tables and their columns, templates of files, and the JSON Schema of table files."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import orjson
@@ -8,26 +7,13 @@ import typer
 
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
-from bulk_pipeline.schema import Column, ColumnType, Mode, Table
-
-
-class Template(StrEnum):
-    CSV = "csv"
-    NDJSON = "ndjson"
-
-
-_TYPE_NAMES = {
-    ColumnType.UUID: "uuid",
-    ColumnType.TEXT: "text",
-    ColumnType.BOOLEAN: "true or false",
-    ColumnType.TIMESTAMP: "ISO 8601 time",
-    ColumnType.TEXT_ARRAY: "JSON array of texts",
-}
+from bulk_pipeline.samples.formats import Format
+from bulk_pipeline.schema import Column, Mode, Table
 
 
 def show_tables(
     table: Annotated[str | None, typer.Argument(help="One table, with all its columns and rules.")] = None,
-    template: Annotated[Template | None, typer.Option(help="Print a file to fill in.")] = None,
+    template: Annotated[Format | None, typer.Option(help="Print an empty file with the columns.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show the tables, or one table's columns, keys and rules.
@@ -46,19 +32,33 @@ def show_tables(
         _show_one(tables.get(table))
 
 
+def print_schema() -> None:
+    """Print the JSON Schema of table files, by which editors complete and check them.
+
+    Example: bulk-pipeline schema > table.schema.json
+    """
+    from bulk_pipeline.schema.table_files import json_schema
+
+    output.print_json(json_schema())
+
+
 def describe(table: Table) -> dict[str, object]:
-    """The declaration as plain values."""
+    """Return the declaration as plain values."""
     return {
-        "table": table.name,
+        "table": table.upload_name,
         "description": table.description,
         "default_mode": table.default_mode,
-        "natural_key": table.natural_key,
-        "id_required_for": [mode for mode in Mode if table.requires_id(mode)],
-        "foreign_keys": {key.column: key.table for key in table.foreign_keys},
+        "primary_key": list(table.primary_key),
+        "unique_keys": [list(key.columns) for key in table.further_keys],
+        "required_for": {mode: list(table.required_columns(mode)) for mode in Mode},
+        "foreign_keys": [
+            {"columns": list(key.columns), "table": str(key.parent), "references": list(key.references)}
+            for key in table.foreign_keys
+        ],
         "columns": [
             {
                 "name": column.name,
-                "type": column.type,
+                "type": str(column.type),
                 "required": column.required,
                 "limits": limits(column),
             }
@@ -69,17 +69,21 @@ def describe(table: Table) -> dict[str, object]:
 
 
 def limits(column: Column) -> str:
-    """What a cell of the column must keep to, in words."""
-    said = [
+    """Return the rules for a cell of the column, in words."""
+    rules = [
         f"one of {', '.join(column.choices)}" if column.choices else None,
         column.pattern_name,
         f"at most {column.max_length:,} characters" if column.max_length else None,
         f"at most {column.max_words:,} words" if column.max_words else None,
         f"may start with {column.prefix}" if column.prefix else None,
+        "rounded to its decimals" if column.round else None,
+        "NaN and infinities allowed" if column.not_finite else None,
+        "null elements allowed" if column.null_elements else None,
+        "in base64" if column.base64 else None,
         f"{str(column.default).lower()} when empty" if column.default is not None else None,
-        "made by the database when empty" if column.generated else None,
+        "set by the database when empty" if column.generated else None,
     ]
-    return "; ".join(text for text in said if text)
+    return "; ".join(rule for rule in rules if rule)
 
 
 def _show_all(as_json: bool) -> None:
@@ -88,26 +92,44 @@ def _show_all(as_json: bool) -> None:
         output.print_json([describe(table) for table in declared])
         return
     output.print_grid(
-        ("table", "natural key", "refers to", "default mode", "description"),
-        ((t.name, t.natural_key, ", ".join(t.parents), t.default_mode, t.description) for t in declared),
+        ("table", "primary key", "unique keys", "refers to", "default mode", "description"),
+        (
+            (
+                t.upload_name,
+                ", ".join(t.primary_key),
+                "; ".join(map(str, t.further_keys)),
+                ", ".join(t.parents),
+                t.default_mode,
+                t.description,
+            )
+            for t in declared
+        ),
     )
 
 
 def _show_one(table: Table) -> None:
-    references = {key.column: f"id of {key.table}" for key in table.foreign_keys}
-    output.say(f"{table.name}: {table.description}")
+    references = {
+        name: f"{referred} of {key.parent}"
+        for key in table.foreign_keys
+        for name, referred in zip(key.columns, key.references, strict=True)
+    }
+    output.say(f"{table.upload_name}: {table.description}")
     output.print_grid(
         ("column", "type", "required", "limits"),
         (
             (
                 column.name,
-                references.get(column.name, _TYPE_NAMES[column.type]),
+                references.get(column.name, column.type.facts.label),
                 _required(table, column),
                 limits(column),
             )
             for column in table.columns
         ),
     )
+    if table.primary_key:
+        output.say(f"primary key: {', '.join(table.primary_key)}")
+    for key in table.further_keys:
+        output.say(f"unique key: {key}")
     for rule in table.rules:
         output.say(f"rule {rule.name}: {rule.message}")
 
@@ -119,9 +141,9 @@ def _required(table: Table, column: Column) -> str:
     return f"in {modes[0]}" if modes else ""
 
 
-def _print_template(table: Table, template: Template) -> None:
+def _print_template(table: Table, template: Format) -> None:
     match template:
-        case Template.CSV:
+        case Format.CSV:
             typer.echo(",".join(table.column_names))
-        case Template.NDJSON:
+        case Format.NDJSON:
             typer.echo(orjson.dumps(dict.fromkeys(table.column_names)).decode())

@@ -1,1 +1,1 @@
-"""Dagster's view: ops, the job, sensors, resources, and what they pass on. No rule about data lives here."""
+"""Dagster's ops, jobs, sensors and resources. Rules about data are elsewhere."""

@@ -1,43 +1,47 @@
-"""The assets the UI draws: what is dropped for a table, the table with its parents, and what is exported of it."""
+"""The assets in Dagster's UI: the inbox of each table, the table with its parents, and its exports."""
 
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration.export_metadata import export_key
-from bulk_pipeline.orchestration.metadata import inbox_key, table_key
+from bulk_pipeline.orchestration.metadata import export_key, inbox_key, table_key
 from bulk_pipeline.orchestration.nightly import NIGHTS
 from bulk_pipeline.schema import patterns
+from bulk_pipeline.schema.load_order import parents_among
 
 
 def specs() -> list[dg.AssetSpec]:
     """Per table an inbox, the table, its exports; `import_files` materializes tables, `export_table` exports."""
-    for table in tables.in_load_order():
+    declared = tables.in_load_order()
+    for table in declared:
         patterns.check(table)  # so that the code location does not even load with a bad one
     inboxes = [
         dg.AssetSpec(
-            inbox_key(table.name), group_name="uploads", kinds={"s3"}, description=f"Files for {table.name}."
+            inbox_key(table.upload_name),
+            group_name="uploads",
+            kinds={"s3"},
+            description=f"Files for {table.upload_name}.",
         )
-        for table in tables.in_load_order()
+        for table in declared
     ]
-    loaded = [
+    table_specs = [
         dg.AssetSpec(
-            table_key(table.name),
-            deps=[inbox_key(table.name), *map(table_key, table.parents)],
+            table_key(table.upload_name),
+            deps=[inbox_key(table.upload_name), *map(table_key, parents_among(table, declared))],
             group_name="tables",
             kinds={"postgres"},
             description=table.description,
         )
-        for table in tables.in_load_order()
+        for table in declared
     ]
-    exported = [
+    exports = [
         dg.AssetSpec(
-            export_key(table.name),
-            deps=[table_key(table.name)],
+            export_key(table.upload_name),
+            deps=[table_key(table.upload_name)],
             group_name="exports",
             kinds={"s3"},
             partitions_def=NIGHTS,
-            description=f"Exports of {table.name}, by the day of their folder.",
+            description=f"Exports of {table.upload_name}, by the day of their folder.",
         )
-        for table in tables.in_load_order()
+        for table in declared
     ]
-    return inboxes + loaded + exported
+    return inboxes + table_specs + exports

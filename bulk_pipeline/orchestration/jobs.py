@@ -1,8 +1,8 @@
-"""The Dagster jobs: how the ops hang together, and what runs by the clock."""
+"""The Dagster jobs, with their graphs of ops, and the schedules."""
 
 import dagster as dg
 
-from bulk_pipeline.orchestration import export_ops, ops
+from bulk_pipeline.orchestration import export_ops, import_ops
 from bulk_pipeline.orchestration.nightly import NIGHTS, nightly_cron
 
 
@@ -11,7 +11,7 @@ from bulk_pipeline.orchestration.nightly import NIGHTS, nightly_cron
     executor_def=dg.in_process_executor,
 )
 def import_files() -> None:
-    ops.emit(ops.load(ops.split(ops.validate(ops.parse()))))
+    import_ops.emit(import_ops.load(import_ops.split(import_ops.validate(import_ops.parse()))))
 
 
 @dg.job(description="Export a table to the bucket.", executor_def=dg.in_process_executor)
@@ -36,7 +36,7 @@ def nightly_export() -> None:
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """The night of the day that it is for."""
+    """Return the run request for the night of the scheduled day."""
     day = context.scheduled_execution_time.date().isoformat()
     return dg.RunRequest(run_key=day, partition_key=day)
 
@@ -46,7 +46,7 @@ def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     executor_def=dg.in_process_executor,
 )
 def clean_up() -> None:
-    ops.clean()
+    import_ops.clean()
 
 
 nightly_clean_up = dg.ScheduleDefinition(

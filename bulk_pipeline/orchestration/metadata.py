@@ -1,69 +1,120 @@
-"""How counts and failures look in the Dagster UI: op metadata and asset materializations."""
+"""Op metadata and asset materializations of imports and exports, for Dagster's UI."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from bulk_pipeline.orchestration.staged import Staged
-from bulk_pipeline.stores.jobs import Counts, ImportJob
+from bulk_pipeline.ledger.export_jobs import ExportJob
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.pipeline.import_state import ImportState
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline.stages.export.manifest import NAME
+
+_LINK_SECONDS = 7 * 24 * 3600
+"""Validity of links to reports and manifests: the longest that S3 allows."""
 
 
 def table_key(table: str) -> dg.AssetKey:
-    """The asset that stands for a table."""
+    """Return the key of a table's asset."""
     return dg.AssetKey(["postgres", table])
 
 
 def inbox_key(table: str) -> dg.AssetKey:
-    """The asset that stands for what is dropped for a table."""
+    """Return the key of the asset of a table's inbox."""
     return dg.AssetKey(["uploads", table])
 
 
-def of_op(done: Sequence[Staged], seconds: float) -> dict[str, Any]:
-    """The sums over the files of a run, for the op that has just passed them on."""
-    rows = sum(staged.rows for staged in done)
-    good = sum(staged.good for staged in done)
+def export_key(table: str) -> dg.AssetKey:
+    """Return the key of the asset of a table's exports."""
+    return dg.AssetKey(["exports", table])
+
+
+def of_imports(states: Sequence[ImportState], seconds: float) -> dict[str, Any]:
+    """Return the sums over the files of a run, as metadata of an op."""
+    rows = sum(state.rows for state in states)
+    rejected = rows - sum(state.good for state in states)
     return {
-        "files": len(done),
+        "files": len(states),
         "rows": rows,
-        "good": good,
-        "rejected": rows - good,
-        "error_rate": (rows - good) / rows if rows else 0.0,
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(rows / seconds) if seconds else 0,
+        "good": rows - rejected,
+        "rejected": rejected,
+        **_error_rate(rejected, rows),
+        **_speed(rows, seconds),
     }
 
 
-def materialization(
-    job: ImportJob, counts: Counts, first: pa.RecordBatch, links: dict[str, str]
+def of_exports(jobs: Sequence[ExportJob]) -> dict[str, Any]:
+    """Return the sums over the exports of a run, as metadata of its op."""
+    return {"exports": len(jobs), **_written(jobs)}
+
+
+def import_materialization(
+    stores: Stores, job: ImportJob, counts: Counts, first: pa.RecordBatch, reports: Mapping[str, str]
 ) -> dg.AssetMaterialization:
-    """One file on its table: counts that the UI plots over time, the first failures, links to the reports."""
-    total, seconds = counts.total or 0, job.seconds or 0.0
-    found: dict[str, Any] = {
+    """Return the materialization of a table by one file: counts, which the UI plots, first failures, and links."""
+    total, outcomes = counts.total or 0, asdict(counts)
+    del outcomes["total"]
+    values: dict[str, Any] = {
         "job_id": job.id,
         "file": job.key,
         "mode": str(job.mode),
         "status": str(job.status),
         "rows": total,
-        "inserted": counts.inserted,
-        "updated": counts.updated,
-        "unchanged": counts.unchanged,
-        "superseded": counts.superseded,
-        "rejected": counts.rejected,
-        "error_rate": counts.rejected / total if total else 0.0,
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(total / seconds) if seconds else 0,
+        **outcomes,
+        **_error_rate(counts.rejected, total),
+        **_speed(total, job.seconds or 0.0),
     }
     if job.warnings:
-        found["warnings"] = dg.MetadataValue.json(job.warnings)
-    found |= {name: dg.MetadataValue.url(link) for name, link in links.items()}
+        values["warnings"] = dg.MetadataValue.json(job.warnings)
+    for name, key in reports.items():
+        values[name] = _link(stores, stores.settings.s3_bucket_reports, key)
     if first.num_rows:
-        found["first_failures"] = dg.MetadataValue.table(
-            records=[dg.TableRecord(_shown(failure)) for failure in first.to_pylist()]
+        values["first_failures"] = dg.MetadataValue.table(
+            records=[dg.TableRecord(_without_nulls(failure)) for failure in first.to_pylist()]
         )
-    return dg.AssetMaterialization(asset_key=table_key(job.table), metadata=found)
+    return dg.AssetMaterialization(asset_key=table_key(job.table), metadata=values)
 
 
-def _shown(failure: dict[str, Any]) -> dict[str, Any]:
+def export_materialization(stores: Stores, job: ExportJob) -> dg.AssetMaterialization:
+    """Return the materialization of an export: counts, which the UI plots, and a link to the manifest."""
+    manifest = job.manifest or {}
+    values: dict[str, Any] = _written([job]) | {
+        "job_id": job.id,
+        "kind": manifest["kind"],
+        "format": str(job.format),
+        "compression": str(job.compression),
+        "folder": manifest["folder"],
+        "parts": len(manifest["parts"]),
+        "snapshot_at": manifest["snapshot_at"],
+        "manifest": _link(stores, stores.settings.s3_bucket_exports, job.folder + NAME),
+    }
+    if filters := job.words.filters:
+        values["filters"] = ", ".join(filters)
+    return dg.AssetMaterialization(
+        asset_key=export_key(job.table), metadata=values, partition=job.partition_date.isoformat()
+    )
+
+
+def _written(jobs: Sequence[ExportJob]) -> dict[str, Any]:
+    rows, seconds = sum(job.rows_written for job in jobs), sum(job.seconds or 0.0 for job in jobs)
+    return {"rows": rows, "bytes": sum(job.bytes_written for job in jobs), **_speed(rows, seconds)}
+
+
+def _error_rate(rejected: int, rows: int) -> dict[str, float]:
+    return {"error_rate": rejected / rows if rows else 0.0}
+
+
+def _speed(rows: int, seconds: float) -> dict[str, float]:
+    return {"seconds": round(seconds, 3), "rows_per_second": round(rows / seconds) if seconds else 0}
+
+
+def _link(stores: Stores, bucket: str, key: str) -> dg.MetadataValue:
+    return dg.MetadataValue.url(stores.objects.presigned_url(bucket, key, seconds=_LINK_SECONDS))
+
+
+def _without_nulls(failure: dict[str, Any]) -> dict[str, Any]:
     return {name: "" if value is None else value for name, value in failure.items()}

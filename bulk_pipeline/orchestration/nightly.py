@@ -1,4 +1,4 @@
-"""When all tables are exported, and how: from the settings, which say it in the names of files."""
+"""The partitions, formats and schedule of the nightly export, from the settings."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from bulk_pipeline.settings import Settings, read_settings
 from bulk_pipeline.stages.export.formats import Compression, Format, extension
 
 NIGHTS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
-"""One partition a day, today's among them: the night that began it."""
+"""One partition per day, including today, for the night that began the day."""
 
 _FORMATS = {
     extension(format_, compression).removeprefix("."): (format_, compression)
@@ -17,14 +17,14 @@ _FORMATS = {
 
 
 def nightly_formats(settings: Settings) -> list[tuple[Format, Compression]]:
-    """`csv.gz, parquet` for example. `SettingsError` names those there are."""
+    """Return the formats of a setting like `csv.gz, parquet`. Raises `SettingsError` with the possible ones."""
     names = [name.strip().removeprefix(".") for name in settings.bulk_nightly_export_formats.split(",")]
     for name in names:
         if name not in _FORMATS:
-            raise SettingsError(f"BULK_NIGHTLY_EXPORT_FORMATS: {name!r} is none of {', '.join(_FORMATS)}")
+            raise SettingsError(f"BULK_NIGHTLY_EXPORT_FORMATS: {name!r} is not one of {', '.join(_FORMATS)}")
     return [_FORMATS[name] for name in dict.fromkeys(names)]
 
 
 def nightly_cron() -> str:
-    """When it is night, in UTC. The code location is loaded without a server at hand."""
+    """Return the cron schedule of the nightly export, in UTC. Needs no server, for loading the code location."""
     return read_settings(database_url="postgresql://").bulk_nightly_export_cron

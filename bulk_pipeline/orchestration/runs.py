@@ -1,7 +1,7 @@
-"""What Dagster knows of a run, as the ledgers need it."""
+"""Looks up Dagster's runs, reports dead ones, and removes old ones."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -12,17 +12,19 @@ _WAITING = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 )
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _CANCELLED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+_FORGOTTEN_AT_ONCE = 500
 
 
 def job_ids(run: dg.DagsterRun) -> list[str]:
-    """The jobs that a run of `import_files` was asked to work on; none for other runs."""
+    """Return the jobs in the config of a run of `import_files`, none for other runs."""
     config: Any = run.run_config  # its shape is that of the job's ops
     return config.get("ops", {}).get("parse", {}).get("config", {}).get("job_ids", [])
 
 
 def started(instance: dg.DagsterInstance, job_name: str) -> Iterator[tuple[dg.DagsterRun, datetime]]:
-    """The runs of a Dagster job that have started and not ended, and since when."""
+    """Yield the runs of a Dagster job that have started and not ended, with their start times."""
     running = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.STARTED])
     for record in instance.get_run_records(running):
         since = record.start_time or record.create_timestamp.timestamp()
@@ -30,23 +32,32 @@ def started(instance: dg.DagsterInstance, job_name: str) -> Iterator[tuple[dg.Da
 
 
 def newest_tagged(instance: dg.DagsterInstance, tag: str, value: str) -> dg.DagsterRun | None:
-    """The newest run with the tag."""
-    found = instance.get_runs(dg.RunsFilter(tags={tag: value}), limit=1)
-    return found[0] if found else None
+    """Return the newest run with the tag, or None."""
+    runs = instance.get_runs(dg.RunsFilter(tags={tag: value}), limit=1)
+    return runs[0] if runs else None
 
 
 def is_waiting(run: dg.DagsterRun | None) -> bool:
-    """Whether it may still begin its work."""
+    """Return True if the run may still begin its work."""
     return run is not None and run.status in _WAITING
 
 
 def is_cancelled(run: dg.DagsterRun | None) -> bool:
-    """Whether a person has stopped it."""
+    """Return True if a person stopped the run."""
     return run is not None and run.status in _CANCELLED
 
 
 def report_dead(instance: dg.DagsterInstance, run_id: str, job_id: str) -> None:
-    """Tell Dagster that a run is over, unless it knows."""
+    """Report a run as failed to Dagster, unless it is finished."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_failed(run, f"the run stopped sending heartbeats for job {job_id}")
+
+
+def forget_old(instance: dg.DagsterInstance, days: float) -> int:
+    """Remove the oldest finished runs, some hundred at a time; Dagster's tables would otherwise grow without bound."""
+    old = dg.RunsFilter(statuses=_FINISHED, created_before=datetime.now(UTC) - timedelta(days=days))
+    runs = instance.get_runs(old, limit=_FORGOTTEN_AT_ONCE, ascending=True)
+    for run in runs:
+        instance.delete_run(run.run_id)
+    return len(runs)

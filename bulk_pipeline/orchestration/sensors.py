@@ -1,4 +1,4 @@
-"""Sensors: drops become runs, dead runs are noticed.
+"""The sensors that start runs for uploads and requested exports, and notice dead runs.
 
 An outage raises, so that the tick fails visibly and is repeated; it is never a skipped tick.
 """
@@ -7,23 +7,24 @@ import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import export_reaping, reaping
+from bulk_pipeline.errors import DiskFullError
+from bulk_pipeline.ledger.export_jobs import ExportJob
+from bulk_pipeline.orchestration import reaper
 from bulk_pipeline.orchestration.export_ops import config_of
-from bulk_pipeline.orchestration.export_reaping import EXPORT_TAG
-from bulk_pipeline.orchestration.intake import Request, take_in
 from bulk_pipeline.orchestration.jobs import export_table, import_files
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.pipeline.intake import Request, take_in
+from bulk_pipeline.postgres import table_fit
 from bulk_pipeline.printable import printable
-from bulk_pipeline.stores import table_fit
-from bulk_pipeline.stores.export_jobs import ExportJob
 
 GROUP_TAG = "bulk/group_id"
 REQUEST_TAG = "bulk/request_id"
-_REQUESTS_TOLD = 10
+_TAGGED_REQUESTS = 10
 _START_SECONDS = 60
 
 _log = logging.getLogger(__name__)
@@ -39,22 +40,27 @@ def upload_sensor(
     context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]
 ) -> dg.SensorResult | dg.SkipReason:
     for problem in _problems_at_start(stores):
-        context.log.warning(f"{problem}: imports into that table fail; see `bulk-pipeline doctor`")
-    taken = take_in(stores, context.cursor)
-    requests = [_run_request(request) for request in taken.requests]
-    requests += [_export_request(job) for job in taken.exports]
-    for request in taken.requests:
+        context.log.warning(f"{problem}: imports into this table will fail; see `bulk-pipeline doctor`")
+    intake = take_in(stores, context.cursor)
+    problem = _disk_problem(stores) if intake.requests else None
+    imports = () if problem else intake.requests
+    requests = [_run_request(request) for request in imports]
+    requests += [_export_request(job) for job in intake.exports]
+    for request in imports:
         stores.ledger.requested(request.key)
-    for job in taken.exports:
+    for job in intake.exports:
         stores.exports.requested(job.id)
-    if taken.claimed:
-        context.log.info(f"claimed {taken.claimed} uploads")
-    for why in taken.refused:
+    if intake.claimed:
+        context.log.info(f"claimed {intake.claimed} uploads")
+    for why in intake.refused:
         context.log.error(f"an upload stays in the inbox: {why}")
     if requests:
-        return dg.SensorResult(run_requests=requests, cursor=taken.cursor)
-    told = "; ".join([*taken.refused, *filter(None, [taken.junk])]) or "nothing is ready to start"
-    return dg.SensorResult(skip_reason=told, cursor=taken.cursor)
+        return dg.SensorResult(run_requests=requests, cursor=intake.cursor)
+    if problem:
+        raise DiskFullError(f"no import is started: {problem}")
+    problems = [*intake.refused, *filter(None, [intake.junk]), *tables.served().problems()]
+    reason = "; ".join(problems) or "nothing is ready to start"
+    return dg.SensorResult(skip_reason=reason, cursor=intake.cursor)
 
 
 @dg.sensor(
@@ -63,36 +69,41 @@ def upload_sensor(
     description="Finds jobs whose run has died and lets them be tried again.",
 )
 def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
-    reaped = [
-        *reaping.reap_dead_runs(stores, context.instance),
-        *reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS)),
-        *reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
+    actions = [
+        *reaper.reap_dead_runs(stores, context.instance),
+        *reaper.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS)),
+        *reaper.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS)),
     ]
-    reaped += export_reaping.reap_dead_runs(stores, context.instance)
-    reaped += export_reaping.end_silent_runs(stores, context.instance, timedelta(seconds=_START_SECONDS))
-    reaped += export_reaping.forget_lost_requests(stores, context.instance, timedelta(seconds=_START_SECONDS))
     for job in stores.claims.finish_abandoned(older_than=timedelta(seconds=_START_SECONDS)):
-        reaped.append(f"finished the claim of {printable(job.key)}")
-    for told in reaped:
-        context.log.warning(told)
-    return dg.SkipReason("; ".join(reaped) or "every run that has a job is alive")
+        actions.append(f"finished the claim of {printable(job.key)}")
+    for action in actions:
+        context.log.warning(action)
+    return dg.SkipReason("; ".join(actions) or "every run that has a job is alive")
 
 
-_looked_at = set[str]()
+_checked_databases = set[str]()
 
 
 def _problems_at_start(stores: Stores) -> list[str]:
-    """Why imports into some of the tables would fail; each process of the code location says it once.
+    """Return the problems of tables whose imports would fail, once per process of the code location.
 
-    Not while definitions load, which must work without Postgres.
+    They are not checked while definitions load, which must work without Postgres.
     """
-    if stores.database_url in _looked_at:
+    if stores.database_url in _checked_databases:
         return []
-    found = table_fit.load_problems(stores.postgres, tables.in_load_order())
-    _looked_at.add(stores.database_url)
-    for problem in found:
-        _log.warning("%s: imports into that table fail", problem)
-    return found
+    problems = table_fit.load_problems(stores.postgres, tables.in_load_order())
+    _checked_databases.add(stores.database_url)
+    for problem in problems:
+        _log.warning("%s: imports into this table will fail", problem)
+    return problems
+
+
+def _disk_problem(stores: Stores) -> str | None:
+    """Return the problem of this machine's disk; runs on it would fail and use up attempts.
+
+    None with work files in S3, since runs may be on other machines, each of which checks its own disk.
+    """
+    return stores.disk.problem() if isinstance(stores.settings.bulk_work_dir, Path) else None
 
 
 def _run_request(request: Request) -> dg.RunRequest:
@@ -110,13 +121,13 @@ def _run_request(request: Request) -> dg.RunRequest:
 
 
 def _export_request(job: ExportJob) -> dg.RunRequest:
-    """Without a key: the ledger knows whether a run was asked for, and another one may have to be."""
-    tags = {"bulk/table": job.table, "bulk/mode": f"export, {job.kind}", EXPORT_TAG: job.id}
+    """Return a request without a run key: the ledger knows whether a run was requested, and may request another."""
+    tags = {"bulk/table": job.table, "bulk/mode": f"export, {job.kind}", reaper.EXPORT_TAG: job.id}
     tags |= _request_tag([job.request_id])
     return dg.RunRequest(job_name=export_table.name, run_config=config_of(job), tags=tags)
 
 
 def _request_tag(request_ids: Iterable[str | None]) -> dict[str, str]:
-    """The HTTP requests that a run does the work of; if there are many, the first of them. Its log names each."""
-    told = list(islice(dict.fromkeys(filter(None, request_ids)), _REQUESTS_TOLD))
-    return {REQUEST_TAG: ", ".join(told)} if told else {}
+    """Return a tag with the HTTP requests of a run, at most `_TAGGED_REQUESTS`; the run's log names all."""
+    ids = list(islice(dict.fromkeys(filter(None, request_ids)), _TAGGED_REQUESTS))
+    return {REQUEST_TAG: ", ".join(ids)} if ids else {}

@@ -1,1 +1,1 @@
-"""Data to try things with: files for every table, good and bad, and what must come of them."""
+"""Sample data: files for every table, with good and bad rows, and the results that imports must have."""

@@ -1,7 +1,7 @@
-"""One number for the content of a table, whatever the order of its rows: made here, and made by Postgres.
+"""A checksum of a table's content, independent of the order of its rows, computed here and by Postgres.
 
-A row is the text of its cells, told apart by control characters; the checksum is the sum of the first 64
-bits of the rows' MD5, modulo 2^64. So parts can be added, and a row taken out again.
+A row is the text of its cells, separated by control characters; the checksum is the sum of the first 64
+bits of the rows' MD5, modulo 2^64. So checksums of parts can be added, and a row can be subtracted.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import ColumnType, Table
+from bulk_pipeline.samples.types import BETWEEN_TEXTS, sample_of
+from bulk_pipeline.schema import Table
 
 MODULUS = 1 << 64
 _BETWEEN_CELLS = "\x1f"
-_BETWEEN_TEXTS = "\x1e"
 
 
 def checksum(rows: pa.RecordBatch, columns: Sequence[str]) -> int:
-    """The sum over `rows`, a typed batch that has at least `columns`."""
+    """Return the sum over `rows`, a typed batch that has at least `columns`."""
     cells = [_canonical(rows[name]).cast(pa.large_string()) for name in columns]
     texts = pc.binary_join_element_wise(*cells, pa.scalar(_BETWEEN_CELLS, pa.large_string()))
     rows_as_bytes = texts.cast(pa.large_binary()).to_pylist()
@@ -28,36 +28,22 @@ def checksum(rows: pa.RecordBatch, columns: Sequence[str]) -> int:
 
 
 def checksum_sql(table: Table, columns: Sequence[str]) -> str:
-    """A query for the number of rows (bigint) and the checksum (numeric) of the table; Postgres 14 or
+    """Return a query for the number of rows (bigint) and the checksum (numeric) of the table, for Postgres 14 or
     later."""
-    cells = [
-        f"CASE WHEN \"{name}\" IS NULL THEN '-' ELSE '+' || {_SQL[table.column(name).type].format(name)} END"
-        for name in columns
-    ]
+    texts = {name: sample_of(table.column(name)).checksum_sql.format(name) for name in columns}
+    cells = [f"CASE WHEN \"{name}\" IS NULL THEN '-' ELSE '+' || {text} END" for name, text in texts.items()]
     text = f" || chr({ord(_BETWEEN_CELLS)}) || ".join(cells)
     row = f"('x' || left(md5({text}), 16))::bit(64)::bigint::numeric"
     return (
         f"SELECT count(*), mod(mod(coalesce(sum({row}), 0), {MODULUS}) + {MODULUS}, {MODULUS}) "  # noqa: S608 - names of a Table are identifiers
-        f'FROM "{table.name}"'
+        f'FROM "{table.schema}"."{table.name}"'
     )
-
-
-_SQL = {
-    ColumnType.UUID: '"{0}"::text',
-    ColumnType.TEXT: '"{0}"',
-    ColumnType.BOOLEAN: "CASE WHEN \"{0}\" THEN 't' ELSE 'f' END",
-    ColumnType.TIMESTAMP: '(extract(epoch FROM "{0}") * 1000000)::bigint::text',
-    ColumnType.TEXT_ARRAY: (
-        f'cardinality("{{0}}")::text || chr({ord(_BETWEEN_TEXTS)}) '
-        f'|| array_to_string("{{0}}", chr({ord(_BETWEEN_TEXTS)}))'
-    ),
-}
 
 
 def _canonical(cells: pa.Array) -> pa.Array:
     if pa.types.is_list(cells.type):
         count = pc.list_value_length(cells).cast(pa.string())
-        cells = pc.binary_join_element_wise(count, pc.binary_join(cells, _BETWEEN_TEXTS), _BETWEEN_TEXTS)
+        cells = pc.binary_join_element_wise(count, pc.binary_join(cells, BETWEEN_TEXTS), BETWEEN_TEXTS)
     elif pa.types.is_boolean(cells.type):
         cells = pc.if_else(cells, "t", "f")
     elif pa.types.is_timestamp(cells.type):

@@ -1,4 +1,4 @@
-"""The ways in which a row of a sample is bad, and what each must be answered with."""
+"""The defects of bad rows in samples, and the failure code that each must get."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.samples.formats import Format
-from bulk_pipeline.schema import Column, ColumnType, Mode, Table
+from bulk_pipeline.samples.types import sample_of
+from bulk_pipeline.schema import Column, Mode, Table
 from bulk_pipeline.stages.failures import Code, rule_code
 
 Record = dict[str, str | None]
@@ -18,7 +19,7 @@ Record = dict[str, str | None]
 
 
 class Fate(StrEnum):
-    """What becomes of a bad row that is no failure: see `Defect.upsert`."""
+    """Result of a bad row that is not rejected: see `Defect.upsert`."""
 
     INSERTED = "inserted"
     SUPERSEDES = "supersedes"
@@ -26,10 +27,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Defect:
-    """`cells`: the texts that are changed. `from_previous`: cells taken from the good row before.
+    """`cells`: changed texts. `from_previous`: cells copied from the previous good row.
 
-    `damage`: what is done to the written line. `insert_only`, `upsert`: the code of the one failure it
-    gives, or what becomes of the row instead.
+    `damage`: a change of the written line. `insert_only`, `upsert`: the code of its one failure, or the `Fate` of the
+    row.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Defect:
 
 
 def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[Defect, ...]:
-    """Every kind that a file of `columns` in that format can have; the first needs no earlier row."""
+    """Return all kinds of defects of a file with `columns` in that format; the first needs no previous row."""
     return (
         *_missing(table, columns),
         *(defect for column in columns for defect in _limits(column)),
@@ -62,7 +63,7 @@ def defects(table: Table, columns: tuple[Column, ...], format: Format) -> tuple[
 
 
 def _cells(name: str, code: str, cells: Record) -> Defect:
-    """The same failure in both modes."""
+    """Return a defect with the same failure in both modes."""
     return Defect(name, code, code, cells)
 
 
@@ -74,8 +75,9 @@ def _missing(table: Table, columns: tuple[Column, ...]) -> Iterator[Defect]:
     for column in columns:
         if column.name in table.required_columns(Mode.UPSERT):
             yield _cells(f"{column.name} missing", Code.REQUIRED, {column.name: None})
-    if table.requires_id(Mode.INSERT_ONLY) and not table.requires_id(Mode.UPSERT):
-        yield Defect("id missing", Code.REQUIRED, Fate.INSERTED, {"id": None})
+    for name in table.required_columns(Mode.INSERT_ONLY):
+        if name not in table.required_columns(Mode.UPSERT):
+            yield Defect(f"{name} missing", Code.REQUIRED, Fate.INSERTED, {name: None})
 
 
 def _limits(column: Column) -> Iterator[Defect]:
@@ -90,21 +92,14 @@ def _limits(column: Column) -> Iterator[Defect]:
         yield cell("too long", Code.TOO_LONG, _too_long(column, column.max_length))
     if column.max_words is not None:
         yield cell("too wordy", Code.TOO_LONG, "word " * column.max_words + "word")
-    if column.type is ColumnType.UUID:
-        yield cell("no uuid", Code.BAD_TYPE, "12345")
-    if column.type is ColumnType.BOOLEAN:
-        yield cell("no boolean", Code.BAD_TYPE, "maybe")
-    if column.type is ColumnType.TIMESTAMP:
-        yield cell("no timestamp", Code.BAD_TYPE, "2024-02-30T12:00:00Z")
-        yield cell("out of range", Code.OUT_OF_RANGE, "12024-02-03T12:00:00Z")
-    if column.type is ColumnType.TEXT_ARRAY:
-        yield cell("no array", Code.BAD_TYPE, "news, old")
-    if column.type is ColumnType.TEXT and column.required:
-        yield cell("with a NUL", Code.BAD_ENCODING, "a\0b")
+    if column.type.facts.is_text and not column.required:
+        return
+    for what, code, text in sample_of(column).wrong:
+        yield cell(what, code, text)
 
 
 def _too_long(column: Column, limit: int) -> str:
-    """Of the right form all the same, so that it breaks this limit only."""
+    """Return a text that is too long but otherwise valid, so that only the length rule fails."""
     address = "x" * limit + "@example.com"
     return address if _matches(address, column.pattern) else "x" * (limit + 1)
 
@@ -126,26 +121,27 @@ def _broken_rules(table: Table) -> Iterator[Defect]:
 
 def _unknown_references(table: Table) -> Iterator[Defect]:
     for key in table.foreign_keys:
-        nobody: Record = {key.column: "00000000-0000-7000-8000-000000000000"}
-        yield _cells(f"{key.column} of nobody", Code.UNKNOWN_REFERENCE, nobody)
+        column = key.columns[0]
+        nobody: Record = {column: "00000000-0000-7000-8000-000000000000"}
+        yield _cells(f"{column} of nobody", Code.UNKNOWN_REFERENCE, nobody)
 
 
 def _repeated_keys(table: Table, columns: tuple[Column, ...]) -> Iterator[Defect]:
-    has_id = any(column.name == "id" for column in columns)
-    again = "id" if has_id else table.natural_key
-    if again is not None:
-        yield Defect(f"{again} again", Code.DUPLICATE_IN_FILE, Fate.SUPERSEDES, from_previous=(again,))
-    if has_id and table.natural_key is not None:
+    names = [column.name for column in columns]
+    keys = [key for key in table.keys if key.is_in(names)]
+    for key in keys[:1]:
+        yield Defect(f"{key} again", Code.DUPLICATE_IN_FILE, Fate.SUPERSEDES, from_previous=key.columns)
+    for key in keys[1:]:
         yield Defect(
-            f"{table.natural_key} of another id",
+            f"{key} of another {keys[0]}",
             Code.DUPLICATE_IN_FILE,
             Code.KEY_CONFLICT,
-            from_previous=(table.natural_key,),
+            from_previous=key.columns,
         )
 
 
 def _csv_damage() -> Iterator[Defect]:
-    """All damage is done at the start of the line, where keys stand, which are never quoted."""
+    """Yield defects at the start of the line, which has keys, as these are never quoted."""
     yield _damage("a cell too few", Code.MALFORMED_ROW, lambda line: line.split(b",", 1)[1])
     yield _damage("a cell too many", Code.MALFORMED_ROW, lambda line: b"extra," + line)
     yield _damage("a quote never closed", Code.MALFORMED_ROW, lambda line: b'"' + line)

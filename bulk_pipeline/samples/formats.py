@@ -1,4 +1,4 @@
-"""How a sample is written."""
+"""Formats of sample files. A separate module, because the command line imports it at its start."""
 
 from enum import StrEnum
 

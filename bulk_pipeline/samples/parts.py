@@ -1,4 +1,4 @@
-"""A part of a sample: the rows at some positions of the file, and their lines."""
+"""A part of a sample: the rows at some positions in the file, and their lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from bulk_pipeline.samples import cells
 from bulk_pipeline.samples.defects import Defect
 from bulk_pipeline.samples.draw import Rows
 from bulk_pipeline.samples.formats import Format
+from bulk_pipeline.samples.types import sample_of
 from bulk_pipeline.samples.writing import encoded
 from bulk_pipeline.schema import Column, Table
 
-_BAD_ROWS_FROM = 1 << 40  # bad rows are made from numbers that no good row has
+_BAD_ROWS_FROM = 1 << 40  # bad rows have numbers that no good row has
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What rows are made from. `columns`: those of the file. `parents`: rows there are to refer to, by
-    table."""
+    """The parameters of rows. `columns`: those of the file. `parents`: number of rows by parent table."""
 
     table: Table
     columns: tuple[Column, ...]
@@ -32,31 +32,31 @@ class Recipe:
     revision: int = 0
 
     def bad_before(self, positions: np.ndarray) -> np.ndarray:
-        """How many bad rows stand before each position: they are spread evenly."""
+        """Return the number of bad rows before each position; they are spread evenly."""
         return positions * self.bad.numerator // self.bad.denominator
 
 
 @dataclass(frozen=True)
-class Made:
-    """Typed values of some rows, and what they were made from."""
+class SampleRows:
+    """Typed values of some rows, with their numbers."""
 
     rows: Rows
     values: pa.RecordBatch
 
-    def only(self, chosen: np.ndarray) -> "Made":
+    def only(self, chosen: np.ndarray) -> "SampleRows":
         rows = Rows(self.rows.seed, self.rows.table, self.rows.index[chosen])
-        return Made(rows, self.values.filter(pa.array(chosen)))
+        return SampleRows(rows, self.values.filter(pa.array(chosen)))
 
 
 @dataclass(frozen=True)
 class Part:
-    """`good` rows; `bad` ones as they would be without their `defects`, one for each; `previous`: for each
-    bad row the good row before it in the file. `is_bad` says where in the file they stand."""
+    """`good`: good rows. `bad`: bad rows without their `defects`, one for each. `previous`: for each bad row the good
+    row before it. `is_bad`: which positions have a bad row."""
 
     is_bad: np.ndarray
-    good: Made
-    bad: Made
-    previous: Made
+    good: SampleRows
+    bad: SampleRows
+    previous: SampleRows
     defects: tuple[Defect, ...]
 
 
@@ -77,7 +77,7 @@ def part(recipe: Recipe, start: int, stop: int) -> Part:
 
 
 def written(recipe: Recipe, part: Part, format: Format) -> bytes:
-    """The lines of the part, in file order."""
+    """Return the lines of the part, in file order."""
     lines = encoded(recipe.columns, _texts(recipe, part.good), format)
     if not part.defects:
         return b"".join(lines.to_pylist())
@@ -85,8 +85,8 @@ def written(recipe: Recipe, part: Part, format: Format) -> bytes:
     return b"".join(next(bad) if is_bad else next(good) for is_bad in part.is_bad.tolist())
 
 
-def _make(recipe: Recipe, numbers: np.ndarray) -> Made:
-    rows = Rows(recipe.seed, recipe.table.name, numbers.astype(np.uint64))
+def _make(recipe: Recipe, numbers: np.ndarray) -> SampleRows:
+    rows = Rows(recipe.seed, recipe.table.upload_name, numbers.astype(np.uint64))
     arrays = [cells.values(recipe.table, column, rows, recipe.parents) for column in recipe.columns]
     if recipe.revision:
         column = cells.revisable(recipe.table, recipe.columns)
@@ -94,17 +94,19 @@ def _make(recipe: Recipe, numbers: np.ndarray) -> Made:
         arrays[place] = cells.revised(column, arrays[place], recipe.revision)
     if recipe.bad:
         arrays = [_on_one_line(values) for values in arrays]
-    return Made(rows, pa.RecordBatch.from_arrays(arrays, names=[column.name for column in recipe.columns]))
+    return SampleRows(
+        rows, pa.RecordBatch.from_arrays(arrays, names=[column.name for column in recipe.columns])
+    )
 
 
 def _on_one_line(values: pa.Array) -> pa.Array:
-    """After a damaged record reading goes on at the next line that looks right, and nobody can say which line of
-    a longer record does: a file with damage has no such records, so that its counts are known."""
+    """Return the texts on one line each. After a damaged record, reading continues at the next valid line, which could
+    be any line of a longer record: without such records the counts are known."""
     return pc.replace_substring(values, "\n", " ") if pa.types.is_string(values.type) else values
 
 
 def _defect(kinds: tuple[Defect, ...], turn: int, has_previous: bool) -> Defect:
-    """All kinds in turn; the first kind where a good row before is needed and there is none."""
+    """Return the kinds in turn; the first kind if a previous good row is needed and there is none."""
     kind = kinds[turn % len(kinds)]
     return kinds[0] if kind.from_previous and not has_previous else kind
 
@@ -125,6 +127,6 @@ def _bad_lines(recipe: Recipe, part: Part, format: Format) -> list[bytes]:
     ]
 
 
-def _texts(recipe: Recipe, made: Made) -> list[pa.Array]:
-    pairs = zip(recipe.columns, made.values.columns, strict=True)
-    return [cells.as_text(column, values, made.rows) for column, values in pairs]
+def _texts(recipe: Recipe, sample_rows: SampleRows) -> list[pa.Array]:
+    pairs = zip(recipe.columns, sample_rows.values.columns, strict=True)
+    return [sample_of(column).texts(column, values, sample_rows.rows) for column, values in pairs]

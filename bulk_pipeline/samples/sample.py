@@ -1,8 +1,7 @@
-"""Files to import, as large as you like: realistic, with every kind of defect, and always the same for one
-seed.
+"""Sample files of any size: realistic, with every kind of defect, and reproducible by seed.
 
-A row is a pure function of (seed, table, number): children refer to rows that the samples of their parents
-with the same seed have. What must come of an import is known once the file is written.
+A row is a pure function of (seed, table, number): children refer to rows of their parents' samples with the same seed.
+The expected result of an import is known once the file is written.
 """
 
 from collections import Counter
@@ -27,10 +26,10 @@ _PART_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Expected:
-    """What an import into an empty table must come to, if the rows that its parents' samples have are there.
+    """The result that an import into an empty table must have, if the rows of its parents' samples exist.
 
-    `codes`: failures by code. `checksum`: of the table afterwards (`samples.checksum`), over
-    `checksum_columns`: ids that only the database knows are left out.
+    `codes`: failures by code. `checksum`: checksum of the table afterwards (`samples.checksum`) over
+    `checksum_columns`, without ids that the database creates.
     """
 
     rows: int
@@ -44,10 +43,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of `rows` records, of which the fraction `bad` has a defect, spread evenly, every kind in turn.
+    """A file of `rows` records. The fraction `bad` of them has a defect, spread evenly, every kind in turn.
 
-    `parents`: how many good rows the sample of each parent has; where nothing is said, as many as this one.
-    `revision`: another one has the same rows, keys and references, and in each row one text that is different.
+    `parents`: number of good rows in the sample of each parent; default: as many as this one has.
+    `revision`: revisions have the same rows, keys and references, and differ in one text of each row.
     """
 
     table: Table
@@ -63,8 +62,12 @@ class Sample:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of the file. Customers bring neither ids nor timestamps, the others both."""
-        left_out = {"id", "created_at", "updated_at"} if self.table.id_optional else {"updated_at"}
+        """The columns of the file. Customers have neither ids nor timestamps, the other tables both."""
+        left_out = {column.name for column in self.table.columns if not column.is_writable} | {
+            *self.table.touch
+        }
+        if not {*self.table.primary_key} & {*self.table.required_columns(Mode.INSERT_ONLY)}:
+            left_out |= {column.name for column in self.table.columns if column.is_made}
         return tuple(column for column in self.table.columns if column.name not in left_out)
 
     @property
@@ -72,7 +75,7 @@ class Sample:
         return self.rows - int(self.rows * self.bad)
 
     def write(self, out: BinaryIO, format: Format = Format.CSV) -> dict[Mode, Expected]:
-        """Write the file in constant memory; the answer says what must come of it in each mode."""
+        """Write the file in constant memory. Return the expected result in each mode."""
         recipe = self._recipe(format)
         outcomes = {mode: _Outcome(self, mode) for mode in Mode}
         out.write(header(self.columns, format))
@@ -83,7 +86,7 @@ class Sample:
         return {mode: outcome.expected() for mode, outcome in outcomes.items()}
 
     def good(self) -> Iterator[pa.RecordBatch]:
-        """Typed values of the good rows, in file order; batches of the file's columns."""
+        """Yield typed values of the good rows, in file order; batches of the file's columns."""
         for rows in self._parts(self._recipe(Format.CSV)):
             yield rows.good.values
 
@@ -99,13 +102,14 @@ class Sample:
 
 
 class _Outcome:
-    """What becomes of the rows in one mode, told part by part."""
+    """The result of the rows in one mode, accumulated part by part."""
 
     def __init__(self, sample: Sample, mode: Mode) -> None:
-        ids_are_made = sample.table.requires_id(Mode.INSERT_ONLY) and not sample.table.requires_id(mode)
+        required = sample.table.required_columns
+        made = {*required(Mode.INSERT_ONLY)} - {*required(mode)}
         names = [column.name for column in sample.columns]
-        self._columns = tuple(name for name in names if name != "id" or not ids_are_made)
-        self._key = "id" if "id" in names else sample.table.natural_key
+        self._columns = tuple(name for name in names if name not in made)
+        self._key = next((key.columns for key in sample.table.keys if key.is_in(names)), ())
         self._mode = mode
         self._good = 0
         self._answers: Counter[str] = Counter()
@@ -120,8 +124,8 @@ class _Outcome:
         superseding = answers == Fate.SUPERSEDES
         if superseding.any():
             earlier, later = part.previous.only(superseding).values, part.bad.only(superseding).values
-            place = later.schema.get_field_index(str(self._key))
-            later = later.set_column(place, self._key, earlier[self._key])
+            for name in self._key:
+                later = later.set_column(later.schema.get_field_index(name), name, earlier[name])
             self._checksum += self._sum(later) - self._sum(earlier)
 
     def expected(self) -> Expected:

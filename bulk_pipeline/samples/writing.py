@@ -1,14 +1,15 @@
-"""Texts of rows as the lines of a file."""
+"""Lines of a file from texts of rows."""
 
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.arrow.masks import mask
+from bulk_pipeline.arrow.text import doubled, json_escaped
 from bulk_pipeline.samples.formats import Format
-from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.stages.texts import doubled, json_escaped
+from bulk_pipeline.samples.types import sample_of
+from bulk_pipeline.schema import Column
 
 _NEEDS_QUOTES = r'[",\r\n]|^\s|\s$|^$'
 _WIDE = pa.large_string()
@@ -21,7 +22,7 @@ def header(columns: Sequence[Column], format: Format) -> bytes:
 
 
 def encoded(columns: Sequence[Column], texts: Sequence[pa.Array], format: Format) -> pa.Array:
-    """One line (large_binary) per row, with its line end. `texts`: a string array for each column."""
+    """Return one line (large_binary) per row, with its line end. `texts`: a string array for each column."""
     if format is Format.CSV:
         cells = [_csv_cell(text) for text in texts]
         return _joined(_wide(""), _join(cells, ","), _wide("\n"))
@@ -33,7 +34,7 @@ def encoded(columns: Sequence[Column], texts: Sequence[pa.Array], format: Format
 
 
 def _csv_cell(text: pa.Array) -> pa.Array:
-    """NULL is an empty cell, an empty text a quoted one."""
+    """Return the cells: NULL is an empty cell, an empty text a quoted one."""
     text = text.cast(_WIDE)
     special = pa.array(mask(pc.match_substring_regex(text, _NEEDS_QUOTES)))
     if pc.any(special).as_py():
@@ -42,12 +43,10 @@ def _csv_cell(text: pa.Array) -> pa.Array:
 
 
 def _json_cell(column: Column, text: pa.Array) -> pa.Array:
-    """Booleans and arrays as JSON's own, where the text is one."""
+    """Return the values: booleans and arrays as JSON values where the text is one, else strings."""
     quoted = pc.fill_null(_quoted(json_escaped(text.cast(_WIDE))), "null")
-    if column.type is ColumnType.BOOLEAN:
-        return pc.if_else(_matches(text, r"\A(true|false)\z"), text.cast(_WIDE), quoted)
-    if column.type is ColumnType.TEXT_ARRAY:
-        return pc.if_else(_matches(text, r"\A\["), text.cast(_WIDE), quoted)
+    if (literal := sample_of(column).json_literal) is not None:
+        return pc.if_else(_matches(text, literal), text.cast(_WIDE), quoted)
     return quoted
 
 

@@ -1,10 +1,15 @@
 """The language a table is declared in. What holds for every table is here; no table is."""
 
+from bulk_pipeline.schema import column_type
 from bulk_pipeline.schema.code_pages import charset_of, code_page, known_code_page
-from bulk_pipeline.schema.column import Column, ColumnType
-from bulk_pipeline.schema.filters import Filter, Operator
-from bulk_pipeline.schema.selection import Order, Selection, select
-from bulk_pipeline.schema.table import ForeignKey, Mode, Rule, Table
+from bulk_pipeline.schema.column import Column, Generated, Identity
+from bulk_pipeline.schema.column_type import ColumnType
+from bulk_pipeline.schema.filters import Filter
+from bulk_pipeline.schema.keys import ForeignKey, Key, TableName
+from bulk_pipeline.schema.mode import Mode
+from bulk_pipeline.schema.operators import Operator
+from bulk_pipeline.schema.selection import Order, Selection, SelectionWords, select
+from bulk_pipeline.schema.table import Rule, Table
 from bulk_pipeline.schema.upload_format import (
     LEFT_OUT,
     NOTHING_DECLARED,
@@ -19,15 +24,21 @@ __all__ = [
     "ColumnType",
     "Filter",
     "ForeignKey",
+    "Generated",
+    "Identity",
+    "Key",
     "Mode",
     "Operator",
     "Order",
     "Rule",
     "Selection",
+    "SelectionWords",
     "Table",
+    "TableName",
     "UploadFormat",
     "charset_of",
     "code_page",
+    "column_type",
     "known_code_page",
     "read_format",
     "select",

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 
 _UNICODE = "utf_8 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be ascii"
 _ISO = "latin_1 " + " ".join(f"iso8859_{part}" for part in (1, *range(2, 12), *range(13, 17)))
@@ -59,7 +59,7 @@ def code_page(declared: str) -> str:
     """
     found = known_code_page(declared)
     if found is None:
-        raise FileError("unreadable_file", unknown_code_page(declared))
+        raise FileError(FileErrorCode.UNREADABLE_FILE, unknown_code_page(declared))
     return "utf-8" if found == "utf-8-sig" else found
 
 

@@ -11,45 +11,16 @@ the next comma or the bracket), without the blanks around it. The words are unde
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from uuid import UUID
+from datetime import datetime
+from typing import Any
 
 from bulk_pipeline.errors import SelectionError
-from bulk_pipeline.schema.column import Column, ColumnType
+from bulk_pipeline.schema.column import Column
+from bulk_pipeline.schema.operators import Operator
 from bulk_pipeline.schema.table import Table
-
-Value = str | bool | datetime
-"""Of a uuid or text column str (ids canonical, without their prefix), of a boolean bool, of a time datetime in UTC."""
-
-
-class Operator(StrEnum):
-    """The value is how it is written. `!=` finds all that `=` does not, NULL included."""
-
-    EQUAL = "="
-    NOT_EQUAL = "!="
-    LESS = "<"
-    LESS_OR_EQUAL = "<="
-    GREATER = ">"
-    GREATER_OR_EQUAL = ">="
-    PREFIX = "prefix"
-    IN = "in"
-    IS_NULL = "is null"
-    IS_NOT_NULL = "is not null"
-
-
-_NULLS = (Operator.IS_NULL, Operator.IS_NOT_NULL)
-_EXACT = (Operator.EQUAL, Operator.NOT_EQUAL, *_NULLS)
-_ORDERED = (*_EXACT, Operator.IN, *(o for o in Operator if o[0] in "<>"))
-OPERATORS: dict[ColumnType, tuple[Operator, ...]] = {
-    ColumnType.UUID: _ORDERED,
-    ColumnType.TEXT: (*_ORDERED, Operator.PREFIX),
-    ColumnType.TIMESTAMP: _ORDERED,
-    ColumnType.BOOLEAN: _EXACT,
-    ColumnType.TEXT_ARRAY: _NULLS,
-}
-"""Which operators fit which type."""
+from bulk_pipeline.schema.type_facts import Value
 
 
 @dataclass(frozen=True)
@@ -62,13 +33,38 @@ class Filter:
 
     def __str__(self) -> str:
         """A text that parses to this filter again; the same for the same filter, however it was written."""
-        values = ", ".join(map(_written, self.values))
-        match self.operator:
-            case Operator.IN:
-                return f"{self.column.name} in ({values})"
-            case Operator.IS_NULL | Operator.IS_NOT_NULL:
-                return f"{self.column.name} {self.operator}"
-        return f"{self.column.name} {self.operator} {values}"
+        return filter_text(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values that keep their types; a time is an object, as JSON has no times."""
+        values = [
+            {"time": value.isoformat()} if isinstance(value, datetime) else value for value in self.values
+        ]
+        return {"column": self.column.name, "operator": str(self.operator), "values": values}
+
+
+def read_filter(table: Table, stored: Mapping[str, Any]) -> Filter:
+    """Return the filter that `as_json` has written. `SelectionError` if the table has no such column any more."""
+    values = (
+        datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value
+        for value in stored["values"]
+    )
+    return Filter(column_of(table, stored["column"]), Operator(stored["operator"]), tuple(values))
+
+
+def filter_text(stored: Mapping[str, Any]) -> str:
+    """Return the words for what `Filter.as_json` has written. Needs no table."""
+    column, operator, values = (
+        stored["column"],
+        stored["operator"],
+        ", ".join(map(_written, stored["values"])),
+    )
+    match operator:
+        case Operator.IN:
+            return f"{column} in ({values})"
+        case Operator.IS_NULL | Operator.IS_NOT_NULL:
+            return f"{column} {operator}"
+    return f"{column} {operator} {values}"
 
 
 def parse_filter(table: Table, text: str) -> Filter:
@@ -105,9 +101,11 @@ def _parse(table: Table, text: str) -> Filter:
         operator, texts = Operator.IN, _listed(found["list"])
     else:
         operator, texts = Operator(found["operator"].lower()), [_single(found["value"])]
-    if operator not in OPERATORS[column.type]:
-        fitting = ", ".join(OPERATORS[column.type])
-        raise SelectionError(f"{operator} does not fit {column.name}, which is {column.type}: use {fitting}")
+    if operator not in column.operators:
+        fitting = ", ".join(column.operators)
+        raise SelectionError(
+            f"{operator} cannot be used with {column.name}, which is {column.type}: use {fitting}"
+        )
     return Filter(column, operator, tuple(_typed(column, operator, value) for value in texts))
 
 
@@ -115,7 +113,9 @@ def column_of(table: Table, name: str) -> Column:
     """The column of that name; `SelectionError` names those there are."""
     if name not in table.column_names:
         expected = ", ".join(table.column_names)
-        raise SelectionError(f"{table.name} has no column {_short(name)!r}: expected one of {expected}")
+        raise SelectionError(
+            f"{table.upload_name} has no column {_short(name)!r}: expected one of {expected}"
+        )
     return table.column(name)
 
 
@@ -135,7 +135,9 @@ def _listed(text: str) -> list[str]:
                 f"cannot read the list after {_short(text[:start])!r}: write it like in (a, 'b, c')"
             )
         if len(values) == MOST_VALUES:
-            raise SelectionError(f"the list has more than {MOST_VALUES:,} values: ask in several requests")
+            raise SelectionError(
+                f"the list has more than {MOST_VALUES:,} values: split the list over several requests"
+            )
         values.append(_unquoted(found[1].strip()))
         start = found.end()
     if not values:
@@ -148,67 +150,35 @@ def _unquoted(text: str) -> str:
         return text
     if not re.fullmatch(_QUOTED, text, re.DOTALL):
         raise SelectionError(
-            f"the quotes of {_short(text)} do not add up: write a quote inside quotes twice, 'it''s'"
+            f"the quotes of {_short(text)} are unbalanced: double a quote inside quotes, as in 'it''s'"
         )
     return text[1:-1].replace("''", "'")
 
 
 def _typed(column: Column, operator: Operator, text: str) -> Value:
-    match column.type:
-        case ColumnType.UUID:
-            return _uuid(column, text)
-        case ColumnType.BOOLEAN:
-            return _boolean(column, text)
-        case ColumnType.TIMESTAMP:
-            return _time(column, text)
     if "\0" in text:
         raise SelectionError(f"{column.name} cannot hold a NUL character")
-    if (
-        column.choices
-        and operator in (Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN)
-        and text not in column.choices
-    ):
+    is_whole = operator in (Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN)
+    if column.choices and is_whole and text not in column.choices:
         raise SelectionError(
-            f"{column.name} is never {_short(text)!r}: expected one of {', '.join(column.choices)}"
+            f"{_short(text)!r} is not a value of {column.name}: expected one of {', '.join(column.choices)}"
         )
-    return text
-
-
-def _uuid(column: Column, text: str) -> str:
+    prefix, reading = column.prefix or "", column.type.facts.filter_value
     try:
-        return str(UUID(text.removeprefix(column.prefix or "")))
+        return reading.read(text.removeprefix(prefix))
     except ValueError:
-        example = f"{column.prefix or ''}{UUID(int=0)}"
         raise SelectionError(
-            f"{_short(text)!r} is no id for {column.name}: expected one like {example}"
+            f"{_short(text)!r} is not a valid {reading.noun} for {column.name}: expected "
+            f"{reading.expected.format(prefix=prefix)}"
         ) from None
 
 
-def _boolean(column: Column, text: str) -> bool:
-    match text.lower():
-        case "true" | "yes" | "1":
-            return True
-        case "false" | "no" | "0":
-            return False
-    raise SelectionError(f"{_short(text)!r} is no value for {column.name}: expected true or false")
-
-
-def _time(column: Column, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise SelectionError(
-            f"{_short(text)!r} is no time for {column.name}: expected one like 2026-01-31 or 2026-01-31T12:30:00Z"
-        ) from None
-
-
-def _written(value: Value) -> str:
+def _written(value: Any) -> str:  # as JSON has it
     match value:
         case bool():
             return str(value).lower()
-        case datetime():
-            return value.isoformat()
+        case dict():
+            return str(value["time"])
     return "'" + value.replace("'", "''") + "'"
 
 

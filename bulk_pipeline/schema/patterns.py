@@ -7,17 +7,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema.column import Column
 from bulk_pipeline.schema.table import Table
 
 
 def check(table: Table) -> None:
     """`DeclarationError` for the first pattern that is no RE2 expression."""
     for column in table.columns:
-        if column.pattern is None:
-            continue
         try:
-            pc.match_substring_regex(pa.array([""]), rf"\A(?:{column.pattern})\z")
-        except pa.ArrowInvalid as error:
-            raise DeclarationError(
-                f"table {table.name}: column {column.name}: pattern {column.pattern!r} is not an RE2 expression"
-            ) from error
+            check_column(column)
+        except DeclarationError as error:
+            raise DeclarationError(f"table {table.upload_name}: {error}") from error
+
+
+def check_column(column: Column) -> None:
+    """`DeclarationError` if the column's pattern is no RE2 expression."""
+    if column.pattern is None:
+        return
+    try:
+        pc.match_substring_regex(pa.array([""]), rf"\A(?:{column.pattern})\z")
+    except pa.ArrowInvalid as error:
+        raise DeclarationError(
+            f"column {column.name}: pattern {column.pattern!r} is not an RE2 expression"
+        ) from error

@@ -1,13 +1,14 @@
-"""What of a table is asked for: which columns, which rows, in which order. One parser for every door. Pure; no SQL."""
+"""Selections: which columns and rows of a table an export has, and in which order. Pure; no SQL."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Self
 
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.schema.column import Column
-from bulk_pipeline.schema.filters import Filter, column_of, parse_filter
+from bulk_pipeline.schema.filters import Filter, column_of, filter_text, parse_filter, read_filter
 from bulk_pipeline.schema.table import Table
 
 _ORDER = re.compile(r"\s*(?P<column>\w+)(?:\s+(?P<direction>asc|desc))?\s*", re.IGNORECASE)
@@ -26,12 +27,52 @@ class Order:
 
 @dataclass(frozen=True)
 class Selection:
-    """`columns` in the order of the file. `order`: what is equal by it, or everything without it, is by primary key."""
+    """`columns` in the order of the file. `order`: what is equal by it, or everything without it, is by primary key.
+
+    `every_column`: no columns were named, so all that the table has are exported.
+    """
 
     table: Table
     columns: tuple[Column, ...]
     filters: tuple[Filter, ...] = ()
     order: tuple[Order, ...] = ()
+    every_column: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, with the types of the filters' values; without the table."""
+        return {
+            "columns": [] if self.every_column else [column.name for column in self.columns],
+            "filters": [filter_.as_json() for filter_ in self.filters],
+            "order": [{"column": order.column.name, "descending": order.descending} for order in self.order],
+        }
+
+    @classmethod
+    def read(cls, table: Table, stored: Mapping[str, Any]) -> Self:
+        """Return the selection that `as_json` has written. `SelectionError` if it does not fit the table any more."""
+        return cls(
+            table,
+            _columns(table, stored["columns"]),
+            tuple(read_filter(table, filter_) for filter_ in stored["filters"]),
+            tuple(Order(column_of(table, order["column"]), order["descending"]) for order in stored["order"]),
+            every_column=not stored["columns"],
+        )
+
+
+@dataclass(frozen=True)
+class SelectionWords:
+    """A selection in the words that `select` reads. `columns` is empty if every column is selected."""
+
+    columns: tuple[str, ...]
+    filters: tuple[str, ...]
+    order: tuple[str, ...]
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the words for what `Selection.as_json` has written. Needs no table, as the table may be gone."""
+        order = (
+            f"{order['column']} desc" if order["descending"] else order["column"] for order in stored["order"]
+        )
+        return cls(tuple(stored["columns"]), tuple(map(filter_text, stored["filters"])), tuple(order))
 
 
 def select(
@@ -41,11 +82,13 @@ def select(
 
     Raises `SelectionError`.
     """
+    names = [name.strip() for name in columns]
     return Selection(
         table,
-        _columns(table, [name.strip() for name in columns]),
+        _columns(table, names),
         tuple(map(partial(parse_filter, table), where)),
         tuple(_order(table, text) for text in order),
+        every_column=not names,
     )
 
 
@@ -54,7 +97,8 @@ def _columns(table: Table, names: list[str]) -> tuple[Column, ...]:
         return table.columns
     if len(names) > len(table.columns):
         raise SelectionError(
-            f"columns: {len(names):,} names, but {table.name} has {len(table.columns)} columns: name each column once"
+            f"columns: {len(names):,} names, but {table.upload_name} has {len(table.columns)} columns: "
+            "name each column once"
         )
     try:
         found = tuple(column_of(table, name) for name in names)

@@ -3,45 +3,23 @@
 A table file in `bulk_pipeline.tables` holds one `Table` and nothing else.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
-from bulk_pipeline.schema.column import Column, ColumnType
+from bulk_pipeline.schema.column import Column
+from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey, Key, TableName
+from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat
+
+_UPLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
     import pandas as pd
-
-
-class Mode(StrEnum):
-    """What to do when a row's key already exists: reject the row, or update the stored one."""
-
-    INSERT_ONLY = "insert_only"
-    UPSERT = "upsert"
-
-    @property
-    def updates_rows(self) -> bool:
-        """Return whether an import in this mode may change stored rows."""
-        match self:
-            case Mode.INSERT_ONLY:
-                return False
-            case Mode.UPSERT:
-                return True
-            case _:
-                assert_never(self)
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """`column` holds the id of a row of `table`."""
-
-    column: str
-    table: str
 
 
 @dataclass(frozen=True)
@@ -63,75 +41,108 @@ class Rule:
 class Table:
     """The one declaration from which validation, loading, the header match, help and docs follow.
 
-    Every table has a column `id` (uuid), its primary key. `natural_key` is a column that identifies a row to
-    people. With `id_optional`, rows without id are accepted in every mode; otherwise see `requires_id`. `upload_format`
-    holds for every upload, where the upload itself declares nothing else.
+    `schema`, `name`: of the table in the database. `upload_name`: how uploads, the API and people call it; `name`, or
+    `schema.name` where the schema is not `public`, if nothing else is declared.
+    `primary_key`: its columns; empty if the table has none. `unique_keys`: the columns of each further key, or a `Key`.
+    `touch`: columns that are set to the time of an update, unless the row brings a value; a difference in them alone is
+    no change. `upload_format` holds for every upload, where the upload itself declares nothing else.
     """
 
     name: str
     columns: tuple[Column, ...]
-    natural_key: str | None = None
+    schema: str = DEFAULT_SCHEMA
+    upload_name: str = ""
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...] | Key, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     rules: tuple[Rule, ...] = ()
     default_mode: Mode = Mode.INSERT_ONLY
-    id_optional: bool = False
+    touch: tuple[str, ...] = ()
     description: str = ""
     upload_format: UploadFormat = NOTHING_DECLARED
 
     def __post_init__(self) -> None:
+        if not self.upload_name:
+            object.__setattr__(self, "upload_name", str(self.qualified_name))
+        title = f"table {self.upload_name}"
+        if not _UPLOAD_NAME.fullmatch(self.upload_name):
+            raise DeclarationError(
+                f"{title}: uploads cannot be in a folder of this name: declare an upload_name of at most 100 ASCII "
+                "letters, digits, dots, hyphens and underscores"
+            )
         names = [column.name for column in self.columns]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise DeclarationError(f"table {self.name}: column {repeated[0]} is declared twice")
-        if "id" not in names or self.column("id").type is not ColumnType.UUID:
-            raise DeclarationError(f"table {self.name}: declare a column id of type uuid")
-        if self.natural_key is not None:
-            if self.natural_key not in names:
-                raise DeclarationError(f"table {self.name}: natural key {self.natural_key} is not a column")
-            if not self.column(self.natural_key).required:
-                raise DeclarationError(f"table {self.name}: natural key {self.natural_key} must be required")
-        used = [(key.column, "a foreign key") for key in self.foreign_keys]
+            raise DeclarationError(f"{title}: column {repeated[0]} is declared twice")
+        used = [(name, "the primary key") for name in self.primary_key]
+        used += [(name, f"unique key ({key})") for key in self.keys for name in key.columns]
+        used += [(name, "a foreign key") for key in self.foreign_keys for name in key.columns]
         used += [(name, f"rule {rule.name}") for rule in self.rules for name in rule.columns]
+        used += [(name, "touch") for name in self.touch]
         for name, where in used:
             if name not in names:
-                raise DeclarationError(f"table {self.name}: {where} names {name}, which is not a column")
-        for key in self.foreign_keys:
-            if self.column(key.column).type is not ColumnType.UUID:
-                raise DeclarationError(f"table {self.name}: foreign key {key.column} must be of type uuid")
+                raise DeclarationError(f"{title}: {where} names {name}, which is not a column")
+        for key in self.keys:
+            if not key.columns or len(set(key.columns)) < len(key.columns):
+                raise DeclarationError(f"{title}: key ({key}) must name at least one column, and each once")
+        if repeated := sorted(str(key) for key in set(self.keys) if self.keys.count(key) > 1):
+            raise DeclarationError(f"{title}: key ({repeated[0]}) is declared twice")
         for name, column in self.upload_format.columns:
             if column not in (*names, LEFT_OUT):
-                raise DeclarationError(
-                    f"table {self.name}: {name!r} stands for {column}, which is not a column"
-                )
+                raise DeclarationError(f"{title}: {name!r} stands for {column}, which is not a column")
         encoding = self.upload_format.encoding
         if encoding is not None and known_code_page(encoding) is None:
-            raise DeclarationError(f"table {self.name}: {unknown_code_page(encoding)}")
+            raise DeclarationError(f"{title}: {unknown_code_page(encoding)}")
         rules = [rule.name for rule in self.rules]
         if len(set(rules)) < len(rules):
-            raise DeclarationError(f"table {self.name}: two rules have the same name: {', '.join(rules)}")
+            raise DeclarationError(f"{title}: two rules have the same name: {', '.join(rules)}")
+
+    @cached_property
+    def qualified_name(self) -> TableName:
+        return TableName(self.schema, self.name)
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
     @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The primary key, if there is one, and the unique keys in order of declaration."""
+        return (*([Key(tuple(self.primary_key))] if self.primary_key else []), *self.further_keys)
+
+    @cached_property
+    def further_keys(self) -> tuple[Key, ...]:
+        """The unique keys besides the primary key."""
+        return tuple(key if isinstance(key, Key) else Key(tuple(key)) for key in self.unique_keys)
+
+    @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of all keys, each once."""
+        return tuple(dict.fromkeys(name for key in self.keys for name in key.columns))
+
+    @cached_property
     def parents(self) -> tuple[str, ...]:
-        """Names of the tables this one refers to, without itself, in order of declaration."""
-        return tuple(dict.fromkeys(key.table for key in self.foreign_keys if key.table != self.name))
+        """The tables this one refers to, declared or not, without itself, in order of declaration: `shop.customers`."""
+        parents = dict.fromkeys(key.parent for key in self.foreign_keys)
+        return tuple(str(parent) for parent in parents if parent != self.qualified_name)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
-
-    def requires_id(self, mode: Mode) -> bool:
-        """Whether every row of a file must bring its id."""
-        if self.id_optional:
-            return False
-        return not mode.updates_rows or self.natural_key is None
 
     def required_columns(self, mode: Mode) -> tuple[str, ...]:
         """The columns a file must have, and whose cells must have a value."""
         return tuple(
             column.name
             for column in self.columns
-            if column.required or (column.name == "id" and self.requires_id(mode))
+            if column.is_writable
+            and (
+                column.required
+                or mode in column.required_in
+                or (column.name in self.primary_key and not column.null_keeps_stored)
+            )
         )
+
+    def refers_to_itself(self, columns: Sequence[str]) -> bool:
+        """Whether rows with these columns may refer to other rows of the table."""
+        own = (key for key in self.foreign_keys if key.parent == self.qualified_name)
+        return any(key.is_in(columns) for key in own)

@@ -1,4 +1,4 @@
-"""`python -m bulk_pipeline.stack HOME DEFINITIONS DESCRIPTOR`: how `up --detach` starts its supervisor."""
+"""`python -m bulk_pipeline.stack HOME DEFINITIONS DESCRIPTOR`: the supervisor that `up --detach` starts."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The account that Postgres runs as: Postgres refuses to run as root."""
+"""The account that runs Postgres, which refuses to run as root."""
 
 import os
 import pwd
@@ -10,31 +10,29 @@ from bulk_pipeline.errors import StackError
 
 @dataclass(frozen=True)
 class Account:
-    """A user other than the present one."""
+    """A user other than the current one."""
 
     uid: int
     gid: int
 
 
 def unprivileged() -> Account | None:
-    """None for an ordinary user, who runs Postgres as himself; `nobody` for root."""
+    """Return `nobody` if the current user is root; otherwise None, as Postgres can run as the current user."""
     if os.geteuid() != 0:
         return None
     try:
-        found = pwd.getpwnam("nobody")
+        entry = pwd.getpwnam("nobody")
     except KeyError as error:
-        raise StackError(
-            "Postgres does not run as root, and there is no user `nobody` to run it as"
-        ) from error
-    return Account(found.pw_uid, found.pw_gid)
+        raise StackError("Postgres cannot run as root, and the user `nobody` does not exist") from error
+    return Account(entry.pw_uid, entry.pw_gid)
 
 
 def passable(folder: Path) -> bool:
-    """Whether everybody may enter the folder and those that lead to it."""
+    """Return whether any user may enter the folder and its parents."""
     resolved = folder.resolve()
     return all(part.stat().st_mode & 0o001 for part in (resolved, *resolved.parents))
 
 
 def reachable(file: Path) -> bool:
-    """Whether everybody may read the file where it is."""
+    """Return whether any user may read the file."""
     return bool(file.stat().st_mode & 0o004) and passable(file.resolve().parent)

@@ -11,12 +11,12 @@ from bulk_pipeline.stack.process import Service
 
 _SECONDS = 5
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
-"""For glibc: with an arena for every thread an upload of 1 GB leaves 183 MB behind, with two of them 122."""
+"""For glibc: with an arena per thread the process keeps 183 MB after an upload of 1 GB, with two arenas 122 MB."""
 
 
 @dataclass(frozen=True)
 class Api:
-    """Where it serves, the folder it runs in, and what it signs tokens with unless the environment says."""
+    """Folder and port of the API. `secret` signs tokens, unless the environment has another secret."""
 
     folder: Path
     port: int
@@ -28,7 +28,7 @@ class Api:
 
 
 def service(api: Api, environment: Mapping[str, str], log: Path) -> Service:
-    """Only its own process learns the secret."""
+    """Return the service. Only its process gets the secret."""
     own = {"API_HOST": HOST, "API_PORT": str(api.port), "API_JWT_SECRET": api.secret}
     return Service(
         name="api",
@@ -42,7 +42,7 @@ def service(api: Api, environment: Mapping[str, str], log: Path) -> Service:
 
 
 def answers(url: str | None) -> bool:
-    """Whether the process is alive. Whether what it needs is there too, it says at /ready."""
+    """Return whether the process answers /live. /ready would also check the servers that it needs."""
     if url is None:
         return False
     try:

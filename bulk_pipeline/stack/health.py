@@ -1,14 +1,13 @@
-"""Ask Dagster how it does: the webserver answers, the code is loaded, every daemon gives signs of life."""
+"""Health of Dagster: the webserver answers, the code location is loaded, every daemon sends heartbeats."""
 
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
+from bulk_pipeline.postgres.dagster_tables import SILENCE_SECONDS
 from bulk_pipeline.stack.graphql import ask
 
-# Heartbeats come every 30 s; Dagster itself calls a daemon healthy for 30 minutes after the last one.
-_SILENCE_SECONDS = 120
 _QUERY = """{
   instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } }
   workspaceOrError {
@@ -22,7 +21,7 @@ _QUERY = """{
 
 @dataclass(frozen=True)
 class DagsterHealth:
-    """What is wrong in each part; None when it is well."""
+    """The problem of each process, None if it is healthy."""
 
     webserver: str | None
     code_server: str | None
@@ -30,12 +29,12 @@ class DagsterHealth:
 
     @property
     def problem(self) -> str | None:
-        """The first of them."""
+        """The first problem, None if there is none."""
         return self.webserver or self.code_server or self.daemon
 
 
 def dagster_health(url: str, daemon_started_at: float) -> DagsterHealth:
-    """`daemon_started_at`: heartbeats from before are of a daemon that is gone (seconds since the epoch)."""
+    """Return the health. Heartbeats before `daemon_started_at` (seconds since the epoch) are of an earlier daemon."""
     try:
         data = ask(url, _QUERY)
     except (OSError, HTTPException, ValueError) as error:
@@ -55,7 +54,7 @@ def _location_problem(data: dict[str, Any]) -> str | None:
 
 
 def _daemon_problem(data: dict[str, Any], started_at: float, now: float) -> str | None:
-    oldest = max(started_at, now - _SILENCE_SECONDS)
+    oldest = max(started_at, now - SILENCE_SECONDS)
     statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
     silent = [
         status["daemonType"]

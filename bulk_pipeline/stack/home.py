@@ -1,4 +1,4 @@
-"""The folder of a stack: where things lie in it, what it remembers (stack.json), who owns it (lock)."""
+"""The folder of a stack: its layout, its record (stack.json), and its lock, held by the supervisor."""
 
 import contextlib
 import fcntl
@@ -25,7 +25,7 @@ class Frozen(BaseModel):
 
 
 class Started(Frozen):
-    """A process, told from a later one of the same number by the time it was started."""
+    """A process, identified by its number and the time at which it was started."""
 
     pid: int
     started_at: float
@@ -39,7 +39,7 @@ class Started(Frozen):
             return cls(pid=pid, started_at=0, restarts=restarts)
 
     def find(self) -> psutil.Process | None:
-        """The process, if it still runs."""
+        """Return the process, None if it has ended."""
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
             if process.create_time() == self.started_at and is_running(process):
@@ -48,7 +48,7 @@ class Started(Frozen):
 
 
 class Record(Frozen):
-    """What a home remembers: secrets and ports from one `up` to the next, processes while it is up."""
+    """The record of a stack: secrets and ports from one `up` to the next, processes while it is up."""
 
     secrets: dict[str, str] = Field(default={}, repr=False)
     ports: dict[str, int] = {}
@@ -102,9 +102,9 @@ def at(folder: Path) -> Home:
 
 
 def make(home: Home) -> None:
-    """Make the folders. Root's is passable, for `nobody`, who runs Postgres; those inside are closed.
+    """Create the folders. If root owns the stack, `nobody`, who runs Postgres, may enter the outer one only.
 
-    Raises `StackError` if they cannot be made.
+    Raises `StackError` if they cannot be created.
     """
     try:
         if not home.folder.exists():
@@ -115,19 +115,19 @@ def make(home: Home) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise StackError(
-            f"no stack can live in {home.folder}: {reason}; choose another folder with --home"
+            f"cannot use {home.folder} for a stack: {reason}; choose another folder with --home"
         ) from error
 
 
 def read(home: Home) -> Record:
-    """What the home remembers; an empty record when there has never been a stack."""
+    """Return the record, an empty one if the folder never had a stack."""
     if not home.record.exists():
         return Record()
     return Record.model_validate_json(home.record.read_bytes())
 
 
 def write(home: Home, record: Record) -> None:
-    """Replace the record at one stroke, readable only by its owner."""
+    """Replace the record atomically, readable only by its owner."""
     fresh = home.record.with_suffix(".new")
     try:
         fresh.touch(mode=0o600)
@@ -141,7 +141,7 @@ def write(home: Home, record: Record) -> None:
 
 @contextlib.contextmanager
 def owned(home: Home) -> Iterator[None]:
-    """Own the home for as long as the block runs. `StackError` when another process does."""
+    """Hold the lock of the home during the block. Raises `StackError` if another process holds it."""
     descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(home, descriptor)
@@ -151,12 +151,12 @@ def owned(home: Home) -> Iterator[None]:
 
 
 def is_up(record: Record) -> bool:
-    """Whether a supervisor owns the home."""
+    """Return whether a supervisor is running."""
     return record.supervisor is not None and record.supervisor.find() is not None
 
 
 def purge(home: Home) -> None:
-    """Remove what a stack has put into the folder, and the folder itself if nothing else is in it."""
+    """Remove all files of the stack, and the folder itself if it has no others."""
     postgres.remove_folder(home.postgres)
     for folder in (home.objects, home.dagster, home.work, home.logs):
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,7 +174,7 @@ def _lock(home: Home, descriptor: int) -> None:
             return
         except BlockingIOError as error:
             record = read(home)
-            # A killed owner holds the lock for a moment longer than it can be seen among the processes.
+            # A killed owner holds the lock a moment longer than it is listed among the processes.
             if is_up(record) or time.monotonic() > deadline:
                 url = record.environment.get("DAGSTER_URL", "an address it has not chosen yet")
                 raise StackError(f"the stack in {home.folder} is already up; its UI is at {url}") from error

@@ -1,4 +1,4 @@
-"""Processes that an earlier owner, killed, has left: find them, stop them, know when they are gone."""
+"""Processes left by a supervisor that was killed: find them, stop them, wait for their end."""
 
 import contextlib
 import time
@@ -11,14 +11,14 @@ _POLL_SECONDS = 0.03
 
 
 def marked(variable: str, value: str) -> list[psutil.Process]:
-    """Processes that were started with the environment variable set so, children of children too."""
+    """Return the processes that have this value of the environment variable, also grandchildren."""
     return [process for process in psutil.process_iter() if _environment(process).get(variable) == value]
 
 
 def working_in(folder: Path, name: str) -> list[psutil.Process]:
-    """Processes of that name whose working directory is the folder.
+    """Return the processes of that name whose working directory is the folder.
 
-    For Postgres and JuiceFS, which overwrite the environment they were started with.
+    For Postgres and JuiceFS, which overwrite their environment.
     """
     return [
         process
@@ -28,7 +28,7 @@ def working_in(folder: Path, name: str) -> list[psutil.Process]:
 
 
 def terminate(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
-    """Ask them to stop, and kill those that are still there after so many seconds."""
+    """Terminate the processes, and kill those that still run after `seconds`."""
     running = list(processes)
     for process in running:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -40,7 +40,7 @@ def terminate(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
 
 
 def wait_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait for the end of processes; those that are still there after so many seconds."""
+    """Wait for the processes to end. Return those that still run after `seconds`."""
     deadline = time.monotonic() + seconds
     waiting = list(processes)
     while waiting := [process for process in waiting if is_running(process)]:
@@ -51,7 +51,7 @@ def wait_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psuti
 
 
 def is_running(process: psutil.Process) -> bool:
-    """A zombie is not: an orphan stays one until the first process of the system gets round to it."""
+    """Return whether the process runs. A zombie does not; an orphan may stay one until init reaps it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

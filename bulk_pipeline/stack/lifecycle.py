@@ -1,4 +1,4 @@
-"""`up` and `down`: the two verbs of a stack."""
+"""`up` and `down`: start and stop a stack."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ def up(
 ) -> None:
     """Start a stack in a folder, and call `on_ready` with the address of its UI once everything answers.
 
-    Stays until Ctrl-C or SIGTERM, which stop the stack; with `detach` it returns when the stack is ready,
-    and `down` stops it. Given DATABASE_URL or S3_ENDPOINT_URL in `environ`, those servers are used.
-    Raises `StackError` if the folder's stack is up already, or does not start.
+    Returns after Ctrl-C or SIGTERM, which stop the stack; with `detach`, when the stack is ready, and `down` stops it.
+    If `environ` has DATABASE_URL or S3_ENDPOINT_URL, those servers are used.
+    Raises `StackError` if the folder's stack is already running, or does not start.
     """
     place = home.at(folder)
     if not detach:
@@ -34,7 +34,7 @@ def up(
         return
     home.make(place)
     with home.owned(place):
-        pass  # say at once that it is up already
+        pass  # fail at once if it is already running
     try:
         url = detached.launch(place, environ, definitions)
     except KeyboardInterrupt:
@@ -44,9 +44,9 @@ def up(
 
 
 def down(folder: Path, *, purge: bool = False) -> bool:
-    """Stop the stack of a folder, and what a killed one has left; `purge` removes its data too.
+    """Stop the stack of a folder, and processes that a killed one has left; `purge` also removes its data.
 
-    Gives whether there was anything to stop. Returns when no process is left.
+    Return, once no process is left, whether a stack was running.
     """
     place = home.at(folder)
     if not place.folder.exists():

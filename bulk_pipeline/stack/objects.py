@@ -1,4 +1,4 @@
-"""The embedded S3 server: JuiceFS' gateway (MinIO's S3 front) on a local folder, its metadata in badger."""
+"""The embedded S3 server: JuiceFS's gateway (MinIO's S3 API) on a local folder, with its metadata in badger."""
 
 import secrets
 import subprocess
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk_pipeline.errors import StackError
+from bulk_pipeline.s3.buckets import s3_answers
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.failures import program_failed
 from bulk_pipeline.stack.leftovers import terminate, working_in
 from bulk_pipeline.stack.ports import HOST
 from bulk_pipeline.stack.process import Service
-from bulk_pipeline.stores import servers
 
 ACCESS_KEY = "bulk-pipeline"
 _VOLUME = "bulk"
@@ -22,7 +22,7 @@ _FORMAT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Gateway:
-    """A folder of objects, and how to reach the server that serves it."""
+    """A folder of objects, with port and keys of the server that serves it."""
 
     folder: Path
     port: int
@@ -47,7 +47,7 @@ class Gateway:
 
 
 def create(gateway: Gateway) -> None:
-    """Format the volume, unless it is; a format that was interrupted is completed."""
+    """Format the volume unless that is done; an interrupted format is completed."""
     gateway.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _remove_empty_logs(gateway)
     finished = subprocess.run(
@@ -73,7 +73,7 @@ def create(gateway: Gateway) -> None:
 
 
 def service(gateway: Gateway, settings: Settings, log: Path) -> Service:
-    """How to run a volume that has been formatted; `settings` are those of its clients."""
+    """Return the service of a formatted volume. `settings`: those of its clients."""
     return Service(
         name="objects",
         command=[
@@ -88,28 +88,28 @@ def service(gateway: Gateway, settings: Settings, log: Path) -> Service:
             "--object-tag",
             "--no-usage-report",
             "--no-banner",
-            f"--metrics={HOST}:0",  # the default is one fixed port for all
+            f"--metrics={HOST}:0",  # the default is a fixed port
             "--backup-meta=0",
-            f"--bucket={gateway.content}/",  # the volume remembers where it was made; the folder may have moved
-            # The objects are local files: a cache would be a second copy of each (reads are as fast without).
+            f"--bucket={gateway.content}/",  # the volume stores its original path; the folder may have moved
+            # The objects are local files: a cache would only be a second copy (reads are as fast without).
             f"--cache-dir={gateway.folder / 'cache'}",
             "--cache-size=0",
         ],
         environment=_environment(gateway),
         folder=gateway.folder,
         log=log,
-        answers=lambda: servers.s3_answers(settings),
+        answers=lambda: s3_answers(settings),
         prepare=lambda: _prepare(gateway),
     )
 
 
 def stop_leftovers(folder: Path) -> None:
-    """Stop what an earlier owner, killed, left running on the folder."""
+    """Stop servers that a killed supervisor has left on the folder."""
     terminate(working_in(folder.resolve(), "juicefs"))
 
 
 def new_secret() -> str:
-    """A password for a server, safe in URLs."""
+    """Return a random password that needs no escaping in URLs."""
     return secrets.token_urlsafe(24)
 
 
@@ -119,8 +119,8 @@ def _prepare(gateway: Gateway) -> None:
 
 
 def _remove_empty_logs(gateway: Gateway) -> None:
-    """badger does not open again after it was stopped between making a log and giving it its size: "Create a new
-    file". Nothing is in such a log."""
+    """Remove empty logs. badger refuses to open ("Create a new file") if it was stopped between creating a log and
+    setting its size; such a log holds no data."""
     for log in gateway.metadata_folder.glob("*.mem"):
         if not log.stat().st_size:
             log.unlink()

@@ -1,11 +1,12 @@
-"""What a stack consists of: which servers are ours, on which ports, with which secrets and environment."""
+"""The parts of a stack: which servers it runs, on which ports, with which secrets and environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk_pipeline.errors import StackError
-from bulk_pipeline.settings import Settings, read_settings
+from bulk_pipeline.s3.buckets import buckets_by_use
+from bulk_pipeline.settings import NO_PROJECT, Settings, read_settings
 from bulk_pipeline.stack import objects, postgres
 from bulk_pipeline.stack.api import Api
 from bulk_pipeline.stack.dagster import Dagster, storage_url
@@ -13,18 +14,19 @@ from bulk_pipeline.stack.home import Home, Record
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import HOST, free_port, is_free
 from bulk_pipeline.stack.postgres import Cluster
-from bulk_pipeline.stores import servers
 
 MARK = "BULK_STACK"
 """The environment variable that names a stack's home in each of its processes, and nowhere else."""
 
+_LOGS_BUCKET = "logs"
+"""For what runs print, in our own S3 server. In another one it is where the environment says, if anywhere."""
 _PORTS = ("postgres", "objects", "webserver", "code_server", "api")
 _SECRETS = ("postgres", "objects", "api")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts to run. `cluster` and `gateway` are None where the environment names a server instead."""
+    """The parts to run. `cluster` and `gateway` are None if the environment names a server instead."""
 
     home: Home
     cluster: Cluster | None
@@ -33,7 +35,7 @@ class Plan:
     api: Api
     settings: Settings
     environment: Mapping[str, str] = field(repr=False)
-    """Connection facts, for Dagster's processes and for clients."""
+    """Addresses and keys, for Dagster's processes and for clients."""
     record: Record
 
     def process_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -41,7 +43,7 @@ class Plan:
 
 
 def make(home: Home, before: Record, environ: Mapping[str, str], definitions: str) -> Plan:
-    """Keep the ports and secrets of the last time where possible, so that addresses stay what they were."""
+    """Return the plan. It keeps the ports and secrets of the last start where possible."""
     api_port = _api_port(environ)
     ports = {name: free_port(before.ports.get(name)) for name in _PORTS}
     secrets = {name: before.secrets.get(name) or objects.new_secret() for name in _SECRETS}
@@ -59,22 +61,22 @@ def make(home: Home, before: Record, environ: Mapping[str, str], definitions: st
 
 
 def _api_port(environ: Mapping[str, str]) -> int | None:
-    """The port that somebody has chosen for the API. `StackError` if another program listens there."""
+    """Return the value of API_PORT, None if unset. Raises `StackError` if another program uses the port."""
     chosen = environ.get("API_PORT", "")
     if not chosen:
         return None
     port = read_settings(database_url="postgresql://", api_port=chosen).api_port
     if port and not is_free(port):
         raise StackError(
-            f"port {port} is taken by another program: set API_PORT to another port, or leave it out for a free one"
+            f"port {port} is in use by another program: set API_PORT to another port, or unset it to use a free one"
         )
     return port or None
 
 
 def _is_ours(variable: str, server: str, environ: Mapping[str, str], before: Record) -> bool:
-    """Whether to run the server: nothing is given, or what is given is our own of the last time."""
-    given = environ.get(variable)
-    return not given or (server in before.ports and f"{HOST}:{before.ports[server]}" in given)
+    """Return whether to run the server: the environment names none, or the stack's own server of the last start."""
+    url = environ.get(variable)
+    return not url or (server in before.ports and f"{HOST}:{before.ports[server]}" in url)
 
 
 def _settings(
@@ -85,21 +87,22 @@ def _settings(
     api: Api,
     environ: Mapping[str, str],
 ) -> Settings:
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         name.lower(): value
         for name, value in environ.items()
         if value and name.lower() in Settings.model_fields
     }
-    given |= {"dagster_url": dagster.url, "api_url": api.url}
+    values |= {"dagster_url": dagster.url, "api_url": api.url, "dagster_home": home.dagster}
     if cluster:
-        given["database_url"] = cluster.url()
+        values["database_url"] = cluster.url()
     if gateway:
-        given |= {
+        values |= {
             "s3_endpoint_url": gateway.url,
             "s3_access_key": gateway.access_key,
             "s3_secret_key": gateway.secret_key,
         }
-    settings = read_settings(**given)
+        values.setdefault("s3_bucket_logs", _LOGS_BUCKET)
+    settings = read_settings(**values)
     unset = {"bulk_work_dir", "bulk_scratch_dir"} - settings.model_fields_set
     return settings.model_copy(update=dict.fromkeys(unset, home.work))
 
@@ -113,8 +116,10 @@ def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> 
         "S3_ACCESS_KEY": settings.s3_access_key,
         "S3_SECRET_KEY": secret.get_secret_value() if secret else None,
         "S3_REGION": settings.s3_region,
-        **{f"S3_BUCKET_{use.upper()}": name for use, name in servers.buckets(settings).items()},
+        **{f"S3_BUCKET_{use.upper()}": name for use, name in buckets_by_use(settings).items()},
+        "S3_BUCKET_LOGS": settings.s3_bucket_logs,
         "BULK_HOME": str(home.folder),
+        "BULK_PROJECT": str(settings.project or NO_PROJECT),  # its processes run in other folders
         "BULK_WORK_DIR": str(work.absolute() if isinstance(work, Path) else work),
         "BULK_SCRATCH_DIR": str(settings.bulk_scratch_dir.absolute()),
         "DAGSTER_HOME": str(home.dagster),
@@ -122,7 +127,7 @@ def _environment(home: Home, settings: Settings, environ: Mapping[str, str]) -> 
         "DAGSTER_URL": settings.dagster_url,
         "DAGSTER_POSTGRES_URL": storage_url(database_url),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        # gRPC, boto3 and urllib would send what is meant for this machine to a proxy.
+        # Otherwise gRPC, boto3 and urllib would send requests for this machine to a proxy.
         "NO_PROXY": ",".join(filter(None, [environ.get("NO_PROXY", environ.get("no_proxy")), HOST])),
     }
     known["no_proxy"] = known["NO_PROXY"]

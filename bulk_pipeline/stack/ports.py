@@ -4,14 +4,14 @@ import random
 import socket
 
 HOST = "127.0.0.1"
-# Below Linux's range for outgoing connections (32768 and up), which would snatch a port before it is bound.
+# Below Linux's range for outgoing connections (32768 and up), which could take a port before it is bound.
 _CANDIDATES = range(20_000, 32_000)
 
 
 def free_port(preferred: int | None = None) -> int:
-    """A port nobody listens on: the preferred one if it is free, else any.
+    """Return a free port: the preferred one if possible, else a random one.
 
-    Chosen by chance, so that stacks which start at the same moment do not choose the same.
+    Random, so that stacks that start at the same moment do not choose the same port.
     """
     if preferred and is_free(preferred):
         return preferred
@@ -19,18 +19,18 @@ def free_port(preferred: int | None = None) -> int:
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as visitor:
-        return visitor.connect_ex((HOST, port)) == 0
+    """Return whether a server listens on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        return client.connect_ex((HOST, port)) == 0
 
 
 def is_free(port: int) -> bool:
-    """Whether a server may listen there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
-        # As the servers do it: a closed connection's TIME_WAIT does not keep a port from being used again.
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return whether a server can listen on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        # As servers do: a closed connection in TIME_WAIT does not block the port.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            candidate.bind((HOST, port))
+            server.bind((HOST, port))
         except OSError:
             return False
     return True

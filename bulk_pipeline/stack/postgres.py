@@ -1,6 +1,6 @@
 """The embedded Postgres: one cluster in one folder, on a port of 127.0.0.1, with passwords.
 
-Several run side by side. The owner's death stops it; a crash costs nothing that was committed.
+Several can run at the same time. It stops when its owner dies; a crash loses no committed data.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import psutil
 
+from bulk_pipeline.postgres import admin
 from bulk_pipeline.stack import binaries
 from bulk_pipeline.stack.account import Account, passable, unprivileged
 from bulk_pipeline.stack.failures import program_failed
 from bulk_pipeline.stack.leftovers import terminate, wait_gone, working_in
 from bulk_pipeline.stack.ports import HOST
 from bulk_pipeline.stack.process import Service
-from bulk_pipeline.stores import servers
 
 USER = "bulk"
 DATABASE = "bulk"
@@ -35,7 +35,7 @@ _SETTINGS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    # Containers often have 64 MB in /dev/shm, less than one parallel hash join asks for.
+    # Containers often have 64 MB in /dev/shm, less than a parallel hash join needs.
     "dynamic_shared_memory_type": "mmap",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -47,7 +47,7 @@ _STOP_SECONDS = 60
 
 @dataclass(frozen=True)
 class Cluster:
-    """A data folder, and how to reach the server that serves it. `version` counts when it is created."""
+    """A data folder, with port and password of its server. `version` is used when it is created."""
 
     folder: Path
     port: int
@@ -63,14 +63,13 @@ class Cluster:
 
 
 def reserve_folder(wanted: Path) -> Path:
-    """The folder for a cluster that is to live at `wanted`, made if missing.
+    """Return the folder for a cluster at `wanted`; create it if it does not exist.
 
-    For root, whose folders `nobody` may not be able to enter, `wanted` becomes a link to a private folder
-    elsewhere, where that is necessary.
+    If root owns the stack and `nobody` cannot enter the parents, `wanted` becomes a link to a private folder elsewhere.
     """
     if not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        wanted.unlink(missing_ok=True)  # a link to a folder that somebody has removed
+        wanted.unlink(missing_ok=True)  # a link to a folder that was removed
         if unprivileged() and not passable(wanted.parent):
             PRIVATE_FOLDERS.mkdir(parents=True, exist_ok=True)
             PRIVATE_FOLDERS.chmod(0o711)
@@ -82,7 +81,7 @@ def reserve_folder(wanted: Path) -> Path:
 
 
 def remove_folder(wanted: Path) -> None:
-    """Remove the cluster at `wanted`, and the private folder it may be a link to."""
+    """Remove the cluster at `wanted`, also if that is a link to a private folder."""
     target = wanted.resolve()
     if wanted.is_symlink():
         wanted.unlink()
@@ -112,7 +111,7 @@ def create(cluster: Cluster) -> None:
 
 
 def service(cluster: Cluster, log: Path) -> Service:
-    """How to run a cluster that has been created."""
+    """Return the service of a cluster that `create` has made."""
     account = unprivileged()
     settings = {**_SETTINGS, "port": str(cluster.port)}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -122,27 +121,27 @@ def service(cluster: Cluster, log: Path) -> Service:
         environment=_environment(),
         folder=cluster.folder,
         log=log,
-        answers=lambda: servers.postgres_answers(cluster.url("postgres")),
+        answers=lambda: admin.postgres_answers(cluster.url("postgres")),
         prepare=lambda: stop_leftovers(cluster.folder),
-        stop_signal=signal.SIGINT,  # SIGTERM would wait for every client to leave
+        stop_signal=signal.SIGINT,  # SIGTERM would wait for all clients to disconnect
         stop_seconds=_STOP_SECONDS,
         account=account,
     )
 
 
 def stop_leftovers(folder: Path) -> None:
-    """Stop what an earlier owner, killed, left running on the data folder: every backend works inside it."""
+    """Stop servers that a killed supervisor has left: all their backends have the data folder as working directory."""
     data = (folder / "data").resolve()
     pid_file = data / "postmaster.pid"
     running = working_in(data, "postgres")
     _stop_postmaster(running, pid_file)
     terminate(wait_gone(running, _STOP_SECONDS))
-    # Nobody works there, so whoever has that process number today is not Postgres.
+    # No Postgres is left, so the process with that number is another program.
     pid_file.unlink(missing_ok=True)
 
 
 def psql(cluster: Cluster) -> Path:
-    """The program psql of the cluster's version."""
+    """Return the program psql of the cluster's version."""
     return binaries.installed(_version(cluster)).psql
 
 
@@ -152,8 +151,8 @@ def _programs(cluster: Cluster, account: Account | None) -> binaries.Binaries:
 
 
 def _version(cluster: Cluster) -> int:
-    found = cluster.data / "PG_VERSION"
-    return int(found.read_text()) if found.exists() else cluster.version
+    file = cluster.data / "PG_VERSION"
+    return int(file.read_text()) if file.exists() else cluster.version
 
 
 def _initdb(programs: binaries.Binaries, data: Path, password_file: Path, account: Account | None) -> None:
@@ -164,8 +163,8 @@ def _initdb(programs: binaries.Binaries, data: Path, password_file: Path, accoun
             f"--username={USER}",
             f"--pwfile={password_file}",
             "--auth=scram-sha-256",
-            # Iterations slow down who guesses a short password; ours has 192 random bits. Dagster connects anew for
-            # each of its events: 9 ms with the default of 4096, 4 ms with 1.
+            # Iterations protect short passwords; ours has 192 random bits. Dagster opens a connection for each
+            # event: 9 ms with the default of 4096 iterations, 4 ms with 1.
             "--set=scram_iterations=1",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
@@ -186,7 +185,7 @@ def _initdb(programs: binaries.Binaries, data: Path, password_file: Path, accoun
 
 
 def _stop_postmaster(running: list[psutil.Process], pid_file: Path) -> None:
-    """Only the postmaster is told: it stops its backends, and they stop by themselves when it is dead."""
+    """Signal only the postmaster, which stops its backends; without it they stop themselves."""
     with contextlib.suppress(psutil.NoSuchProcess, OSError, ValueError, IndexError):
         pid = int(pid_file.read_text().splitlines()[0])
         for process in running:
@@ -195,5 +194,5 @@ def _stop_postmaster(running: list[psutil.Process], pid_file: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's: PGDATA, PGPORT and the like would change what the programs do."""
+    """Return a clean environment: PGDATA, PGPORT and similar variables would change the programs' behaviour."""
     return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}

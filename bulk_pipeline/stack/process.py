@@ -1,7 +1,7 @@
 """Child processes: start one with its log, wait until it answers, stop it.
 
-Every child leads a process group of its own: a Ctrl-C in the terminal reaches only the owner, and what a
-child starts (Dagster's runs) is stopped with it. On Linux a child is told to stop when its owner is killed.
+Every child leads its own process group: Ctrl-C in the terminal reaches only the owner, and processes of the child
+(Dagster's runs) are stopped with it. On Linux a child gets its stop signal when its owner is killed.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Service:
-    """How to start one process, to know that it answers, and to stop it."""
+    """A process to run: its command, the check that it answers, and how to stop it."""
 
     name: str
     command: Sequence[str | Path]
@@ -37,9 +37,9 @@ class Service:
     log: Path
     answers: Callable[[], bool]
     prepare: Callable[[], None] = lambda: None
-    """What must be done before every start."""
+    """Called before every start."""
     may_restart: Callable[[], bool] = lambda: True
-    """Whether what it needs is there; after its death it is not started before that."""
+    """Return whether its dependencies are up; it is not restarted before that."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
     account: Account | None = None
@@ -52,7 +52,7 @@ class Child:
     service: Service
     process: subprocess.Popen[bytes] = field(repr=False)
     log_start: int = 0
-    """How long the log was before."""
+    """Size of the log before the start, in bytes."""
 
     @property
     def alive(self) -> bool:
@@ -60,11 +60,11 @@ class Child:
 
 
 def start(service: Service) -> Child:
-    """Start the process; it is not waited for. Raises `StackError` when it cannot even be started."""
+    """Start the process without waiting for it. Raises `StackError` if it cannot be started."""
     service.prepare()
     account = service.account
     with service.log.open("ab") as log, warnings.catch_warnings():
-        # Python 3.12 warns of any fork beside threads; the child only makes one system call before it execs.
+        # Python 3.12 warns of a fork with threads; the child makes one system call before exec.
         warnings.simplefilter("ignore", DeprecationWarning)
         log_start = log.tell()
         try:
@@ -87,7 +87,7 @@ def start(service: Service) -> Child:
 
 
 def wait(child: Child, seconds: float) -> None:
-    """Return when the service answers. `StackError`, with the log's end, when it exits or takes too long."""
+    """Return when the service answers. Raises `StackError`, with the end of the log, if it exits or takes too long."""
     service, deadline = child.service, time.monotonic() + seconds
     while not service.answers():
         if not child.alive:
@@ -101,7 +101,7 @@ def wait(child: Child, seconds: float) -> None:
 
 @contextlib.contextmanager
 def running(service: Service, seconds: float = 60) -> Iterator[Child]:
-    """Run the service, answering, for as long as the block."""
+    """Run the service during the block, which begins when it answers."""
     child = start(service)
     try:
         wait(child, seconds)
@@ -111,7 +111,7 @@ def running(service: Service, seconds: float = 60) -> Iterator[Child]:
 
 
 def stop(children: Iterable[Child]) -> None:
-    """Stop all of them at the same time, each with whatever it started; return when they are gone."""
+    """Stop all children at the same time, with their own children; return when they have ended."""
     stopping = list(children)
     for child in stopping:
         _signal_group(child, child.service.stop_signal)
@@ -125,7 +125,7 @@ def stop(children: Iterable[Child]) -> None:
 
 
 def exited(child: Child) -> StackError:
-    """The error for a process that should run."""
+    """Return the error for a process that has ended and should run."""
     name, code = child.service.name, child.process.returncode
     return not_started(f"{name} stopped with exit code {code}", child.service.log, child.log_start)
 

@@ -1,15 +1,16 @@
-"""From a plan to a working stack: what starts when. Servers, then what they must hold, then Dagster."""
+"""The start of a stack, in order: servers, then schema and buckets, then the API and Dagster."""
 
 import time
 from collections.abc import Mapping
 
 from bulk_pipeline.errors import StackError, StoreUnavailableError
+from bulk_pipeline.postgres import admin, migrations
+from bulk_pipeline.s3.buckets import create_buckets
 from bulk_pipeline.stack import api, dagster, objects, postgres
 from bulk_pipeline.stack.children import Children
 from bulk_pipeline.stack.health import dagster_health
 from bulk_pipeline.stack.plan import Plan
 from bulk_pipeline.stack.process import Child, exited, wait
-from bulk_pipeline.stores import migrations, servers
 
 DAGSTER = ("daemon", "webserver", "code_server")
 
@@ -20,7 +21,7 @@ _POLL_SECONDS = 0.1
 
 
 def start(plan: Plan, environ: Mapping[str, str], children: Children) -> None:
-    """Return when everything answers. Raises `StackError`, with the end of the log that says why."""
+    """Start all parts; return when they answer. Raises `StackError` with the end of the log of the part that failed."""
     _start_servers(plan, children)
     _fill_servers(plan)
     environment = plan.process_environment(environ)
@@ -45,17 +46,19 @@ def _start_servers(plan: Plan, children: Children) -> None:
 def _fill_servers(plan: Plan) -> None:
     url = plan.settings.database_url.get_secret_value()
     if plan.cluster:
-        servers.create_database(plan.cluster.url("postgres"), postgres.DATABASE)
+        admin.create_database(plan.cluster.url("postgres"), postgres.DATABASE)
+        admin.look_in_public(url)
     try:
         migrations.migrate(url)
-        servers.create_schema(url, dagster.SCHEMA)
-        servers.create_buckets(plan.settings)
+        admin.create_schema(url, dagster.SCHEMA)
+        create_buckets(plan.settings)
     except StoreUnavailableError as error:
         raise StackError(f"a server that the stack needs does not answer: {error}") from error
 
 
 def _start_dagster(plan: Plan, environment: Mapping[str, str], children: Children) -> None:
-    """All three at once; only the first time the daemon waits: two processes must not create the tables."""
+    """Start all three processes. Until the webserver has created the tables, the daemon waits, so that it does not
+    create them too."""
     dagster.create(plan.dagster)
     log = plan.home.log
     deadline = time.monotonic() + _DAGSTER_SECONDS
@@ -75,4 +78,4 @@ def _check(children: Children, deadline: float, problem: str) -> None:
     for child in children.dead():
         raise exited(child)
     if time.monotonic() > deadline:
-        raise StackError(f"Dagster does not start: {problem}")
+        raise StackError(f"Dagster did not start: {problem}")

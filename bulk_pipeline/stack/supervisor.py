@@ -1,4 +1,4 @@
-"""Own a home: start the stack's processes in order, watch them, and stop all of them in the end."""
+"""The supervisor of a stack: start its processes in order, restart those that die, and stop all at the end."""
 
 import logging
 import os
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Never
 
-from bulk_pipeline.stack import home, leftovers, objects, plan, postgres, startup
+from bulk_pipeline.stack import home, leftovers, objects, postgres, startup
+from bulk_pipeline.stack import plan as plans
 from bulk_pipeline.stack.children import Children
 from bulk_pipeline.stack.home import Home, Record, Started
 from bulk_pipeline.stack.plan import Plan
@@ -21,66 +22,66 @@ _log = logging.getLogger(__name__)
 
 
 class _Stopped(BaseException):
-    """A signal asked for the end. Not an `Exception`, so that nothing on the way swallows it."""
+    """Raised by a signal. Not an `Exception`, so that no handler in between swallows it."""
 
 
 def supervise(
     place: Home, environ: Mapping[str, str], definitions: str, on_ready: Callable[[str], None]
 ) -> None:
-    """Run the stack until SIGINT, SIGTERM or SIGHUP; to be called in the main thread.
+    """Run the stack until SIGINT, SIGTERM or SIGHUP. Call it in the main thread.
 
-    `on_ready` gets the address of the UI once everything answers. `StackError` when the home is in use or
-    something does not start; nothing is left running then.
+    `on_ready` gets the address of the UI once everything answers. Raises `StackError`, with nothing left running, if
+    the home is in use or a part does not start.
     """
     home.make(place)
     with home.owned(place), _signals_raise():
         stop_leftovers(place)
-        made = plan.make(place, home.read(place), environ, definitions)
+        plan = plans.make(place, home.read(place), environ, definitions)
         children = Children()
         try:
-            _write(made, children, ready=False)
-            startup.start(made, environ, children)
-            _write(made, children, ready=True)
-            on_ready(made.dagster.url)
-            _watch(made, children)
+            _write(plan, children, ready=False)
+            startup.start(plan, environ, children)
+            _write(plan, children, ready=True)
+            on_ready(plan.dagster.url)
+            _watch(plan, children)
         except _Stopped:
             _log.info("stopping")
         finally:
             _ignore_signals()
-            _stop(made, children)
+            _stop(plan, children)
 
 
 def stop_leftovers(place: Home) -> None:
-    """Stop what an owner who was killed has left running, Postgres last."""
+    """Stop processes that a killed supervisor has left, Postgres last."""
     _stop_runs(place)
     objects.stop_leftovers(place.objects)
     postgres.stop_leftovers(place.postgres)
 
 
-def _watch(made: Plan, children: Children) -> Never:
+def _watch(plan: Plan, children: Children) -> Never:
     while True:
         time.sleep(_WATCH_SECONDS)
         if children.revive(time.monotonic()):
-            _write(made, children, ready=True)
+            _write(plan, children, ready=True)
 
 
-def _stop(made: Plan, children: Children) -> None:
-    """Whoever needs the servers first."""
+def _stop(plan: Plan, children: Children) -> None:
+    """Stop all processes, first those that need the servers."""
     children.stop(["api", *startup.DAGSTER])
-    _stop_runs(made.home)
+    _stop_runs(plan.home)
     children.stop(["objects"])
     children.stop(["postgres"])
-    home.write(made.home, made.record)
+    home.write(plan.home, plan.record)
 
 
 def _stop_runs(place: Home) -> None:
-    """Dagster's processes that are nobody's children any more are found by their mark."""
-    leftovers.terminate(leftovers.marked(plan.MARK, str(place.folder)), seconds=3)
+    """Stop Dagster's processes that have lost their parent; they are found by their mark."""
+    leftovers.terminate(leftovers.marked(plans.MARK, str(place.folder)), seconds=3)
 
 
-def _write(made: Plan, children: Children, ready: bool) -> None:
+def _write(plan: Plan, children: Children, ready: bool) -> None:
     running = {"supervisor": Started.of(os.getpid()), "services": children.started(), "ready": ready}
-    home.write(made.home, Record.model_validate({**dict(made.record), **running}))
+    home.write(plan.home, Record.model_validate({**dict(plan.record), **running}))
 
 
 @contextmanager
@@ -97,6 +98,6 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    """Stopping takes seconds, and goes on to its end however often it is asked for."""
+    """Ignore further signals, so that they do not interrupt the stop, which takes seconds."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

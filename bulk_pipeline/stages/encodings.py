@@ -1,13 +1,12 @@
-"""Finds the encoding of a text by its first bytes, and decodes pieces of it to UTF-8.
+"""Detects the encoding of a text by its first bytes, and decodes pieces of it to UTF-8.
 
-Without Arrow: the API asks about an upload before anybody parses it. The order of precedence stands in
-`parse.encoding`.
+Does not import Arrow, since the API checks uploads with it. `parse.encoding` has the order of precedence.
 """
 
 import codecs
 import re
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import code_page
 
 MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
@@ -18,20 +17,22 @@ MARKS = (  # the longer one first: a UTF-32 mark begins like a UTF-16 one
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LOOK_BYTES = 4096
-"""Bytes in which UTF-16 and UTF-32 without a byte order mark are looked for."""
+"""Bytes in which UTF-16 and UTF-32 without a byte order mark are detected."""
 _BAD_LEAD = re.compile("[\udcc2-\udcf4](?=[\udc80-\udcbf]|\\Z)")
 _KEEP_BAD_BYTES = "bulk_pipeline.keep_bad_bytes"
 _JSON_START = re.compile(r'[\s\x1e]*(?:\{\s*["}]|\[\s*[\[\]{"])')
 
 
-def marked(head: bytes) -> tuple[bytes, str] | None:
-    """The byte order mark that a text begins with, and the encoding it means."""
+def byte_order_mark(head: bytes) -> tuple[bytes, str] | None:
+    """Return the byte order mark at the beginning of a text, and its encoding; None without one."""
     return next(((mark, name) for mark, name in MARKS if head.startswith(mark)), None)
 
 
-def unmarked(head: bytes) -> str | None:
-    """The encoding of JSON in UTF-16 or UTF-32 without a byte order mark, which its first characters prove; None for
-    other text. `FileError` for text that looks like UTF-16."""
+def unmarked_encoding(head: bytes) -> str | None:
+    """Return the encoding of JSON in UTF-16 or UTF-32 without a byte order mark, by its first characters.
+
+    None for other text. Raises `FileError` for other text that looks like UTF-16.
+    """
     head = head[:LOOK_BYTES]
     for name, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
         if b"\0" in head[:4] and _JSON_START.match(_start_of(head, name, width)):
@@ -41,7 +42,7 @@ def unmarked(head: bytes) -> str | None:
         if half >= 4 and head[first::2].count(0) > 0.7 * half and head[1 - first :: 2].count(0) < 0.1 * half:
             name = "utf-16-le" if order == "little" else "utf-16-be"
             raise FileError(
-                "unreadable_file",
+                FileErrorCode.UNREADABLE_FILE,
                 f"looks like UTF-16 ({order}-endian) without a byte order mark: save the file as UTF-8, or declare "
                 f"the encoding {name}",
             )
@@ -49,20 +50,21 @@ def unmarked(head: bytes) -> str | None:
 
 
 def text_of(head: bytes, declared: str | None) -> bytes:
-    """The first bytes of a file as UTF-8 without byte order mark, the last character perhaps missing."""
-    wanted = None if declared is None else code_page(declared)
-    if found := marked(head):
-        mark, name = found
+    """Return the first bytes of a file as UTF-8 without byte order mark; the last character may be missing."""
+    encoding = None if declared is None else code_page(declared)
+    if marked := byte_order_mark(head):
+        mark, name = marked
         return head[len(mark) :] if name == "utf-8" else _decoded_head(head[len(mark) :], name)
-    if wanted is None:
-        wanted = unmarked(head)
-    if wanted is None or wanted == "utf-8" or (not wanted.startswith(("utf-16", "utf-32")) and is_utf8(head)):
+    if encoding is None:
+        encoding = unmarked_encoding(head)
+    is_wide = encoding is not None and encoding.startswith(("utf-16", "utf-32"))
+    if encoding is None or encoding == "utf-8" or (not is_wide and is_utf8(head)):
         return head
-    return _decoded_head(head, wanted)
+    return _decoded_head(head, encoding)
 
 
 def is_utf8(head: bytes) -> bool:
-    """Whether the bytes are UTF-8, save for a character that is cut at the end."""
+    """Return True if the bytes are UTF-8, apart from a character that is cut off at the end."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -71,19 +73,19 @@ def is_utf8(head: bytes) -> bool:
 
 
 def decoder_of(name: str) -> codecs.IncrementalDecoder:
-    """A decoder for `as_utf8` that keeps the bytes it cannot decode."""
+    """Return a decoder for `as_utf8` that keeps the bytes it cannot decode."""
     return codecs.getincrementaldecoder(name)(_KEEP_BAD_BYTES)
 
 
 def as_utf8(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bytes:
-    """The next piece of a text as UTF-8; a byte that cannot be decoded travels on as an invalid byte."""
+    """Return the next piece of a text as UTF-8; a byte that cannot be decoded becomes an invalid byte."""
     try:
         text = decoder.decode(chunk, final)
-    except UnicodeError as error:  # from a codec that does not ask the error handler
-        raise FileError("unreadable_file", "the file is not in the declared encoding") from error
+    except UnicodeError as error:  # from a codec that ignores the error handler
+        raise FileError(FileErrorCode.UNREADABLE_FILE, "the file is not in the declared encoding") from error
     try:
         return text.encode("utf-8")
-    except UnicodeEncodeError:  # bad bytes side by side could be a character of UTF-8: they must stay bad
+    except UnicodeEncodeError:  # adjacent bad bytes could form a UTF-8 character, but must stay invalid
         return _BAD_LEAD.sub("\udcff", text).encode("utf-8", "surrogateescape")
 
 

@@ -1,59 +1,40 @@
-"""Tells what a file is: by its content first, by its name only where the content leaves it open.
+"""Detects the format of a file: by its content first, and by its name if the content is ambiguous.
 
-Not in `parse`, and without Arrow: the bucket's jobs, the API and the command line all ask here, so that what one
-accepts every other accepts.
+Shared by the parser, the API and the command line, so that all accept the same files. Does not import Arrow.
 """
 
 import re
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import code_page
 from bulk_pipeline.stages.encodings import text_of
 from bulk_pipeline.stages.foreign_files import foreign, foreign_text
+from bulk_pipeline.stages.formats import FORMATS, by_suffix
 from bulk_pipeline.stages.junk_files import refuse_junk
 
 HEAD_BYTES = 1 << 20
-"""Bytes from which the format and the dialect are told."""
+"""Bytes from which the format and the dialect are detected."""
 
 _TEXT_SAMPLE_BYTES = 65_536
-"""Bytes of a text by which it is told from binary data, the same at every door."""
+"""Bytes by which text is told from binary data, the same for uploads by any way."""
 
-_MAGIC = (
+_PACKING_MAGIC = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bzip2"),
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
     (b"PK\x07\x08PK", "zip"),
-    (b"PAR1", "parquet"),
 )
-_BY_NAME = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".psv": "csv",
-    ".txt": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".xlsx": "xlsx",
-    ".gz": "gzip",
-    ".zst": "zstd",
-    ".bz2": "bzip2",
-    ".zip": "zip",
-    ".tar": "tar",
-}
+_PACKING_SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".zip": "zip", ".tar": "tar"}
 _SHORT_NAMES = {
     ".tgz": ("gzip", "tar"),
     ".tbz": ("bzip2", "tar"),
     ".tbz2": ("bzip2", "tar"),
     ".tzst": ("zstd", "tar"),
 }
-EXPECTED = "expected CSV, TSV, NDJSON, a JSON array, Parquet or .xlsx, also inside .gz, .zst, .bz2 or .zip"
 PACKED = ("gzip", "zstd", "bzip2", "zip", "tar")
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1b\x1c\x1d\x1e\x1f"))
 _OBJECT = re.compile(rb'[\s\x1e]*\{\s*["}]')
@@ -64,67 +45,79 @@ _LINE_END = re.compile(rb"[\r\n]")
 _TAR_HEADER_BYTES, _TAR_CHECKSUM = 512, slice(148, 156)
 
 
-class Warned(Protocol):
-    """Who is told what is odd about a file."""
+class WarningSink(Protocol):
+    """Receives warnings about a file."""
 
     def warn(self, message: str) -> None: ...
 
 
 def refuse_no_table(name: str, head: bytes, encoding: str | None) -> None:
-    """`FileError` for an upload that its name or its first `HEAD_BYTES` give away, in the words with which its job
-    would fail. `encoding`: what was declared. What lies in an archive is not looked at."""
+    """Raise `FileError`, as the job would, for an upload that cannot be a table by its name or first `HEAD_BYTES`.
+
+    `encoding` is the declared one. The contents of archives are not checked.
+    """
     refuse_junk(name)
     if encoding is not None:
         code_page(encoding)
     recognised(head, encoding)
 
 
-def recognised(head: bytes, encoding: str | None) -> str | None:
-    """One of `PACKED` or parquet; None for text. `FileError` for all that cannot be a table.
+def expected() -> str:
+    """Return the end of a sentence about a file that cannot be read: the formats that can be."""
+    *titles, last = (format_.title for format_ in FORMATS.values())
+    return f"expected {', '.join(titles)} or {last}, also inside .gz, .zst, .bz2 or .zip"
 
-    `head`: the first `HEAD_BYTES`, or all there are. `encoding`: what was declared.
+
+def recognised(head: bytes, encoding: str | None) -> str | None:
+    """Return one of `PACKED`, or a format by its magic bytes; None for text.
+
+    `head` is the first `HEAD_BYTES` of a file, or all if there are fewer; `encoding` is the declared one. Raises
+    `FileError` for a file that cannot be a table.
     """
     head = head[:HEAD_BYTES]
     if kind := _by_magic(head):
         return kind
-    what = foreign(head)
-    if what is None:
+    description = foreign(head)
+    if description is None:
         text = text_of(head[:_TEXT_SAMPLE_BYTES], encoding)
-        what = foreign_text(text)
-        if what is None:
+        description = foreign_text(text)
+        if description is None:
             _refuse_binary(text)
             return None
-    raise FileError("unsupported_format", f"this is {what}; {EXPECTED}")
+    raise FileError(FileErrorCode.UNSUPPORTED_FORMAT, f"this is {description}; {expected()}")
 
 
 def by_name(name: str) -> tuple[list[str], str | None]:
-    """The packings the name ends in, outermost first, and the format it says, if any."""
-    packed, format_ = [], None
+    """Return the packings and the format, if any, by the suffixes of a name; packings with the outermost first."""
+    packed: list[str] = []
+    format_ = None
     for suffix in reversed(PurePosixPath(name.lower()).suffixes):
         if suffix in _SHORT_NAMES:
             packed += _SHORT_NAMES[suffix]
             continue
-        kind = _BY_NAME.get(suffix)
-        if kind not in PACKED:
-            format_ = kind
+        if suffix not in _PACKING_SUFFIXES:
+            format_ = by_suffix().get(suffix)
             break
-        packed.append(kind)
-    return packed, format_
+        packed.append(_PACKING_SUFFIXES[suffix])
+    return packed, format_ and (format_.read_as or format_.name)
 
 
-def of_text(head: bytes, name: str, notes: Warned) -> str:
-    """csv, ndjson or json, from the beginning of a UTF-8 text."""
-    said = by_name(name)[1]
-    found = _of_content(head, said)
-    if said in ("csv", "ndjson", "json") and {said, found} not in ({said}, {"ndjson", "json"}):
-        notes.warn(f"the file's name says {said}, its content is {found}: it was read as {found}")
-    return found
+def of_text(head: bytes, name: str, notes: WarningSink) -> str:
+    """Return csv, ndjson or json, by the beginning of a UTF-8 text and the file's name; warn if they contradict."""
+    named = by_name(name)[1]
+    actual = _of_content(head, named)
+    if named is not None and FORMATS[named].is_text and {named, actual} not in ({named}, {"ndjson", "json"}):
+        notes.warn(f"the file's name says {named}, its content is {actual}: it was read as {actual}")
+    return actual
 
 
 def _by_magic(head: bytes) -> str | None:
-    for magic, kind in _MAGIC:
+    for magic, kind in _PACKING_MAGIC:
         if head.startswith(magic) and (kind != "bzip2" or _is_bzip2(head)):
             return kind
+    for format_ in FORMATS.values():
+        if format_.magic and head.startswith(format_.magic):
+            return format_.name
     if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:
         return "zstd"  # a skippable frame comes first
     return "tar" if _is_tar(head[:_TAR_HEADER_BYTES]) else None
@@ -135,46 +128,50 @@ def _refuse_binary(sample: bytes) -> None:
     if control and not _is_everywhere(sample):
         return  # a few damaged rows in a file of text
     if control >= 8 and control > 0.3 * len(sample):
-        raise FileError("unsupported_format", f"this is binary data ({_shown(sample)}); {EXPECTED}")
+        raise FileError(
+            FileErrorCode.UNSUPPORTED_FORMAT, f"this is binary data ({_shown(sample)}); {expected()}"
+        )
     if control >= 8 and control > 0.04 * len(sample) and b"\xef\xbf\xbd" in _replaced(sample):
-        raise FileError("unsupported_format", f"this is binary data ({_shown(sample)}); {EXPECTED}")
+        raise FileError(
+            FileErrorCode.UNSUPPORTED_FORMAT, f"this is binary data ({_shown(sample)}); {expected()}"
+        )
 
 
 def _is_everywhere(sample: bytes) -> bool:
-    """Whether more than half of the lines hold control characters."""
+    """Return True if more than half of the lines have control characters."""
     lines = [line for line in sample.split(b"\n") if line.strip()]
     return sum(len(line) != len(line.translate(None, _CONTROL)) for line in lines) > 0.5 * len(lines)
 
 
-def _of_content(head: bytes, said: str | None) -> str:
+def _of_content(head: bytes, named: str | None) -> str:
     if _OBJECT.match(head):
-        return "ndjson" if said != "csv" or _looks_like_json(head) else "csv"
+        return "ndjson" if named != "csv" or _looks_like_json(head) else "csv"
     if head.lstrip()[:1] == b"[" and (
-        said in ("json", "ndjson") or _ARRAY_OF_OBJECTS.match(head) or _ARRAY_OF_ARRAYS.match(head)
+        named in ("json", "ndjson") or _ARRAY_OF_OBJECTS.match(head) or _ARRAY_OF_ARRAYS.match(head)
     ):
         return "json"
-    if said in ("ndjson", "json") and any(line.lstrip()[:1] == b"{" for line in head.splitlines()[:20]):
+    if named in ("ndjson", "json") and any(line.lstrip()[:1] == b"{" for line in head.splitlines()[:20]):
         return "ndjson"
     return "csv"
 
 
 def _looks_like_json(head: bytes) -> bool:
-    """Whether what begins like an object is one, though the name says CSV."""
+    """Return True if a text that begins like an object is one, although its name says CSV."""
     first = _LINE_END.split(head.lstrip(), 1)[0].strip()
     return first[-1:] in (b"}", b",", b"{") or _MEMBER.match(head) is not None
 
 
 def _is_tar(header: bytes) -> bool:
-    """Whether the checksum of the header is right, which holds for every kind of tar, and for nothing else."""
+    """Return True if the header's checksum is right, as in every kind of tar and in no other file."""
     if len(header) < _TAR_HEADER_BYTES or not header[0]:
         return False
     try:
-        said = int(header[_TAR_CHECKSUM].strip(b" \0"), 8)
+        checksum = int(header[_TAR_CHECKSUM].strip(b" \0"), 8)
     except ValueError:
         return False
     rest = header[: _TAR_CHECKSUM.start] + b" " * 8 + header[_TAR_CHECKSUM.stop :]
-    signed = sum(byte - 256 if byte > 127 else byte for byte in rest)  # as some old programs add
-    return said in (sum(rest), signed)
+    signed = sum(byte - 256 if byte > 127 else byte for byte in rest)  # the sum of some old programs
+    return checksum in (sum(rest), signed)
 
 
 def _is_bzip2(head: bytes) -> bool:

@@ -1,6 +1,6 @@
-"""Names what a file is that cannot be a table, by its first bytes, and what to do instead.
+"""Identifies files that cannot be a table by their first bytes, and says what to do instead.
 
-Not in here: packings and formats that are read (`file_formats`), and what lies in an archive (`parse.archives`).
+Packings and formats that can be read are in `file_formats`, the contents of archives in `parse.archives`.
 """
 
 import re
@@ -80,7 +80,7 @@ _OLE_STREAMS = (
     ("PowerPoint Document", "an old PowerPoint file (.ppt)"),
     ("__properties_version1.0", "an Outlook message (.msg)"),
 )
-"""Streams of an OLE compound file, the ones that tell more first."""
+"""Streams of an OLE compound file; the more specific ones come first."""
 _OLE_ENTRY_BYTES, _OLE_NAME_BYTES = 128, 64
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95|[\]})(\x88\x89NKXUcC])")
 _STATA = re.compile(rb"[\x69-\x73][\x01\x02]\x01\x00")
@@ -94,10 +94,10 @@ _MIME = re.compile(rb"\s*(?:[A-Za-z-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?MIME-Version
 
 
 def foreign(head: bytes) -> str | None:
-    """What a file is that is not text, for a sentence that begins with "this is"; None if it is not known."""
-    for at, magic, what in _MAGIC:
+    """Return what a binary file is, for a sentence that begins with "this is", or None if it is not known."""
+    for at, magic, description in _MAGIC:
         if head.startswith(magic, at):
-            return what
+            return description
     if (
         head.startswith(b"ORC")
         and not head[3:4].isalnum()
@@ -107,11 +107,11 @@ def foreign(head: bytes) -> str | None:
         return "an ORC file: save it as Parquet"
     if head.startswith(_OLE):
         return _in_compound_file(head)
-    return next((what for is_one, what in _SHAPES if is_one(head)), None)
+    return next((description for matches, description in _SHAPES if matches(head)), None)
 
 
 def foreign_text(text: bytes) -> str | None:
-    """What a text is that cannot be a table; None if it may be one. `text` is UTF-8 without byte order mark."""
+    """Return what a text is that cannot be a table, or None. `text` is UTF-8 without byte order mark."""
     if _PAGE.match(text):
         if re.search(rb"<table[\s>]", text, re.IGNORECASE):
             return f"a web page with a table, as some programs save under .xls: {_SPREADSHEET}"
@@ -126,13 +126,13 @@ def foreign_text(text: bytes) -> str | None:
 
 
 def _in_compound_file(head: bytes) -> str:
-    """Names of streams stand in entries of 128 bytes, in UTF-16 and padded with NUL."""
-    for stream, what in _OLE_STREAMS:
+    """Return what an OLE file is by its streams: 128-byte entries with names in UTF-16, padded with NUL."""
+    for stream, description in _OLE_STREAMS:
         name = stream.encode("utf-16-le").ljust(_OLE_NAME_BYTES, b"\0")
         at = head.find(name)
         while at >= 0:
             if at % _OLE_ENTRY_BYTES == 0:
-                return what
+                return description
             at = head.find(name, at + 1)
     return "an old Excel or Office file: save it as .xlsx, without a password"
 
@@ -168,7 +168,7 @@ def _is_stata(head: bytes) -> bool:
 
 
 def _is_dbase(head: bytes) -> bool:
-    """A version, a date, and a header whose length fits and which ends where it says."""
+    """Return True for a known version, a valid date, and a header that ends at its declared length."""
     if len(head) < 65 or head[0] not in _DBF_VERSIONS or head[12:14] != b"\0\0":
         return False
     if not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):

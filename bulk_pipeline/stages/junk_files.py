@@ -1,22 +1,21 @@
-"""Tells files that no person means to upload, by their names: what operating systems, spreadsheets and Spark leave
-beside the real ones.
+"""Recognises files that nobody means to upload by their names: files of operating systems, spreadsheets and Spark.
 
-In the bucket such files are left where they are, without a job; whoever sends one by name is told what it is.
+In the bucket such files stay without a job; an upload of one over the API or command line is refused.
 """
 
 import re
 from typing import NamedTuple
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 
 
 class _Kind(NamedTuple):
     pattern: re.Pattern[str]
-    what: str
+    description: str
 
 
-def _kind(pattern: str, what: str) -> _Kind:
-    return _Kind(re.compile(pattern, re.IGNORECASE | re.DOTALL), what)
+def _kind(pattern: str, description: str) -> _Kind:
+    return _Kind(re.compile(pattern, re.IGNORECASE | re.DOTALL), description)
 
 
 _FOLDERS = frozenset(
@@ -41,23 +40,26 @@ _ANY_FILE = re.compile("|".join(f"(?:{kind.pattern.pattern})" for kind in _FILES
 
 
 def is_junk(key: str) -> bool:
-    """Whether a path or an object's key names no upload. Quick: it is asked about every object of a listing."""
+    """Return True if a path or an object's key is that of a junk file. Fast, since it checks every object listed."""
     *folders, name = key.split("/")
     return _ANY_FILE.fullmatch(name) is not None or any(folder.lower() in _FOLDERS for folder in folders)
 
 
-def what_junk(key: str) -> str | None:
-    """What a file is that nobody means to upload, for a sentence that begins with "this is"."""
+def junk_description(key: str) -> str | None:
+    """Return what a junk file is, for a sentence that begins with "this is", or None for any other file."""
     *folders, name = key.split("/")
     if any(folder.lower() in _FOLDERS for folder in folders):
         return "what an operating system or a program keeps for itself"
-    for pattern, what in _FILES:
+    for pattern, description in _FILES:
         if pattern.fullmatch(name):
-            return what.format(rest=name[2:])
+            return description.format(rest=name[2:])
     return None
 
 
 def refuse_junk(name: str) -> None:
-    """`FileError` for the name of a file that nobody means to upload."""
-    if what := what_junk(name):
-        raise FileError("unsupported_format", f"{name.rpartition('/')[2]!r} is no upload: this is {what}")
+    """Raise `FileError` for the name of a junk file."""
+    if description := junk_description(name):
+        raise FileError(
+            FileErrorCode.UNSUPPORTED_FORMAT,
+            f"{name.rpartition('/')[2]!r} is not an upload: this is {description}",
+        )

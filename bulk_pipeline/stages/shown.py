@@ -1,16 +1,16 @@
-"""Columns of cells as failures show them to a person."""
+"""Prepares columns of cells to be shown in failures."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.arrow.text import CONTROL, held
 from bulk_pipeline.stages.failures import MAX_VALUE_LENGTH
-from bulk_pipeline.stages.texts import CONTROL, held
 
 _SHOWN_LENGTH = 80
 
 
 def value(cells: pa.Array, length: int = MAX_VALUE_LENGTH) -> pa.Array:
-    """Texts as failures carry them: at most `length` characters, no NUL (which jsonb cannot hold)."""
+    """Return the values of failures: at most `length` characters, without NUL, which jsonb cannot hold."""
     if held(cells, "\0"):
         cells = pc.replace_substring(cells, "\0", "\ufffd")
     if (pc.max(pc.binary_length(cells)).as_py() or 0) <= length:
@@ -21,7 +21,7 @@ def value(cells: pa.Array, length: int = MAX_VALUE_LENGTH) -> pa.Array:
 
 
 def shown(cells: pa.Array) -> pa.Array:
-    """A cell as it reads inside a sentence: short, and on one line."""
+    """Return cells to be quoted in a sentence: short, and on one line."""
     short = value(cells, _SHOWN_LENGTH)
     if not held(short, CONTROL + "\x7f"):
         return short

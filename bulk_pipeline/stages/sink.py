@@ -1,13 +1,11 @@
-"""Where the bytes of a file go that is made piece by piece."""
+"""The protocol of files that are written piece by piece."""
 
 from typing import Protocol
 
-import pyarrow as pa
-
-Bytes = bytes | memoryview | pa.Buffer
+from bulk_pipeline.arrow.text import Bytes
 
 
 class Sink(Protocol):
-    """What is given may be used again as soon as `write` returns."""
+    """Takes the bytes of a file. The caller may reuse a buffer as soon as `write` returns."""
 
     def write(self, data: Bytes, /) -> object: ...

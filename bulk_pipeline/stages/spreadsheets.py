@@ -1,8 +1,8 @@
-"""Formulas that a spreadsheet would run, made harmless by an apostrophe, and made whole again by the import.
+"""Defuses formulas, which a spreadsheet would run, by an apostrophe, and restores them in an import.
 
-An export that this was done to says so: its header ends with a column of its own, which has no values. Only there is an
-apostrophe taken off again, so no other file, whatever its texts begin with, is ever changed by an import. errors.csv,
-which people open and nobody imports, has it always.
+The header of a defused export ends with a marker column, which has no values. Only with this column does an import
+remove the apostrophes, so that it never changes the texts of other files. errors.csv, which people open and nobody
+imports, is always defused.
 """
 
 import re
@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema.octets import first_bytes
+from bulk_pipeline.arrow.bytes import first_bytes
 
 MARK = "_defused"
-"""The column that says so. Tables cannot have one of that name: theirs begin with a letter."""
+"""The marker column. No column of a table has this name, since theirs begin with a letter."""
 
 _BEGINNINGS = "'=+-@\t\r\n＝＋－＠"
-"""What spreadsheets take for the beginning of a formula (OWASP, CSV injection), and the apostrophe itself."""
+"""Characters that begin a formula in spreadsheets (OWASP, CSV injection), and the apostrophe itself."""
 _DANGEROUS = rf"\A[{re.escape(_BEGINNINGS)}]"
 _BEGINS_SO = np.zeros(256, bool)
 _BEGINS_SO[[beginning.encode()[0] for beginning in _BEGINNINGS]] = True
 
 
 def defused(cells: pa.Array) -> pa.Array:
-    """Texts (string, large_string) that begin like a formula or with an apostrophe get an apostrophe before them."""
+    """Return the texts (string, large_string) with an apostrophe before those that begin like a formula or with one."""
     if not _BEGINS_SO[first_bytes(cells)].any():
         return cells
     dangerous = pc.match_substring_regex(cells, _DANGEROUS)
@@ -35,7 +35,7 @@ def defused(cells: pa.Array) -> pa.Array:
 
 
 def restored(cells: pa.StringArray) -> pa.StringArray:
-    """The texts as they were before `defused`."""
+    """Return the texts as they were before `defused`."""
     marked = pc.starts_with(cells, "'")
     if not pc.any(marked).as_py():
         return cells

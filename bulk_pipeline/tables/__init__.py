@@ -1,5 +1,25 @@
-"""The tables people import into and export from: one file each, found by being in this folder."""
+"""The tables people import into and export from: the seeds' own, one file each, and those of a project folder.
 
-from bulk_pipeline.tables.registry import get, in_load_order, names
+The functions ask the registry of this process.
+"""
 
-__all__ = ["get", "in_load_order", "names"]
+from bulk_pipeline.schema import Table
+from bulk_pipeline.tables.project import read_folder
+from bulk_pipeline.tables.registry import TableRegistry, serve, served
+
+
+def get(name: str) -> Table:
+    """Return the table of that name. `UnknownTableError` names those that exist."""
+    return served().get(name)
+
+
+def names() -> tuple[str, ...]:
+    return served().names()
+
+
+def in_load_order() -> tuple[Table, ...]:
+    """Return all tables, parents before children."""
+    return served().in_load_order()
+
+
+__all__ = ["TableRegistry", "get", "in_load_order", "names", "read_folder", "serve", "served"]

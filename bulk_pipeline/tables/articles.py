@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Rule, Table
+from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Mode, Rule, Table
 from bulk_pipeline.tables.columns import created_at, id_column, updated_at
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ TABLE = Table(
     name="articles",
     description="Articles, one row per slug, each by a user.",
     columns=(
-        id_column(),
+        id_column(required_in=(Mode.INSERT_ONLY,)),
         Column(
             name="slug",
             required=True,
@@ -34,8 +34,10 @@ TABLE = Table(
         created_at(),
         updated_at(),
     ),
-    natural_key="slug",
-    foreign_keys=(ForeignKey("author_id", "users"),),
+    primary_key=("id",),
+    unique_keys=(("slug",),),
+    foreign_keys=(ForeignKey(columns=("author_id",), table="users", references=("id",)),),
+    touch=("updated_at",),
     rules=(
         Rule(
             name="draft_is_unpublished",

@@ -1,6 +1,6 @@
 """Columns that several tables share, so that they are written once."""
 
-from bulk_pipeline.schema import Column, ColumnType
+from bulk_pipeline.schema import Column, ColumnType, Generated, Mode
 
 # As characters: Python's `re` and RE2, which both run the pattern, write code points above 0xFF in different ways.
 _UNSEEN = "\x7f-\xa0\xad\u2000-\u206f\u3000\ufe00-\ufe0f\ufeff"
@@ -12,8 +12,8 @@ _LABEL = f"{_LETTER}(?:[^{_NOT_DOMAIN}]*{_LETTER})?"
 _ADDRESS = rf"[^{_NOT_LOCAL}'`][^{_NOT_LOCAL}]*@(?:{_LABEL}\.)+{_LETTER}[^{_NOT_DOMAIN}]*{_LETTER}"
 
 
-def id_column() -> Column:
-    return Column(name="id", type=ColumnType.UUID, generated=True)
+def id_column(*, required_in: tuple[Mode, ...] = ()) -> Column:
+    return Column(name="id", type=ColumnType.UUID, generated=Generated.UUID, required_in=required_in)
 
 
 def email() -> Column:
@@ -29,8 +29,8 @@ def email() -> Column:
 
 
 def created_at() -> Column:
-    return Column(name="created_at", type=ColumnType.TIMESTAMP, generated=True)
+    return Column(name="created_at", type=ColumnType.TIMESTAMP, generated=Generated.DEFAULT)
 
 
 def updated_at() -> Column:
-    return Column(name="updated_at", type=ColumnType.TIMESTAMP, generated=True)
+    return Column(name="updated_at", type=ColumnType.TIMESTAMP, generated=Generated.DEFAULT)

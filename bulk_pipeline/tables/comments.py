@@ -13,5 +13,9 @@ TABLE = Table(
         Column(name="body", required=True, max_length=10_000, max_words=500),
         created_at(),
     ),
-    foreign_keys=(ForeignKey("article_id", "articles"), ForeignKey("user_id", "users")),
+    primary_key=("id",),
+    foreign_keys=(
+        ForeignKey(columns=("article_id",), table="articles", references=("id",)),
+        ForeignKey(columns=("user_id",), table="users", references=("id",)),
+    ),
 )

@@ -16,6 +16,7 @@ TABLE = Table(
         created_at(),
         updated_at(),
     ),
-    natural_key="email",
-    id_optional=True,
+    primary_key=("id",),
+    unique_keys=(("email",),),
+    touch=("updated_at",),
 )

@@ -1,4 +1,4 @@
-"""Each alert that we ship wakes somebody when it should, with a sentence that says why, and lets them sleep before."""
+"""Each alert in ops/alerts.yml fires when it should, with a sentence that says why, and not before."""
 
 import subprocess
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bulk_pipeline_tests.acceptance.prometheus import OPS, alerts, program
+from bulk_pipeline_tests.rigs.prometheus import OPS, alerts, program
 
 pytestmark = pytest.mark.debian
 
 
 @dataclass(frozen=True)
 class Case:
-    """`series` by the minute, in promtool's notation. Sleep at `quiet`, woken at `woken`, both in minutes."""
+    """`series`: by minute, in promtool's notation. The alert is silent at minute `quiet` and fires at minute `woken`."""
 
     alert: str
     series: dict[str, str]
@@ -37,14 +37,26 @@ CASES = [
         {'bulk_up{part="database"}': "1x20", 'bulk_up{part="object_store"}': "1x4 0x9"},
         *(6, 8),
         {"part": "object_store"},
-        "The API does not reach the object_store",
+        "The API cannot reach the object_store",
+    ),
+    Case(
+        "BulkDiskFull",
+        {
+            'bulk_disk_free_bytes{place="work files"}': "5e9x4 5e8x9",
+            'bulk_disk_needed_bytes{place="work files"}': "1e9x20",
+            'bulk_disk_free_bytes{place="temporary files"}': "5e8x20",
+            'bulk_disk_needed_bytes{place="temporary files"}': "1e8x20",
+        },
+        *(6, 8),
+        {"place": "work files"},
+        "Too little disk space for work files: no import starts until there is more",
     ),
     Case(
         "BulkDaemonSilent",
         {'bulk_up{part="orchestrator"}': "1x4 0x9", 'bulk_up{part="database"}': "1x20"},
         *(6, 8),
         {},
-        "No heartbeat from Dagster's daemon: nothing is being started",
+        "No heartbeat from Dagster's daemon: no import or export starts",
     ),
     Case(
         "BulkSensorSilent",
@@ -61,7 +73,7 @@ CASES = [
         {"bulk_queue_depth": "3x4 stale"},
         *(9, 10),
         {},
-        "Scrapes come without figures from the ledger: the other alerts are blind",
+        "Scrapes have no metrics of the ledger: alerts on imports and exports cannot fire",
     ),
     Case(
         "BulkQueueOld",
@@ -135,12 +147,12 @@ CASES = [
 ]
 
 
-def test_every_alert_is_tried() -> None:
+def test_every_alert_has_a_case() -> None:
     assert [case.alert for case in CASES] == [rule["alert"] for rule in alerts()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
-def test_an_alert_wakes_when_it_should_and_not_before(case: Case, tmp_path: Path) -> None:
+def test_an_alert_fires_when_it_should_and_not_before(case: Case, tmp_path: Path) -> None:
     (severity,) = (rule["labels"]["severity"] for rule in alerts() if rule["alert"] == case.alert)
     woken = {
         "exp_labels": {"severity": severity, **case.labels},

@@ -1,4 +1,4 @@
-"""`bulk-pipeline bench`, on the stack it starts. What it says of time is not tested: only that it is complete and right."""
+"""`bulk-pipeline bench`, on the stack it starts. Results must be complete and right; times are not tested."""
 
 import json
 import os
@@ -13,7 +13,7 @@ STEPS = {"parse", "validate", "split", "load", "emit"}
 
 
 def bench(*words: str) -> dict[str, Any]:
-    """The document that `bulk-pipeline bench` prints."""
+    """Return the document that `bulk-pipeline bench` prints."""
     command = [str(Path(sys.executable).with_name("bulk-pipeline")), "bench", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=280, check=False)
     assert done.returncode == 0, done.stderr

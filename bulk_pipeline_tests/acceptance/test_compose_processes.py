@@ -1,5 +1,5 @@
-"""The services of docker-compose.yml as plain processes: their own commands, environments and healthchecks, read from the
-file. Only what containers would give is put in its place: addresses, folders, programs' paths."""
+"""The services of docker-compose.yml as plain processes, with their commands, environments and healthchecks from the
+file. Only what depends on containers is replaced: addresses, folders, paths of programs."""
 
 import http.client
 import json
@@ -21,12 +21,13 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.stack.binaries import installed
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.process import Service, running
-from bulk_pipeline.stores import s3
-from bulk_pipeline_tests import compose
+from bulk_pipeline_tests.rigs import compose
+from bulk_pipeline_tests.rigs.dagster_ui import DagsterUi
 
 pytestmark = pytest.mark.long
 
@@ -36,7 +37,7 @@ PASSWORD = "a word"
 
 
 class Machine:
-    """Stands for the containers: what is at which address, and in which folder, on this machine."""
+    """Replaces the containers: maps their addresses and folders to this machine."""
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
         self.ports = {port: free_port() for port in ("4000", "3000", "8080", "9464", "2080")}
@@ -55,7 +56,7 @@ class Machine:
         )
 
     def url(self, port: str) -> str:
-        """Where the port of a container is on this machine."""
+        """Return the address on this machine for a container's port."""
         return f"http://127.0.0.1:{self.ports[port]}"
 
     def command(self, words: list[str]) -> list[str]:
@@ -81,7 +82,7 @@ class Machine:
         return inherited | (upstream if name == "proxy" else {}) | own
 
     def start(self, name: str) -> Service:
-        """The service behind its entrypoint; it answers when its own healthcheck says so."""
+        """Return the service with its entrypoint; it answers when its healthcheck succeeds."""
         service = self.services[name]
         return Service(
             name=name,
@@ -94,20 +95,20 @@ class Machine:
 
     def is_healthy(self, name: str) -> bool:
         _, *check = self.services[name]["healthcheck"]["test"]
-        found = subprocess.run(
+        result = subprocess.run(
             self.command(check), env=self.environment(name), capture_output=True, check=False
         )
-        return found.returncode == 0
+        return result.returncode == 0
 
     def run(self, name: str, *arguments: str) -> str:
-        """A service that ends."""
+        """Run a service that ends."""
         service = self.services[name]
         command = self.command([*service["entrypoint"], *service["command"], *arguments])
-        found = subprocess.run(
+        result = subprocess.run(
             command, env=self.environment(name), cwd=self.folder, capture_output=True, text=True, check=False
         )
-        assert found.returncode == 0, found.stderr
-        return found.stdout
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def _here(self, text: str) -> str:
         places = {
@@ -135,7 +136,7 @@ class Machine:
 
 @pytest.fixture
 def machine(
-    empty_database_url: str, object_server: Gateway, buckets: dict[str, str], tmp_path: Path
+    empty_database_url: str, object_server: Gateway, buckets: dict[str, str], logs_bucket: str, tmp_path: Path
 ) -> Iterator[Machine]:
     server = conninfo.conninfo_to_dict(empty_database_url)
     text = (compose.ROOT / ".env.example").read_text()
@@ -152,6 +153,9 @@ def machine(
         "S3_ENDPOINT_URL": object_server.url,
         "S3_ACCESS_KEY": object_server.access_key,
         "S3_SECRET_KEY": object_server.secret_key,
+        "S3_BUCKET_LOGS": logs_bucket,
+        "S3_LOGS_ACCESS_KEY": object_server.access_key,
+        "S3_LOGS_SECRET_KEY": object_server.secret_key,
     }
     made = Machine(env, tmp_path)
     names = ("PGHOST", "PGUSER", "PGDATABASE")
@@ -163,8 +167,12 @@ def machine(
             connection.execute(f"DROP ROLE IF EXISTS {login}".encode())
 
 
-def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
-    machine: Machine, s3_client: s3.Client, buckets: dict[str, str], empty_database_url: str
+def test_the_services_become_healthy_and_dagster_is_reached_with_the_login_only(
+    machine: Machine,
+    s3_client: s3.Client,
+    buckets: dict[str, str],
+    logs_bucket: str,
+    empty_database_url: str,
 ) -> None:
     for _ in range(2):  # at every start
         machine.run("roles")
@@ -191,7 +199,12 @@ def test_the_services_come_up_healthy_and_only_the_login_leads_to_dagster(
 
         s3_client.put_object(Bucket=buckets["uploads"], Key="customers/a.csv", Body=b"email\na@b.de\n")
         _until(lambda: _query(empty_database_url, "SELECT email FROM customers") == [("a@b.de",)])
-    # All else in a container is read-only.
+        ((run_id,),) = _query(empty_database_url, "SELECT run_id::text FROM bulk.import_jobs")
+        folder = f"dagster/storage/{run_id}/compute_logs/"
+        _until(lambda: "Contents" in s3_client.list_objects_v2(Bucket=logs_bucket, Prefix=folder))
+        _, stderr = DagsterUi(machine.url("3000")).printed(str(run_id))
+        assert str(run_id) in stderr
+    # Everything else in a container is read-only.
     assert {path.name for path in machine.home.iterdir()} == {
         "dagster.yaml",
         "workspace.compose.yaml",
@@ -218,14 +231,14 @@ def _text(url: str, login: str) -> str:
 
 
 def _version(dagster: str, login: str | None = None) -> str:
-    """What GraphQL says, by POST."""
+    """Return the answer to a GraphQL query by POST."""
     query = json.dumps({"query": "{ version }"}).encode()
     with _open(f"{dagster}/graphql?op=Version", login, query, {"Content-Type": "application/json"}) as answer:
         return json.load(answer)["data"]["version"]
 
 
 def _socket(dagster: str, login: str) -> int:
-    """The status that the handshake of a browser's websocket gets."""
+    """Return the status of the answer to a browser's websocket handshake."""
     host = dagster.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
     headers = {

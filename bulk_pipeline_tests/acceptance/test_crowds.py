@@ -1,4 +1,4 @@
-"""Many files at the same moment: a table ends as if they had come one after the other, and none waits for another table's."""
+"""Many files at once: the result is the same as one after the other, and no file waits for those of another table."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -6,26 +6,30 @@ from uuid import uuid4
 
 import pytest
 
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
 
 ROWS = 200
 
 
 @pytest.mark.parametrize("mode", ["insert_only", "upsert"])
-def test_a_few_files_at_once_are_like_one_after_the_other(world: World, mode: str) -> None:
+def test_a_few_files_at_once_give_the_same_result_as_one_after_the_other(
+    world: RunningStack, mode: str
+) -> None:
     assert_like_one_after_the_other(world, mode, files=5, seed=0)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["insert_only", "upsert"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_twenty_files_at_once_are_like_one_after_the_other(world: World, mode: str, seed: int) -> None:
+def test_twenty_files_at_once_give_the_same_result_as_one_after_the_other(
+    world: RunningStack, mode: str, seed: int
+) -> None:
     assert_like_one_after_the_other(world, mode, files=20, seed=seed)
 
 
-def assert_like_one_after_the_other(world: World, mode: str, *, files: int, seed: int) -> None:
-    """Half of the keys of each file are in the next one too; the city says which file a row is from."""
+def assert_like_one_after_the_other(world: RunningStack, mode: str, *, files: int, seed: int) -> None:
+    """Return files that share half of their keys with the next one; the city of a row names its file."""
     name, chance = unique("crowd"), random.Random(seed)
     emails = {
         f"customers/{name}-{number}.csv": [
@@ -51,13 +55,13 @@ def assert_like_one_after_the_other(world: World, mode: str, *, files: int, seed
 
 
 def one_after_the_other(jobs: list[ImportJob], emails: dict[str, list[str]], mode: str) -> dict[str, str]:
-    """Email → the file that has it in the end: the first one, or in upsert the last."""
+    """Return email → the file whose row must be in the table: the first one, or in upsert the last."""
     order = jobs[::-1] if mode == "insert_only" else jobs
     return {email: job.key for job in order for email in emails[job.key]}
 
 
-def test_a_table_that_is_held_up_holds_up_no_other(world: World) -> None:
-    """One file of customers cannot go on, others wait behind it; a file of users is finished meanwhile."""
+def test_a_blocked_table_does_not_block_others(world: RunningStack) -> None:
+    """A file of customers is blocked, others wait behind it; a file of users finishes meanwhile."""
     name = unique("held")
     stuck = f"{name}@example.com"
     with world.holding(stuck):

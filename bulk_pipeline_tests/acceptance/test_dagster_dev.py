@@ -1,4 +1,4 @@
-"""For people who know Dagster: `dagster dev` in the project's folder, with what workspace.yaml says it needs, imports what is dropped."""
+"""`dagster dev` in the project's folder, with the environment that workspace.yaml names, imports dropped files."""
 
 import os
 import shutil
@@ -9,20 +9,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.stack.graphql import ask
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.process import Service, running
-from bulk_pipeline.stores import s3
-from bulk_pipeline_tests.acceptance.world import until
-from bulk_pipeline_tests.compose import ROOT
+from bulk_pipeline_tests.rigs.compose import ROOT
+from bulk_pipeline_tests.rigs.running_stack import until
 
 pytestmark = pytest.mark.long
 
 BIN = Path(sys.executable).parent
 
 
-def test_dagster_dev_imports_what_is_dropped(
+def test_dagster_dev_imports_a_dropped_file(
     empty_database_url: str,
     object_server: Gateway,
     buckets: dict[str, str],

@@ -1,11 +1,12 @@
-"""Files dropped by hand with any S3 client: odd keys, odd ways, odd contents. None of them stops the sensor."""
+"""Files dropped with any S3 client: unusual keys, kinds of upload and contents. None of them stops the sensor."""
 
 from uuid import uuid4
 
 import pytest
 
-from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline_tests.acceptance.world import World, customers, unique, until
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, customers, unique, until
 
 ODD_NAMES = {
     "spaces": "with spaces and + plus.csv",
@@ -25,18 +26,18 @@ BROKEN: dict[str, tuple[str, bytes, dict[str, str], str]] = {
     "broken gzip": ("customers/{}.csv.gz", b"\x1f\x8b\x08garbage", {}, "gzip"),
     "a picture": ("customers/{}.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), {}, "PNG"),
 }
-"""Key, content, metadata, and what the error says."""
+"""Key, content, metadata, and a part of the error."""
 
 
 @pytest.fixture
 def email() -> str:
-    """An address nobody else uses."""
+    """Return an address that no other test uses."""
     return f"{uuid4().hex}@example.com"
 
 
 @pytest.fixture(scope="module")
-def dropped(running: World) -> dict[str, tuple[str, str]]:
-    """All of them at once, in one inbox: what is odd about a file → its key, and an address that it holds."""
+def dropped(running: RunningStack) -> dict[str, tuple[str, str]]:
+    """Upload all files at once; yield the key and an address in the file by description."""
     keys = {oddity: f"customers/{unique()} {name}" for oddity, name in ODD_NAMES.items()}
     keys |= {oddity: key.format(unique()) for oddity, (key, *_) in BROKEN.items()}
     emails = {oddity: f"{uuid4().hex}@example.com" for oddity in keys}
@@ -47,7 +48,9 @@ def dropped(running: World) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("oddity", ODD_NAMES)
-def test_odd_keys_are_like_any_other(world: World, dropped: dict[str, tuple[str, str]], oddity: str) -> None:
+def test_unusual_keys_are_imported_like_any_other(
+    world: RunningStack, dropped: dict[str, tuple[str, str]], oddity: str
+) -> None:
     key, email = dropped[oddity]
     job = world.finished(key)
     assert (job.status, world.counts(job)) == (Status.COMPLETED, Counts(total=1, inserted=1))
@@ -56,8 +59,8 @@ def test_odd_keys_are_like_any_other(world: World, dropped: dict[str, tuple[str,
 
 
 @pytest.mark.parametrize("oddity", BROKEN)
-def test_what_cannot_be_imported_fails_with_one_error_and_leaves_the_inbox(
-    world: World, dropped: dict[str, tuple[str, str]], oddity: str
+def test_a_file_that_cannot_be_imported_fails_with_one_error_and_leaves_the_inbox(
+    world: RunningStack, dropped: dict[str, tuple[str, str]], oddity: str
 ) -> None:
     key, _ = dropped[oddity]
     job = world.finished(key)
@@ -69,7 +72,7 @@ def test_what_cannot_be_imported_fails_with_one_error_and_leaves_the_inbox(
     )
 
 
-def test_a_multipart_upload_is_like_any_other(world: World, email: str) -> None:
+def test_a_multipart_upload_is_imported_like_any_other(world: RunningStack, email: str) -> None:
     key = f"customers/{unique()}.csv"
     parts = [b"email,city\n" + b"\n" * (5 << 20), f"{email},Lund\n".encode()]
     upload = world.client.create_multipart_upload(Bucket="uploads", Key=key)["UploadId"]
@@ -83,7 +86,7 @@ def test_a_multipart_upload_is_like_any_other(world: World, email: str) -> None:
     assert (job.status, world.counts(job)) == (Status.COMPLETED, Counts(total=1, inserted=1))
 
 
-def test_the_mode_is_read_from_the_folder_and_the_metadata_before_it(world: World, email: str) -> None:
+def test_the_mode_comes_from_the_metadata_else_from_the_folder(world: RunningStack, email: str) -> None:
     world.execute(f"INSERT INTO customers (email, city) VALUES ('{email}', 'Lund')")
     keys = [
         world.drop(f"customers/upsert/{unique()}.csv", customers(email)),
@@ -94,21 +97,21 @@ def test_the_mode_is_read_from_the_folder_and_the_metadata_before_it(world: Worl
     assert [(job.mode, world.counts(job)) for job in jobs] == [("upsert", Counts(total=1, unchanged=1))] * 3
 
 
-def test_an_idempotency_key_makes_two_objects_one_request(world: World, email: str) -> None:
+def test_an_idempotency_key_makes_two_objects_one_request(world: RunningStack, email: str) -> None:
     request = unique("request")
     first = world.load(f"customers/{unique()}.csv", customers(email), idempotency_key=request)
     second = world.load(f"customers/{unique()}.csv", customers(f"x{email}"), idempotency_key=request)
     assert (second.status, second.first_job_id) == (Status.SKIPPED, first.id)
 
 
-def test_a_folder_marker_is_no_upload(world: World, email: str) -> None:
+def test_a_folder_marker_is_not_an_upload(world: RunningStack, email: str) -> None:
     folder = f"customers/{unique()}/"
     world.drop(folder, b"")
     world.load(f"{folder}a.csv", customers(email))
     assert (world.jobs(folder), folder in world.inbox()) == ([], True)
 
 
-def test_the_same_object_while_the_first_is_processing_is_skipped(world: World, email: str) -> None:
+def test_the_same_object_while_the_first_is_processing_is_skipped(world: RunningStack, email: str) -> None:
     key, content = f"customers/{unique()}.csv", customers(email, f"x{email}")
     with world.holding(email):
         first = world.job(world.drop(key, content))
@@ -123,7 +126,7 @@ def test_the_same_object_while_the_first_is_processing_is_skipped(world: World, 
     assert world.counts(jobs[0]) == Counts(total=2, inserted=2)
 
 
-def test_other_bytes_while_the_first_is_processing_are_imported_too(world: World, email: str) -> None:
+def test_other_bytes_while_the_first_is_processing_are_imported_too(world: RunningStack, email: str) -> None:
     key = f"customers/{unique()}.csv"
     with world.holding(email):
         world.drop(key, customers(email))

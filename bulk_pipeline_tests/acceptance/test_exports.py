@@ -1,4 +1,4 @@
-"""Exports against the running stack: asked for on the command line, done by a run, shown in Dagster's UI."""
+"""Exports on the running stack: requested on the command line, written by a run, shown in Dagster's UI."""
 
 import hashlib
 import json
@@ -6,19 +6,19 @@ import json
 import pytest
 
 from bulk_pipeline_tests.acceptance.test_command_line import documents
-from bulk_pipeline_tests.acceptance.world import World, customers, unique, until
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, customers, unique, until
 
 
 @pytest.fixture
-def city(world: World) -> str:
-    """A city with two customers that are nobody else's."""
+def city(world: RunningStack) -> str:
+    """Return a city with two customers that no other test uses."""
     city = unique("city")
     rows = customers(f"{unique()}@x.co", f"{unique()}@x.co").replace(b"Lund", city.encode())
     world.load(f"customers/{unique()}.csv", rows)
     return city
 
 
-def test_a_request_is_noticed_and_done_within_seconds(world: World, city: str) -> None:
+def test_a_request_is_exported_within_seconds(world: RunningStack, city: str) -> None:
     status, job = documents(world, "export", "customers", "--where", f"city={city}", "--json")
     assert (status, job["status"], job["rows"]) == (0, "completed", 2)
     folder = job["folder"].partition("/exports/")[2]
@@ -32,10 +32,10 @@ def test_a_request_is_noticed_and_done_within_seconds(world: World, city: str) -
 
 
 @pytest.mark.long
-def test_missed_nights_are_made_up_for_by_a_backfill(world: World, city: str) -> None:
+def test_a_backfill_exports_missed_nights(world: RunningStack, city: str) -> None:
     nights = ["2026-01-02", "2026-01-03"]
     backfill = world.ui.backfill("nightly_export", nights)
     until(lambda: world.ui.backfill_status(backfill) == "COMPLETED_SUCCESS", "both nights", seconds=180)
     for night in nights:
-        found = world.stores.objects.page("exports", f"customers/dt={night}/").found
-        assert len([one for one in found if one.key.endswith("/manifest.json")]) == 2  # CSV and Parquet
+        result = world.stores.objects.page("exports", f"customers/dt={night}/").objects
+        assert len([one for one in result if one.key.endswith("/manifest.json")]) == 2  # CSV and Parquet

@@ -1,4 +1,4 @@
-"""SIGKILL in the midst of a load: nothing is lost, nothing is twice, and nobody has to do anything.
+"""SIGKILL during a load: no row is lost or duplicated, and the job resumes by itself.
 
 Every run loads the same rows in batches of 5,000 into a table that has 5% of them. It is killed within a batch: other
 batches are committed, of this one some rows are written. Leases and waits are the defaults.
@@ -15,10 +15,11 @@ import psutil
 import pytest
 
 from bulk_pipeline import tables
+from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.stack.leftovers import wait_gone
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
-from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
 
 ROWS, FEW_ROWS = 200_000, 50_000
 BATCH_ROWS = 5_000
@@ -32,7 +33,7 @@ PER_THOUSAND = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a job leaves behind. `content`: number of rows and checksum of the table."""
+    """The results of a job. `content`: number of rows and checksum of the table."""
 
     status: Status
     counts: Counts
@@ -47,52 +48,54 @@ def content(rows: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def unkilled(running: World) -> Callable[[str, int], Outcome]:
-    """What a run that nobody disturbs makes of so many rows, in a mode."""
+def unkilled(running: RunningStack) -> Callable[[str, int], Outcome]:
+    """The outcome of an undisturbed run, by number of rows and mode."""
 
     @cache
     def outcome_in(mode: str, rows: int) -> Outcome:
         start(running, rows)
-        found = outcome(running, running.load(key(), content(rows), mode=mode))
-        assert found.counts == Counts(
+        result = outcome(running, running.load(key(), content(rows), mode=mode))
+        assert result.counts == Counts(
             **{name: count * rows // 1000 for name, count in asdict(PER_THOUSAND[mode]).items()}
         )
-        return found
+        return result
 
     return outcome_in
 
 
-def test_run_daemon_and_code_server_together(world: World, unkilled: Callable[[str, int], Outcome]) -> None:
-    found = killed(world, FEW_ROWS, "insert_only", 2, run_daemon_and_code_server)
-    assert found == unkilled("insert_only", FEW_ROWS)
+def test_a_job_survives_the_death_of_run_daemon_and_code_server_together(
+    world: RunningStack, unkilled: Callable[[str, int], Outcome]
+) -> None:
+    result = killed(world, FEW_ROWS, "insert_only", 2, run_daemon_and_code_server)
+    assert result == unkilled("insert_only", FEW_ROWS)
 
 
-def the_run(world: World, job: ImportJob) -> list[psutil.Process]:
+def the_run(world: RunningStack, job: ImportJob) -> list[psutil.Process]:
     return [world.run_process(job)]
 
 
-def run_daemon_and_code_server(world: World, job: ImportJob) -> list[psutil.Process]:
+def run_daemon_and_code_server(world: RunningStack, job: ImportJob) -> list[psutil.Process]:
     return [world.run_process(job), world.service("daemon"), world.service("code_server")]
 
 
-Victims = Callable[[World, ImportJob], Sequence[psutil.Process]]
+Victims = Callable[[RunningStack, ImportJob], Sequence[psutil.Process]]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("victims", [the_run, run_daemon_and_code_server])
 @pytest.mark.parametrize(("seed", "mode"), [(1, "insert_only"), (2, "upsert"), (3, "insert_only")])
-def test_whenever_and_whatever_is_killed(
-    world: World, unkilled: Callable[[str, int], Outcome], seed: int, mode: str, victims: Victims
+def test_a_job_survives_any_death_at_any_time(
+    world: RunningStack, unkilled: Callable[[str, int], Outcome], seed: int, mode: str, victims: Victims
 ) -> None:
     assert killed(world, ROWS, mode, seed, victims) == unkilled(mode, ROWS)
 
 
-def killed(world: World, rows: int, mode: str, seed: int, victims: Victims) -> Outcome:
-    """The outcome of a job whose processes are killed after a seeded number of batches."""
+def killed(world: RunningStack, rows: int, mode: str, seed: int, victims: Victims) -> Outcome:
+    """Return the outcome of a job whose processes are killed after a random number of batches."""
     batches = rows // BATCH_ROWS
     before_kill = random.Random(seed).randrange(1, batches)
     start(world, rows)
-    # Two batches are written at a time: the first row of each waits, and no batch after them begins.
+    # Two batches are written at a time: the first row of each waits, so that no later batch begins.
     with world.holding(*(email((before_kill + n) * BATCH_ROWS + 1) for n in (0, 1))):
         world.drop(name := key(), content(rows), mode=mode)
         job = world.job(name)
@@ -116,8 +119,8 @@ def kill(processes: Sequence[psutil.Process]) -> None:
     assert wait_gone(processes, 10) == []
 
 
-def start(world: World, rows: int) -> None:
-    """Of all customers, every twentieth is there."""
+def start(world: RunningStack, rows: int) -> None:
+    """Insert every twentieth customer of the file."""
     world.execute(
         "TRUNCATE customers",
         f"""
@@ -129,7 +132,8 @@ def start(world: World, rows: int) -> None:
 
 
 def row(number: int) -> str:
-    """1 in 25 has no id and the address of the row before it, 1 in 100 a bad address, 1 in 1000 a cell too much."""
+    """Return rows: 1 in 25 has no id and the address of the row before it, 1 in 100 a bad address, 1 in 1000 an extra
+    cell."""
     if number % 25 == 3:
         return f",{email(number - 1)},Double,{number},,Lund"
     if number % 100 == 7:
@@ -146,7 +150,7 @@ def key() -> str:
     return f"customers/{unique('killed')}.csv"
 
 
-def outcome(world: World, job: ImportJob) -> Outcome:
+def outcome(world: RunningStack, job: ImportJob) -> Outcome:
     (content,) = world.query(checksum_sql(tables.get("customers"), COLUMNS).replace("%", "%%"))
     reports = world.reports(job)
     assert set(reports) == {"errors.csv", "errors.ndjson", "rejected.csv"}

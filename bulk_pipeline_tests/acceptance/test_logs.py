@@ -1,4 +1,4 @@
-"""What the running stack writes down: where a request went, and nothing that was in its file."""
+"""Logs of the running stack: they follow a request, and hold nothing of its file."""
 
 import hashlib
 import io
@@ -9,13 +9,13 @@ import httpx2
 import psycopg
 
 from bulk_pipeline import stack as embedded
+from bulk_pipeline.ledger.uploads import Upload
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stack import home as homes
-from bulk_pipeline.stores.receiver import Upload
-from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
 
 
-def test_a_request_is_found_in_every_log_and_its_rows_in_none(world: World) -> None:
+def test_a_request_is_in_every_log_and_its_rows_are_in_none(world: RunningStack) -> None:
     marked, token, request_id = unique("marked"), unique("token"), unique("request")
     rows = [f"{marked}-{number}@x.co,Lund" for number in range(3)]
     content = csv("email,city", *rows, f"{marked},Lund", rows[0])
@@ -37,15 +37,15 @@ def test_a_request_is_found_in_every_log_and_its_rows_in_none(world: World) -> N
     url = f"{embedded.status(world.home).api_url}/imports/{job.id}?token={token}"
     httpx2.get(url, headers={"Authorization": f"Bearer {token}", "X-Request-ID": request_id})
     folder = homes.at(world.home).logs
-    # The API tells of a request when its answer has been sent.
+    # The API logs a request after its answer has been sent.
     until(
         lambda: f'"request_id":"{request_id}"' in (folder / "api.log").read_text(), "the line of the request"
     )
     logs = {log.name: log.read_text() for log in folder.glob("*.log")}
-    told = [
+    lines = [
         line for line in map(json.loads, logs["api.log"].splitlines()) if line.get("request_id") == request_id
     ]
-    assert [line["message"] for line in told] == ["request"]
+    assert [line["message"] for line in lines] == ["request"]
     assert world.ui.tags(run_id)["bulk/request_id"] == request_id
     messages = world.ui.messages(run_id)
     label = f"job {job.id} (people.csv, request {request_id})"

@@ -1,4 +1,4 @@
-"""When night comes, Dagster's scheduler exports every table: here it comes every minute."""
+"""Dagster's scheduler exports every table every night; in this test, every minute."""
 
 import os
 import tempfile
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bulk_pipeline import stack, tables
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline_tests.acceptance.world import until
+from bulk_pipeline_tests.rigs.running_stack import until
 
 pytestmark = pytest.mark.long
 
@@ -32,9 +32,9 @@ def test_the_scheduler_exports_every_table(home: Path) -> None:
     objects, begun_on = ObjectStore(Settings.model_validate(known)), datetime.now(UTC).date()
 
     def exported() -> set[str]:
-        found = objects.page("exports").found
-        return {one.key.split("/")[0] for one in found if one.key.endswith("/manifest.json")}
+        result = objects.page("exports").objects
+        return {one.key.split("/")[0] for one in result if one.key.endswith("/manifest.json")}
 
     until(lambda: exported() == set(tables.names()), "an export of every table", seconds=150)
-    days = {one.key.split("/")[1] for one in objects.page("exports").found}
+    days = {one.key.split("/")[1] for one in objects.page("exports").objects}
     assert days <= {f"dt={day}" for day in (begun_on, datetime.now(UTC).date())}

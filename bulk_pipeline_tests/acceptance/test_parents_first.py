@@ -12,14 +12,14 @@ from uuid import uuid4
 
 import pytest
 
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline_tests.acceptance.world import World, csv, unique
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique
 
 TABLES = ("comments", "articles", "users")
 LONGEST_PAUSE_SECONDS = 2.0
 
 
-def test_children_are_not_refused_for_parents_that_come_later(world: World) -> None:
+def test_children_are_not_rejected_when_parents_arrive_later(world: RunningStack) -> None:
     family = Family()
     for table in TABLES:
         world.drop(family.keys[table], family.files[table])
@@ -29,7 +29,7 @@ def test_children_are_not_refused_for_parents_that_come_later(world: World) -> N
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(20))
-def test_children_know_their_parents_in_whatever_order_they_are_dropped(world: World, seed: int) -> None:
+def test_children_find_their_parents_in_any_order_of_dropping(world: RunningStack, seed: int) -> None:
     chance, family = random.Random(seed), Family()
     for table in chance.sample(TABLES, len(TABLES)):
         world.drop(family.keys[table], family.files[table])
@@ -38,7 +38,7 @@ def test_children_know_their_parents_in_whatever_order_they_are_dropped(world: W
 
 
 @pytest.mark.long
-def test_a_stream_of_parents_does_not_hold_a_child_back_for_more_than_a_minute(world: World) -> None:
+def test_a_stream_of_parents_does_not_hold_a_child_back_for_more_than_a_minute(world: RunningStack) -> None:
     family, is_over = Family(), Event()
     people = Thread(target=drop_users, args=(world, is_over))
     people.start()
@@ -55,7 +55,7 @@ def test_a_stream_of_parents_does_not_hold_a_child_back_for_more_than_a_minute(w
 
 
 class Family:
-    """A user, an article of his, and his comment on it: a file of another format each."""
+    """Return a user, an article of theirs, and their comment on it, each as a file of another format."""
 
     def __init__(self) -> None:
         user, article, name = uuid4(), uuid4(), unique("family")
@@ -69,13 +69,13 @@ class Family:
         }
 
 
-def rejected(world: World, family: Family) -> dict[str, dict[str, int]]:
-    """Table → failures by code, once all are loaded."""
+def rejected(world: RunningStack, family: Family) -> dict[str, dict[str, int]]:
+    """Return table → failures by code, once all files are loaded."""
     jobs: Iterator[ImportJob] = (world.finished(key) for key in family.keys.values())
     return {job.table: job.failure_counts for job in jobs if job.status is not Status.COMPLETED}
 
 
-def drop_users(world: World, is_over: Event) -> None:
+def drop_users(world: RunningStack, is_over: Event) -> None:
     name = unique("crowd")
     for number in count():
         line = f"{uuid4()},{number}{name}@example.com,Ada,reader"

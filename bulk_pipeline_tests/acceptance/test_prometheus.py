@@ -1,4 +1,4 @@
-"""A real Prometheus reads the running stack, with the rules and the dashboard that we ship."""
+"""A real Prometheus scrapes the running stack, with the rules and the dashboard in ops/."""
 
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulk_pipeline import stack as embedded
-from bulk_pipeline_tests.acceptance.prometheus import (
+from bulk_pipeline_tests.rigs.prometheus import (
     OPS,
     Prometheus,
     alerts,
@@ -17,7 +17,7 @@ from bulk_pipeline_tests.acceptance.prometheus import (
     scraping,
     selectors,
 )
-from bulk_pipeline_tests.acceptance.world import World, csv, unique, until
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
 
 pytestmark = pytest.mark.debian
 
@@ -27,11 +27,11 @@ ON_AN_IDLE_STACK = {
     "bulk_stream_exports_in_flight",
 }
 ON_AN_IDLE_STACK |= {"bulk_stream_export_duration_seconds_bucket"}
-"""What is there only after somebody has streamed an export."""
+"""Series that exist only after an export has been streamed."""
 
 
 @pytest.fixture
-def prometheus(world: World, tmp_path: Path) -> Iterator[Prometheus]:
+def prometheus(world: RunningStack, tmp_path: Path) -> Iterator[Prometheus]:
     api_url = embedded.status(world.home).api_url
     assert api_url is not None
     with scraping(api_url, tmp_path) as prometheus:
@@ -39,14 +39,14 @@ def prometheus(world: World, tmp_path: Path) -> Iterator[Prometheus]:
 
 
 @pytest.mark.parametrize("command", [("config", "prometheus.yml"), ("rules", "alerts.yml")])
-def test_what_we_ship_is_well_formed(command: tuple[str, str]) -> None:
+def test_shipped_configuration_is_well_formed(command: tuple[str, str]) -> None:
     kind, name = command
     done = subprocess.run([program("promtool"), "check", kind, OPS / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_finds_every_series_and_evaluates_every_rule_and_panel(
-    world: World, prometheus: Prometheus
+    world: RunningStack, prometheus: Prometheus
 ) -> None:
     world.load(f"customers/{unique()}.csv", csv("email,city", f"{unique()}@x.co,Lund", "nobody,Lund"))
     queries = [*dashboard_queries(), *(rule["expr"] for rule in alerts())]

@@ -1,19 +1,20 @@
-"""What the Dagster UI shows of a run, and what its buttons do: run again, cancel."""
+"""Runs in the Dagster UI: what it shows, and what its buttons do: re-execute, cancel."""
 
 from uuid import uuid4
 
 import pytest
 
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
-from bulk_pipeline_tests.acceptance.dagster_ui import metadata
-from bulk_pipeline_tests.acceptance.world import World, customers, unique, until
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.dagster_ui import metadata
+from bulk_pipeline_tests.rigs.running_stack import RunningStack, customers, unique, until
 
 STEPS = ["parse", "validate", "split", "load", "emit"]
 
 
 @pytest.fixture
 def email() -> str:
-    """An address nobody else uses."""
+    """Return an address that no other test uses."""
     return f"{uuid4().hex}@example.com"
 
 
@@ -23,15 +24,15 @@ def key() -> str:
 
 
 @pytest.fixture(scope="module")
-def done(running: World) -> ImportJob:
-    """A job of three rows, one of them rejected, whose run has ended."""
+def done(running: RunningStack) -> ImportJob:
+    """Return a job of three rows, one of them rejected, whose run has ended."""
     email = f"{uuid4().hex}@example.com"
     job = running.load(f"customers/{unique()}.csv", customers(email, f"x{email}", "nobody"))
     over(running, job)
     return job
 
 
-def test_a_run_shows_its_table_mode_job_steps_and_counts(world: World, done: ImportJob) -> None:
+def test_a_run_shows_its_table_mode_job_steps_and_counts(world: RunningStack, done: ImportJob) -> None:
     run_id = str(done.run_id)
     tags = world.ui.tags(run_id)
     assert {name: tags[name] for name in ("bulk/table", "bulk/mode", "bulk/job_id")} == {
@@ -50,11 +51,11 @@ def test_a_run_shows_its_table_mode_job_steps_and_counts(world: World, done: Imp
     }
     assert shown == {"parse": ("3", "3", "0")} | dict.fromkeys(STEPS[1:], ("3", "2", "1"))
     assert all(entries["seconds"] >= 0 and "rows_per_second" in entries for entries in outputs.values())
-    told = [event["message"] for event in events if event["__typename"] == "LogMessageEvent"]
-    assert f"job {done.id} ({done.file_name}): 100% loaded: 3 of 3 rows, 1 of them rejected" in told
+    messages = [event["message"] for event in events if event["__typename"] == "LogMessageEvent"]
+    assert f"job {done.id} ({done.file_name}): 100% loaded: 3 of 3 rows, 1 of them rejected" in messages
 
 
-def test_a_file_is_a_materialization_of_its_table(world: World, done: ImportJob) -> None:
+def test_a_file_is_a_materialization_of_its_table(world: RunningStack, done: ImportJob) -> None:
     (event,) = [
         event for event in world.ui.events(str(done.run_id)) if event["__typename"] == "MaterializationEvent"
     ]
@@ -75,7 +76,16 @@ def test_a_file_is_a_materialization_of_its_table(world: World, done: ImportJob)
     assert "bad_format" in str(shown["first_failures"])
 
 
-def test_a_failed_run_says_what_was_wrong_with_which_job(world: World, key: str) -> None:
+def test_the_output_of_a_run_is_shown_and_stored_in_s3(world: RunningStack, done: ImportJob) -> None:
+    run_id = str(done.run_id)
+    folder = f"dagster/storage/{run_id}/compute_logs/"
+    until(lambda: world.stores.objects.page("logs", folder).objects, "the log of the run")
+    _, stderr = world.ui.printed(run_id)
+    assert 'STEP_SUCCESS - Finished execution of step "emit"' in stderr
+    assert run_id in stderr
+
+
+def test_a_failed_run_names_the_job_and_its_problem(world: RunningStack, key: str) -> None:
     job = world.load(key, b"")
     run_id = over(world, job)
     assert world.ui.status(run_id) == "FAILURE"
@@ -83,8 +93,8 @@ def test_a_failed_run_says_what_was_wrong_with_which_job(world: World, key: str)
 
 
 @pytest.mark.parametrize("strategy", ["ALL_STEPS", "FROM_FAILURE"])
-def test_a_failed_run_that_is_run_again_imports_its_file_as_a_new_job(
-    world: World, key: str, email: str, strategy: str
+def test_a_failed_run_that_is_re_executed_imports_its_file_as_a_new_job(
+    world: RunningStack, key: str, email: str, strategy: str
 ) -> None:
     world.execute(f"INSERT INTO customers (email) VALUES ('{email}')")
     failed = world.load(key, customers(email))
@@ -98,7 +108,7 @@ def test_a_failed_run_that_is_run_again_imports_its_file_as_a_new_job(
     assert any(now.id in message for message in world.ui.messages(again))
 
 
-def test_a_finished_run_that_is_run_again_has_nothing_to_do(world: World, done: ImportJob) -> None:
+def test_a_finished_run_that_is_re_executed_has_nothing_to_do(world: RunningStack, done: ImportJob) -> None:
     again = world.ui.reexecute(str(done.run_id))
     until(lambda: world.ui.is_over(again), "the run that was started again")
     assert world.ui.status(again) == "SUCCESS"
@@ -106,8 +116,8 @@ def test_a_finished_run_that_is_run_again_has_nothing_to_do(world: World, done: 
     assert world.jobs(done.key) == [done]
 
 
-def test_a_run_that_is_run_again_while_it_runs_is_refused_and_unharmed(
-    world: World, key: str, email: str
+def test_a_run_that_is_re_executed_while_it_runs_is_unharmed_and_the_new_one_refused(
+    world: RunningStack, key: str, email: str
 ) -> None:
     with world.holding(email):
         world.drop(key, customers(email))
@@ -123,7 +133,7 @@ def test_a_run_that_is_run_again_while_it_runs_is_refused_and_unharmed(
     assert world.ui.status(over(world, done)) == "SUCCESS"
 
 
-def test_a_run_begins_in_a_process_that_has_imported_everything(world: World, key: str, email: str) -> None:
+def test_a_run_starts_in_a_process_with_all_imports_done(world: RunningStack, key: str, email: str) -> None:
     with world.holding(email):
         world.drop(key, customers(email))
         until(world.waits_for_a_lock, "the file is loaded")
@@ -134,7 +144,9 @@ def test_a_run_begins_in_a_process_that_has_imported_everything(world: World, ke
     world.finished(key)
 
 
-def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(world: World, key: str, email: str) -> None:
+def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(
+    world: RunningStack, key: str, email: str
+) -> None:
     addresses = [f"{number}{email}" for number in range(12_000)]
     with world.holding(addresses[7_000], addresses[11_000]):
         world.drop(key, customers(*addresses))
@@ -148,19 +160,19 @@ def test_a_cancelled_run_cancels_its_job_and_committed_rows_stay(world: World, k
     assert world.ui.status(over(world, done)) == "CANCELED"
 
 
-def test_a_job_that_is_cancelled_stops_after_the_batches_it_is_at(world: World, key: str, email: str) -> None:
+def test_a_cancelled_job_stops_after_its_current_batches(world: RunningStack, key: str, email: str) -> None:
     addresses = [f"{number}{email}" for number in range(22_000)]
     with world.holding(addresses[7_000], addresses[11_000]):
         world.drop(key, customers(*addresses))
         until(lambda: world.waiting_batches() == 2, "the second and the third batch are loaded")
-        world.stores.ledger.cancel(world.job(key).id)
+        world.stores.leases.cancel(world.job(key).id)
     done = world.finished(key)
     assert (done.status, world.counts(done)) == (Status.CANCELLED, Counts(total=22_000, inserted=15_000))
     assert "was cancelled" in world.ui.errors(over(world, done))
 
 
-def over(world: World, job: ImportJob) -> str:
-    """The id of the job's run, once that has ended too."""
+def over(world: RunningStack, job: ImportJob) -> str:
+    """Return the id of the job's run, once it has ended."""
     run_id = str(job.run_id)
     until(lambda: world.ui.is_over(run_id), f"the end of run {run_id}")
     return run_id

@@ -1,1 +1,1 @@
-"""Faults in a running stack, and a checker that tells whether a row was lost, doubled or told wrongly."""
+"""Faults in a running stack, and a checker that finds rows that were lost, duplicated or reported wrongly."""

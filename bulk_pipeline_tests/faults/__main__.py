@@ -1,4 +1,4 @@
-"""`make faults TRIALS=n SEED=s`: n faults in epochs of ten, with seeds from s on. Goes on where it was."""
+"""`make faults TRIALS=n SEED=s`: n faults in epochs of ten, with seeds from s on. Continues an interrupted campaign."""
 
 import argparse
 import sys
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _run(todo: list[int], given: argparse.Namespace) -> None:
-    """Epochs in one stack, until one of them has left it in doubt."""
+    """Run epochs in one stack, until one of them may have damaged it."""
     wreckage = given.log.with_suffix("")
     with rig() as running:
         campaign = Campaign(running, given.rows, given.pause, wreckage=wreckage)

@@ -1,4 +1,4 @@
-"""Epochs of faults: work, faults in the midst of it, quiet, proof. Everything is drawn from the epoch's seed."""
+"""Epochs of faults: a workload, faults during it, a wait until all is finished, a check. All depends on the seed."""
 
 import os
 import random
@@ -30,13 +30,13 @@ Record = dict[str, Any]
 
 
 class UnstruckError(Exception):
-    """A kind of fault has found nothing to strike for a long time."""
+    """A kind of fault has had no target for a long time."""
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """`rows`: the largest file. `pause_seconds`: how long a stopped process sleeps. `into`: the tables,
-    parents before their children. `wreckage`: where all that a broken epoch leaves is kept."""
+    """`rows`: size of the largest file. `pause_seconds`: pause of a stopped process. `into`: the tables, parents before
+    their children. `wreckage`: folder for the data of an epoch with violations."""
 
     rig: Rig
     rows: int = 3000
@@ -45,7 +45,7 @@ class Campaign:
     wreckage: Path | None = None
 
     def epoch(self, seed: int, kinds: list[str], tell: Callable[[str], None]) -> Iterator[Record]:
-        """Strike with each of the kinds in turn; one record per fault, then one with what was found wrong.
+        """Inject each kind in turn. Return one record per fault, then one with the violations.
 
         `unjudged`: why an epoch does not count although nothing was found wrong.
         """
@@ -81,7 +81,7 @@ class Campaign:
         }
 
     def _strike(self, seed: int, kind: str, chance: random.Random, work: Workload) -> Record:
-        """Strike as soon as jobs are being worked on, after a short and random wait."""
+        """Inject the fault after a short random wait, once jobs are running."""
         deadline = time.monotonic() + _STRIKE_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -110,7 +110,7 @@ class Campaign:
         raise UnstruckError(f"nothing to strike with {kind!r} in {_STRIKE_SECONDS} s")
 
     def _drained(self, work: Workload) -> list[str]:
-        """Wait for the end of everything; what is still open after a long time."""
+        """Wait until all jobs are finished. Return those still open after a long time."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         while open_ := self._open(work):
             if time.monotonic() > deadline:
@@ -158,7 +158,7 @@ class Campaign:
 
 
 def kinds_of(seed: int, count: int = FAULTS_PER_EPOCH) -> list[str]:
-    """The kinds of an epoch, in random order: seeds that follow each other have each kind equally often."""
+    """Return the kinds of an epoch in random order. Consecutive seeds use each kind equally often."""
     names = list(KINDS)
     chosen = [names[(seed * count + n) % len(names)] for n in range(count)]
     random.Random(seed).shuffle(chosen)
@@ -166,7 +166,7 @@ def kinds_of(seed: int, count: int = FAULTS_PER_EPOCH) -> list[str]:
 
 
 def _recovery(record: Record, ends: dict[str, datetime]) -> float | None:
-    """Seconds from the end of the fault until the jobs that it struck were finished."""
+    """Return the seconds from the end of the fault until the jobs that were running then had finished."""
     finished = [ends[job["id"]] for job in record["jobs"] if job["id"] in ends]
     if not finished:
         return None

@@ -1,4 +1,4 @@
-"""Whether a cell of a file and a value of the database are the same."""
+"""Comparison of a cell of a file with a value in the database."""
 
 import json
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ _YES, _NO = {"true", "1", "yes"}, {"false", "0", "no"}
 
 
 def identifier(value: Any) -> UUID:
-    """An id as a file writes it, `cm_` before it or not."""
+    """Read an id in a file, with or without the prefix `cm_`."""
     return value if isinstance(value, UUID) else UUID(str(value).removeprefix("cm_"))
 
 
 def differing(record: dict[str, Any], row: dict[str, Any]) -> list[str]:
-    """The columns in which a record of a file is not what stands in the table."""
+    """Return the columns in which a record of a file differs from the row in the table."""
     return [name for name, cell in record.items() if not _same(cell, row[name])]
 
 

@@ -1,4 +1,4 @@
-"""The promises about rows, each as a function of the evidence that names what breaks it.
+"""The promises about rows, each as a function that returns the violations in the evidence.
 
 Written from the documentation, without the package. It knows what the files hold by reading them itself, one line
 a record: where there are defects, no record of a sample has line breaks inside.
@@ -18,13 +18,13 @@ from bulk_pipeline_tests.faults.evidence import TABLES, Drop, Evidence
 from bulk_pipeline_tests.faults.exported import broken_exports
 
 _FORMULAS = tuple("'=+-@\t\r\n＝＋－＠")
-"""What spreadsheets take for the beginning of a formula, and the apostrophe that stands before it in errors.csv."""
+"""Characters that start a formula in spreadsheets, and the apostrophe that defuses them in errors.csv."""
 _COUNTS = ("inserted", "updated", "unchanged", "superseded", "rejected")
 _NATURAL = {"customers": "email", "users": "email", "articles": "slug", "comments": None}
 
 
 def violations(found: Evidence, drops: Sequence[Drop]) -> list[str]:
-    """Every broken promise, as a sentence; none if all is well."""
+    """Yield every broken promise, as a sentence."""
     by_key = {drop.key: drop for drop in drops}
     broken = [*_missing_jobs(found, by_key), *_left_over(found), *broken_exports(found)]
     works = [Work(found, job, by_key[job["key"]]) for job in found.jobs if job["key"] in by_key]
@@ -37,7 +37,7 @@ def violations(found: Evidence, drops: Sequence[Drop]) -> list[str]:
 
 @dataclass(frozen=True)
 class Work:
-    """One job, the file it worked on, and all it has left behind."""
+    """One job, its file, and all its results."""
 
     found: Evidence
     job: dict[str, Any]
@@ -49,7 +49,7 @@ class Work:
 
     @cached_property
     def lines(self) -> list[bytes]:
-        """The records as they stand in the file."""
+        """The records of the file."""
         lines = self.drop.content.split(b"\n")[:-1]
         return lines if self.is_json else lines[1:]
 
@@ -89,7 +89,7 @@ class Work:
 
     @cached_property
     def existing(self) -> set[int]:
-        """Rows that were rejected because the table had their keys, and for nothing else."""
+        """Rows that were rejected only because their keys existed in the table."""
         return {told["row"] for told in self.failures if told["code"] == "already_exists"}
 
     def problems(self) -> Iterator[str]:
@@ -157,7 +157,7 @@ class Work:
             yield "the file of rejected rows does not have them as they stand in the upload"
 
     def _fate_problems(self) -> Iterator[str]:
-        """Which rows were rejected, and why.
+        """Check which rows were rejected, and why.
 
         A row that repeats the key of the row before it is refused as that one is: as existing, if the table has the key.
         """
@@ -229,7 +229,7 @@ def _table_problems(found: Evidence, table: str, works: list[Work]) -> Iterator[
 def _claim_problems(
     table: str, row: dict[str, Any], claims: list[tuple[Work, int, dict[str, Any]]]
 ) -> Iterator[str]:
-    """A row is what the last upsert has made of it or, if there was none, what the only insert has."""
+    """Check that a row has the values of the last upsert or, without one, of the only insert."""
     inserts = [claim for claim in claims if claim[0].drop.mode == "insert_only"]
     upserts = [claim for claim in claims if claim[0].drop.mode == "upsert"]
     if not claims:

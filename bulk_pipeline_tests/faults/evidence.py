@@ -1,4 +1,4 @@
-"""What is there once all has drained: ledger, tables, buckets, work area. Read with plain psycopg and boto3.
+"""The state after all jobs have finished: ledger, tables, buckets, work area. Read with plain psycopg and boto3.
 
 This and `checker` share no code with the package: an error of its own must not hide itself.
 """
@@ -24,7 +24,7 @@ _TEMPORARY = """
 
 @dataclass(frozen=True)
 class Drop:
-    """A file that somebody has dropped, and what must come of it. `codes`: failures by code, but `already_exists`.
+    """A dropped file, and its expected result. `codes`: failures by code, without `already_exists`.
 
     `bad_every`: each so many-th row has a defect, and no other row. `is_acknowledged`: the store has said that it
     has the file; else it may have it or not.
@@ -42,7 +42,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Places:
-    """Where to look: past all proxies. `s3` is a boto3 client."""
+    """Direct connections, without the proxies. `s3` is a boto3 client."""
 
     database_url: str
     s3: Any
@@ -51,7 +51,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Rows of the ledger and the tables as dictionaries; bucket → key → bytes; names of what is left over."""
+    """Rows of the ledger and the tables as dictionaries; bucket → key → bytes; names of leftovers."""
 
     jobs: list[dict[str, Any]]
     batches: list[dict[str, Any]]
@@ -70,7 +70,7 @@ class Evidence:
 
     @cached_property
     def reports_by_job(self) -> dict[str, set[str]]:
-        """The keys of the reports, by the folder that they are in."""
+        """The keys of the reports by folder."""
         found: dict[str, set[str]] = defaultdict(set)
         for key in self.objects["reports"]:
             found[key.split("/")[0]].add(key)

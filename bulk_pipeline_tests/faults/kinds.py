@@ -1,4 +1,4 @@
-"""The faults: each strikes, waits for as long as it lasts, and heals. They tell what they struck."""
+"""The faults. Each is injected, lasts for a while, and is undone; it returns its target."""
 
 import random
 import re
@@ -20,12 +20,12 @@ _SERVICES = ("daemon", "code_server", "webserver", "api", "objects")
 
 
 class MissedError(Exception):
-    """There was nothing to strike; nothing has happened."""
+    """The fault had no target; nothing has happened."""
 
 
 @dataclass(frozen=True)
 class Strike:
-    """One fault about to happen: on what, beside which jobs, with what chance, for how long."""
+    """The circumstances of one fault: the rig, the running jobs, the random numbers, the duration."""
 
     rig: Rig
     jobs: Sequence[dict[str, Any]]
@@ -33,7 +33,7 @@ class Strike:
     pause_seconds: float
 
     def seconds(self) -> float:
-        """How long a network is out of order."""
+        """Duration of a network fault, in seconds."""
         return self.random.uniform(1, 4)
 
 
@@ -89,7 +89,7 @@ def pause_backend(strike: Strike) -> str:
 
 
 def network(of: str, **weather: object) -> Fault:
-    """A weather for some seconds, until it has harmed somebody."""
+    """A network fault for some seconds, and until it has affected a connection."""
 
     def change(strike: Strike) -> str:
         proxy: Proxy = getattr(strike.rig, of)
@@ -125,8 +125,8 @@ def lose_commit(strike: Strike) -> str:
 
 
 def fill_disk(strike: Strike) -> str:
-    """Of the work area: with a file as large as the rest of a tmpfs or, without rights to mount, by a limit on what
-    the code server and its runs may write to any file."""
+    """Fill the work area: with a file as large as the free space of the tmpfs or, without the right to mount, by a limit
+    on the size of files that the code server and its runs may write."""
     if not strike.rig.work.is_mount():
         return _limit_files(strike)
     ballast = strike.rig.work / "ballast"
@@ -181,7 +181,7 @@ KINDS: dict[str, Fault] = {
 
 
 def _run(strike: Strike) -> psutil.Process:
-    """The process of a run that works on a job."""
+    """Return the process of a run that works on a job."""
     run_id = strike.random.choice([job["run_id"] for job in strike.jobs])
     query = "SELECT event FROM dagster.event_logs WHERE run_id = %s AND event LIKE %s"
     for (event,) in strike.rig.query(query, run_id, "%Started process for run (pid:%"):
@@ -194,7 +194,7 @@ def _run(strike: Strike) -> psutil.Process:
 
 
 def _session(strike: Strike) -> tuple[int, str]:
-    """A session of the product that is at work for a job."""
+    """Return a database session of a run that works on a job."""
     found = strike.rig.query(
         """
         SELECT pid, application_name

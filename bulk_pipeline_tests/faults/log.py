@@ -1,4 +1,4 @@
-"""The log of faults: JSON lines, of which an epoch's are written together when it is over."""
+"""The log of faults: JSON lines. The lines of an epoch are written together when it is over."""
 
 import json
 import statistics
@@ -22,18 +22,18 @@ def append(log: Path, records: Iterable[Record]) -> None:
 
 
 def seeds(records: Iterable[Record]) -> set[int]:
-    """The epochs that are done."""
+    """Return the finished epochs."""
     return {record["seed"] for record in records if record["record"] == "epoch"}
 
 
 def unjudged(seed: int, reason: str) -> Record:
-    """An epoch that came to no end for a reason of its own: none of its faults counts."""
+    """Return the record of an epoch that failed for reasons of the test itself: none of its faults counts."""
     nothing = {"faults": 0, "uploads": 0, "rows": 0, "seconds": 0.0, "violations": []}
     return {"record": "epoch", "seed": seed, **nothing, "unjudged": reason}
 
 
 def table(records: list[Record]) -> str:
-    """Faults by kind with the seconds until all jobs that were struck had finished; then the sums. Markdown."""
+    """Return a Markdown table: faults by kind with the seconds until all affected jobs had finished, then the sums."""
     epochs = [record for record in records if record["record"] == "epoch"]
     judged = {epoch["seed"]: epoch for epoch in epochs if not epoch.get("unjudged")}
     faults = [record for record in records if record["record"] == "fault" and record["seed"] in judged]
@@ -62,7 +62,7 @@ def table(records: list[Record]) -> str:
 
 
 def _ranges(numbers: list[int]) -> str:
-    """Of numbers in order: 1–3, 5."""
+    """Return the ranges of sorted numbers: `1–3, 5`."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][-1] == number - 1:

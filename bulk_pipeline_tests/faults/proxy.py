@@ -1,4 +1,5 @@
-"""A bad network: a TCP proxy that refuses, cuts, holds or delays, answers for an S3 server, and loses COMMITs."""
+"""A bad network: a TCP proxy that refuses, cuts, holds or delays connections, answers in place of an S3 server, and
+loses COMMITs."""
 
 import socket
 import threading
@@ -16,7 +17,7 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Weather:
-    """What the network does at present; by default it forwards.
+    """The present behaviour of the network; by default it forwards.
 
     `status`: the HTTP status with which it answers every request itself. `is_cutting_bodies`: answers end in the
     midst of their bodies. `is_losing_commits`: of the product's own sessions.
@@ -31,7 +32,7 @@ class Weather:
 
 
 class Proxy:
-    """Listens on a port of its own for `server`. `hits`: how often the weather has harmed somebody."""
+    """Listens on its own port for `server`. `hits`: number of connections that the weather has affected."""
 
     def __init__(self, server: tuple[str, int]) -> None:
         self.hits = 0
@@ -47,7 +48,7 @@ class Proxy:
 
     @contextmanager
     def changed(self, **weather: object) -> Iterator[None]:
-        """Another weather for as long as the block lasts."""
+        """Change the weather during the block."""
         self.weather = replace(Weather(), **weather)  # pyright: ignore[reportArgumentType]  # fields by name
         try:
             yield
@@ -55,7 +56,7 @@ class Proxy:
             self.weather = Weather()
 
     def cut(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for one in list(self._open):
             self.hits += 1
             self._end(one)
@@ -97,7 +98,7 @@ class Proxy:
                     break
                 if self.weather.is_losing_commits and is_product and _COMMIT in sent:
                     self.hits += 1
-                    self._end(client)  # the server's answer finds nobody
+                    self._end(client)  # the server's answer is lost
                 server.sendall(sent)
         self._end(server)
 
@@ -127,7 +128,7 @@ class Proxy:
 
 
 def _answer(client: socket.socket, request: bytes, status: int) -> None:
-    """Refuse a request, and read what is still sent of it, so that the answer is not lost by a reset."""
+    """Refuse a request, and read the rest of it, so that a reset does not lose the answer."""
     body = b"<Error><Code>%s</Code></Error>" % (b"SlowDown" if status == 503 else b"InternalError")
     head = b"HTTP/1.1 %d Out of order\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close"
     is_head = request.startswith(b"HEAD ")
@@ -139,7 +140,7 @@ def _answer(client: socket.socket, request: bytes, status: int) -> None:
 
 
 def _without_end(answer: bytes) -> bytes | None:
-    """Half of the body in this piece of an answer; None if there is no body in it."""
+    """Return half of the body in this piece of an answer; None if it has no body."""
     start = answer.find(_HEADERS_END) + len(_HEADERS_END) if answer.startswith(b"HTTP/") else 0
     body = len(answer) - start
     return answer[: start + body // 2] if body else None

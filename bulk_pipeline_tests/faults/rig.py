@@ -1,4 +1,4 @@
-"""A stack whose Postgres and S3 server are somebody else's, each behind a bad network, on a small disk.
+"""A stack with external Postgres and S3 servers, each behind a bad network, on a small disk.
 
 The servers are watched and revived as a supervisor of a stack does it. The stack connects as an ordinary role that
 owns its database, so that rights can be taken from it.
@@ -31,7 +31,7 @@ from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import wait
 from bulk_pipeline_tests.faults.evidence import TABLES, Places
 from bulk_pipeline_tests.faults.proxy import Proxy
-from bulk_pipeline_tests.plain_s3 import plain_client
+from bulk_pipeline_tests.rigs.plain_s3 import plain_client
 
 ROLE = "pipeline"
 DISK_BYTES = 64_000_000
@@ -41,11 +41,12 @@ _SETTINGS = {
     "BULK_LEASE_SECONDS": "6",
     "BULK_HEARTBEAT_SECONDS": "1",
     "BULK_RETRY_SECONDS": "0.5",
-    "BULK_MAX_CRASHES": "100",  # what is killed here dies of no file
-    "BULK_MAX_ATTEMPTS": "100",  # an outage must never fail a job: whoever gives up has lost
+    "BULK_MAX_CRASHES": "100",  # processes are killed here, not crashed by files
+    "BULK_MAX_ATTEMPTS": "100",  # an outage must never fail a job
     "BULK_SETTLE_SECONDS": "1",
     "BULK_PARENT_WAIT_SECONDS": "3600",
     "BULK_WORK_RETENTION_HOURS": "0",
+    "BULK_MIN_FREE_BYTES": "1000000",  # of DISK_BYTES
 }
 _CLEAN_UP = """mutation ($selector: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
@@ -62,7 +63,7 @@ _SELECTOR = {
 
 @dataclass
 class Rig:
-    """`postgres` and `s3` are the networks in between; `database_url` and `s3_url` lead past them."""
+    """`postgres` and `s3` are the networks in between; `database_url` and `s3_url` bypass them."""
 
     folder: Path
     cluster: Cluster
@@ -99,12 +100,12 @@ class Rig:
 
     @cached_property
     def client(self) -> Any:
-        """A plain boto3 client, past the network."""
+        """Return a plain boto3 client that bypasses the network."""
         return self._client(attempts=5)
 
     @cached_property
     def dropper(self) -> Any:
-        """The same of somebody who drops files, and must know of each try whether it was one too many."""
+        """Return a client for dropping files that does not retry, so that no file is dropped twice unnoticed."""
         return self._client(attempts=1)
 
     def _client(self, attempts: int) -> Any:
@@ -115,7 +116,7 @@ class Rig:
         return Places(self.database_url, self.client, self.work)
 
     def connect(self) -> psycopg.Connection:
-        """As the superuser, past the network."""
+        """Return the rows of a query as the superuser, bypassing the network."""
         return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
 
     def query(self, query: str, *given: object) -> list[tuple[Any, ...]]:
@@ -123,16 +124,17 @@ class Rig:
             return connection.execute(query.encode(), given or None).fetchall()
 
     def processing(self) -> list[dict[str, Any]]:
-        """Jobs that are being worked on now: kind, id, run, attempt."""
+        """Return the running jobs: kind, id, run, attempt."""
         found = self.query("""
             SELECT 'import', job.id::text, job.run_id, job.attempt
             FROM bulk.import_jobs AS job
             JOIN bulk.job_leases AS lease ON lease.job_id = job.id AND lease.run_id = job.run_id
             WHERE job.status = 'processing' AND job.total_rows IS NOT NULL
             UNION ALL
-            SELECT 'export', id::text, run_id, attempt
-            FROM bulk.export_jobs
-            WHERE status = 'processing' AND heartbeat_at IS NOT NULL
+            SELECT 'export', job.id::text, job.run_id, job.attempt
+            FROM bulk.export_jobs AS job
+            JOIN bulk.job_leases AS lease ON lease.job_id = job.id AND lease.run_id = job.run_id
+            WHERE job.status = 'processing'
         """)
         return [dict(zip(("kind", "id", "run_id", "attempt"), row, strict=True)) for row in found]
 
@@ -144,7 +146,7 @@ class Rig:
         return count
 
     def service(self, name: str) -> psutil.Process | None:
-        """A running process of the stack, or one of the two servers."""
+        """Return a running process of the stack, or of one of the two servers."""
         if name in ("postgres", "objects"):
             child = self.children[name]
             return psutil.Process(child.process.pid) if child.alive else None
@@ -152,7 +154,7 @@ class Rig:
         return started.find() if started else None
 
     def everything(self) -> list[psutil.Process]:
-        """All processes of the stack and the servers, the supervisor first, so that nobody revives."""
+        """Return all processes of the stack and the servers, the supervisor first, so that it restarts none."""
         record = homes.read(homes.at(self.home))
         heads = [record.supervisor.find() if record.supervisor else None]
         heads += [self.service(name) for name in (*record.services, "objects", "postgres")]
@@ -166,7 +168,7 @@ class Rig:
         return embedded.status(self.home).healthy
 
     def clean_up(self) -> str | None:
-        """Start what the stack does every night; gives the run's id, or None if the webserver cannot start it yet."""
+        """Start the nightly cleaning. Return the run's id, or None if the webserver cannot start it yet."""
         url = embedded.status(self.home).dagster_url
         if url is None:
             return None
@@ -180,7 +182,7 @@ class Rig:
         return status
 
     def forget(self) -> None:
-        """Make tables, ledger and buckets empty."""
+        """Empty tables, ledger and buckets."""
         ours = ", ".join(f"public.{table}" for table in TABLES)
         with self.connect() as connection:
             connection.execute(
@@ -231,9 +233,9 @@ class Rig:
 
 @contextmanager
 def rig() -> Iterator[Rig]:
-    """A running rig in a folder of its own."""
+    """Run a rig in the folder."""
     folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-faults-"))
-    folder.chmod(0o711)  # for `nobody`, who runs Postgres for root
+    folder.chmod(0o711)  # for `nobody`, who runs Postgres if root owns the stack
     cluster = Cluster(
         postgres.reserve_folder(folder / "postgres"), free_port(), objects.new_secret(), version=18
     )
@@ -254,7 +256,7 @@ def rig() -> Iterator[Rig]:
 
 
 def mount(folder: Path) -> bool:
-    """Make the folder a small disk, which only root may; says whether it is one."""
+    """Mount a small disk on the folder, which needs root. Return whether that succeeded."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 

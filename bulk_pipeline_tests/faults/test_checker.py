@@ -1,4 +1,4 @@
-"""The checker sees what is wrong: a small world in which all is well, and the same with one thing damaged."""
+"""The checker finds violations: a small correct state, and the same state with one damage."""
 
 import ast
 import hashlib
@@ -119,12 +119,12 @@ def sound() -> Evidence:
     )
 
 
-def test_a_sound_world_has_no_violations() -> None:
+def test_a_correct_state_has_no_violations() -> None:
     assert violations(sound(), DROPS) == []
 
 
 def object_(bucket: str, end: str, change: Callable[[bytes], bytes] | None) -> Callable[[Evidence], object]:
-    """Damage the first object whose key ends so; without a change, remove it."""
+    """Damage the first object whose key has this ending; without a change, remove it."""
 
     def damage(found: Evidence) -> None:
         of = found.objects[bucket]
@@ -223,14 +223,14 @@ DAMAGES: list[Any] = [
 
 
 @pytest.mark.parametrize(("damage", "told"), DAMAGES)
-def test_what_is_damaged_is_found(damage: Callable[[Evidence], object], told: str) -> None:
+def test_each_damage_is_found(damage: Callable[[Evidence], object], told: str) -> None:
     found = deepcopy(sound())
     damage(found)
     broken = violations(found, DROPS)
     assert any(told in sentence for sentence in broken), broken
 
 
-def test_a_lease_that_is_left_is_found() -> None:
+def test_a_leftover_lease_is_found() -> None:
     assert violations(replace(sound(), leases=1), DROPS) == ["1 leases are left"]
 
 

@@ -1,4 +1,4 @@
-"""Faults of different sorts in one short epoch of a running stack; `make faults` has all, for as long as you like."""
+"""Faults of different kinds in one short epoch of a running stack; `make faults` runs longer campaigns with all kinds."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def running() -> Iterator[Rig]:
         yield made
 
 
-def test_no_row_is_lost_doubled_or_told_wrongly_whatever_dies(running: Rig) -> None:
+def test_no_row_is_lost_duplicated_or_reported_wrongly_whatever_process_dies(running: Rig) -> None:
     campaign = Campaign(running, rows=150, into=[users.TABLE, articles.TABLE])
     *faults, end = campaign.epoch(1, KINDS, print)
     assert_nothing_wrong(faults, end, KINDS)

@@ -1,4 +1,4 @@
-"""What the log of faults comes to: only epochs that were judged count, and a violation always does."""
+"""Statistics of the log of faults: only checked epochs count, but every violation does."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert log.read(file) == [fault(1, "kill run"), epoch(1), epoch(2)]
 
 
-def test_an_epoch_without_a_judgement_is_done_but_its_faults_do_not_count() -> None:
+def test_an_epoch_that_was_not_checked_is_finished_but_its_faults_do_not_count() -> None:
     records = [fault(1, "kill run"), epoch(1), fault(2, "kill run"), log.unjudged(2, "the disk was full")]
     assert log.seeds(records) == {1, 2}
     told = log.table(records)

@@ -1,4 +1,4 @@
-"""What people do meanwhile: drop files of all tables in both modes, with the same keys, and ask for exports."""
+"""The workload: files of all tables in both modes, which share keys, and requests for exports."""
 
 import io
 import random
@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreUnavailableError
+from bulk_pipeline.ledger.exports import Exports
+from bulk_pipeline.postgres.connection import Postgres
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Sample
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages.export.formats import Compression
 from bulk_pipeline.stages.export.formats import Format as ExportFormat
 from bulk_pipeline.stages.export.request import ExportRequest
-from bulk_pipeline.stores.exports import Exports
-from bulk_pipeline.stores.postgres import Postgres
 from bulk_pipeline_tests.faults.evidence import Drop
 from bulk_pipeline_tests.faults.rig import Rig
 
@@ -30,7 +30,7 @@ _WAIT_SECONDS = 90
 
 @dataclass
 class Workload:
-    """Files of one seed; each round has rows of its own, which three files of a table share in part.
+    """Files of one seed. Each round has its own rows, which three files of a table share in part.
 
     `into`: the tables, parents before their children.
     """
@@ -43,7 +43,7 @@ class Workload:
     rounds: int = 0
 
     def feed(self) -> None:
-        """One more round: parents first, three files of each table; and exports of what there is by then."""
+        """Drop one more round, parents first, with three files of each table, and request exports."""
         self.rounds += 1
         random_ = random.Random(f"{self.seed}/{self.rounds}")
         format_ = random_.choice(list(Format))
@@ -64,7 +64,7 @@ class Workload:
         return random_.randrange(self.rows // 2, self.rows)
 
     def _drop(self, client: Any, drop: Drop) -> None:
-        """Put the file; where the store does not answer, again, under another name: it may have the first."""
+        """Put the file. If the store does not answer, put it again under another name: it may have stored the first."""
         deadline, tries = time.monotonic() + _WAIT_SECONDS, 0
         folder, name = drop.key.rsplit("/", 1)
         while True:
@@ -83,7 +83,7 @@ class Workload:
                 return
 
     def _ask(self, table: str, random_: random.Random) -> None:
-        request = ExportRequest(
+        request = ExportRequest.of(
             table=table,
             format=random_.choice([ExportFormat.CSV, ExportFormat.NDJSON]),
             compression=random_.choice([Compression.NONE, Compression.GZIP]),

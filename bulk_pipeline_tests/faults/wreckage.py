@@ -1,4 +1,4 @@
-"""Keep what a broken epoch has left behind: logs, ledger, Dagster's events, all that the checker reads."""
+"""Keep the data of an epoch with violations: logs, ledger, Dagster's events, and the checker's evidence."""
 
 import pickle
 import shutil
@@ -14,7 +14,7 @@ _EVENTS = "dagster.event_logs"
 
 
 def keep(rig: Rig, drops: Sequence[Drop], folder: Path) -> None:
-    """Into a new folder: a table is a CSV file, what the checker was given `checked.pickle`."""
+    """Write a new folder: tables as CSV files, the checker's evidence as `checked.pickle`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, logs in (("servers", rig.folder / "logs"), ("stack", rig.home / "logs")):

@@ -1,4 +1,4 @@
-"""What a key that a JSON object does not have means for the table: nothing. From the file to the table's rows."""
+"""Keys that a JSON object lacks leave the table's values unchanged, from the file to the table."""
 
 import io
 import json
@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.examples import csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 Objects = list[dict[str, Any]]
 FORMATS = ["ndjson", "json"]
@@ -31,14 +31,14 @@ def written(format_: str, objects: Objects) -> bytes:
 def upsert(
     pipeline: Pipeline, table: str, format_: str, *objects: dict[str, Any]
 ) -> list[tuple[int, str, str]]:
-    """Load the objects; gives row, code and sentence of each failure."""
+    """Load the objects; return row, code and message of each failure."""
     job = pipeline.load(f"{table}/patch.{format_}", written(format_, list(objects)), mode="upsert")
     counts = pipeline.counts(job)
     assert counts.unprocessed == 0
     if not counts.rejected:
         return []
-    found = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
-    return [(failure["row"], failure["code"], failure["message"]) for failure in found]
+    result = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
+    return [(failure["row"], failure["code"], failure["message"]) for failure in result]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -130,7 +130,7 @@ def test_an_empty_cell_does_not_bring_a_default_back(pipeline: Pipeline) -> None
 
 
 def test_a_column_that_turns_up_late_is_left_alone_by_the_objects_before_it(pipeline: Pipeline) -> None:
-    """More than a chunk of objects whose keys are all the same, and then one with another key."""
+    """More than a chunk of objects with the same keys, then one with another key."""
     pipeline.load("customers/before.csv", CUSTOMERS)
     early: Objects = [{"email": f"u{number}@x.co", "first_name": "F" * 120} for number in range(20_000)]
     patch = [{"email": "ann@example.com", "first_name": "A"}, *early, {"email": "u0@x.co", "city": "Ulm"}]

@@ -1,19 +1,19 @@
-"""A dump of the database and a mirror of the archive, made as docs/operations.md says, are enough to go on with."""
+"""A dump of the database and a mirror of the archive, as in docs/operations.md, are enough to continue."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bulk_pipeline.orchestration import reaping
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.postgres import migrations
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.binaries import installed
-from bulk_pipeline.stores import migrations, s3
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import (
+from bulk_pipeline_tests.rigs.dying_import import (
     BATCH_ROWS,
     KEY,
     batch_by_batch,
@@ -22,6 +22,7 @@ from bulk_pipeline_tests.integration.dying_import import (
     silence,
     undisturbed_outcome,
 )
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def settings(settings: Settings) -> Settings:
     return batch_by_batch(settings)
 
 
-def test_what_was_open_when_the_backup_was_made_is_finished_after_the_restore(
+def test_jobs_open_at_the_backup_are_finished_after_the_restore(
     pipeline: Pipeline,
     settings: Settings,
     s3_client: s3.Client,
@@ -79,12 +80,12 @@ def run(settings: Settings, program: str, *options: str) -> None:
 
 
 def mirrored(s3_client: s3.Client, bucket: str) -> dict[str, bytes]:
-    found = s3_client.list_objects_v2(Bucket=bucket).get("Contents", [])
-    return {one["Key"]: s3_client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found}
+    result = s3_client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {one["Key"]: s3_client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in result}
 
 
 def go_on(pipeline: Pipeline) -> None:
-    """What a stack does about runs that have died."""
+    """Reap dead runs as a stack does."""
     silence(pipeline)
-    list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))
     pipeline.work_off()

@@ -1,6 +1,6 @@
-"""What becomes of files that are not as they should be: one table, from the bucket to the database.
+"""Outcomes of damaged files, from the bucket to the database, for one table.
 
-Each damage lies between a good row (ann) and another one (bob); a row of three cells is email, first name, city.
+Each damage is between two good rows (ann and bob); a row of three cells is email, first name, city.
 A failure is `row line column code`. The header is line 1, so the damage is row 2 in line 3.
 """
 
@@ -10,9 +10,9 @@ from functools import partial
 
 import pytest
 
-from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.damage import (
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.damage import (
     ANN,
     BOB,
     HEADER,
@@ -23,7 +23,8 @@ from bulk_pipeline_tests.integration.damage import (
     loads,
     rejects,
 )
-from bulk_pipeline_tests.integration.packing import PACK, zipped
+from bulk_pipeline_tests.rigs.packing import PACK, zipped
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 from bulk_pipeline_tests.unit.stages.parse.archives import compound_file, marked, old_tar, tarred
 
 MALFORMED = rejects("2 3 - malformed_row")
@@ -189,13 +190,13 @@ CHARACTERS = [
 
 
 def cut(pack: Callable[[bytes], bytes], text: bytes) -> bytes:
-    """A pack that ends too early; most of its rows could still be read."""
+    """Return a truncated pack, most of whose rows could still be read."""
     packed = pack(text + b"".join(b"u%d@y.co,Ann,Rome\n" % (7_654_321 * row) for row in range(20_000)))
     return packed[: len(packed) - 1000]
 
 
 def bomb(pack: Callable[[bytes], bytes], text: bytes) -> bytes:
-    """105 MB of nothing after the text."""
+    """Return a text with 105 MB of blanks after it."""
     return pack(text + (b" " * 999_999 + b"\n") * 105)
 
 

@@ -1,24 +1,24 @@
-"""What becomes of NDJSON and JSON arrays that are not as they should be.
+"""Outcomes of damaged NDJSON and JSON arrays.
 
-Each damage lies between two good objects (ann, bob). A failure is `row line column code`; elements of an array have
-no line.
+Each damage is between two good objects (ann, bob). A failure is `row line column code`; elements of an array have no
+line.
 """
 
 import json
 
 import pytest
 
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.damage import Damage, drop, fails, loads, rejects
+from bulk_pipeline_tests.rigs.damage import Damage, drop, fails, loads, rejects
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 def ndjson(damage: bytes) -> bytes:
-    """A line between two good ones: row 2 in line 2."""
+    """Return NDJSON with a line between two good ones: row 2 in line 2."""
     return b'{"email":"ann@x.co","city":"Rome"}\n' + damage + b'\n{"email":"bob@x.co","city":"Oslo"}\n'
 
 
 def array(damage: bytes) -> bytes:
-    """An element between two good ones: row 2, and no line."""
+    """Return an array with an element between two good ones: row 2, without a line."""
     return b"[" + b",\n".join(ndjson(damage).splitlines()) + b"]"
 
 
@@ -163,7 +163,7 @@ def test_a_damage_costs_its_own_rows_and_says_so(
             assert outcome == damage.expected
 
 
-def test_the_rows_under_a_declared_key_are_imported_and_what_is_rejected_can_be_imported_again(
+def test_rows_under_a_declared_key_are_imported_and_rejected_rows_can_be_imported_again(
     pipeline: Pipeline,
 ) -> None:
     rows = b'[{"email":"ann@x.co","city":"Rome"},\n{"email":"no","city":"Oslo"},{"email":"bob@x.co"}]'

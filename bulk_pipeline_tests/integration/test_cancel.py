@@ -1,4 +1,4 @@
-"""A cancel is heard in the middle of every op: at the next batch, or at once where the op waits for Postgres."""
+"""A cancel takes effect in the middle of every op: at the next batch, or at once while the op waits for Postgres."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,24 +9,24 @@ from typing import Any
 import psycopg
 import pytest
 
-from bulk_pipeline.orchestration import steps
-from bulk_pipeline.orchestration.work import BatchWriter
+from bulk_pipeline.ledger import import_batches
+from bulk_pipeline.ledger.export_jobs import ExportStatus
+from bulk_pipeline.ledger.heartbeat import Heartbeat
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.work_files import BatchWriter
+from bulk_pipeline.rows.row_store import PostgresRowStore
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.export import parts
-from bulk_pipeline.stages.parse import archives, xlsx_package
-from bulk_pipeline.stages.parse.chunks import Uploaded
+from bulk_pipeline.stages.parse import archives
+from bulk_pipeline.stages.parse.stream import Uploaded
+from bulk_pipeline.stages.parse.xlsx import package
 from bulk_pipeline.stages.report import reports
 from bulk_pipeline.stages.split.key_claims import Claims
-from bulk_pipeline.stores import settlements
-from bulk_pipeline.stores.export_heartbeat import ExportHeartbeat
-from bulk_pipeline.stores.export_jobs import ExportStatus
-from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import KEY, requested
-from bulk_pipeline_tests.integration.exports import Exporting
-from bulk_pipeline_tests.integration.packing import zipped
+from bulk_pipeline_tests.rigs.dying_import import KEY, requested
+from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.rigs.packing import zipped
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
 ROWS, BATCH_ROWS = 1200, 100
@@ -39,17 +39,17 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def beats(monkeypatch: pytest.MonkeyPatch) -> list[Heartbeat]:
-    """The heartbeats of the runs, which beat only when they are told to."""
-    found = list[Heartbeat]()
-    monkeypatch.setattr(Heartbeat, "__enter__", lambda beat: found.append(beat) or beat)
+def beats(monkeypatch: pytest.MonkeyPatch) -> list[Heartbeat[Any]]:
+    """The heartbeats of the runs, which beat only on demand."""
+    result = list[Heartbeat[Any]]()
+    monkeypatch.setattr(Heartbeat, "__enter__", lambda beat: result.append(beat) or beat)
     monkeypatch.setattr(Heartbeat, "__exit__", lambda *_: None)
-    return found
+    return result
 
 
 @dataclass
 class Cancelling:
-    """`function`, during whose call number `call` the job is cancelled and the heartbeat hears of it."""
+    """Wraps `function`: during its call number `call`, the job is cancelled and the heartbeat beats."""
 
     function: Callable[..., Any]
     call: int
@@ -57,11 +57,11 @@ class Cancelling:
     calls: int = 0
 
     def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
-        return lambda *given, **named: self(*(() if instance is None else (instance,)), *given, **named)
+        return lambda *args, **kwargs: self(*(() if instance is None else (instance,)), *args, **kwargs)
 
-    def __call__(self, *given: Any, **named: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1
-        result = self.function(*given, **named)
+        result = self.function(*args, **kwargs)
         if self.calls == self.call:
             self.cancel()
         return result
@@ -71,16 +71,16 @@ class Cancelling:
     ("owner", "name", "call", "committed"),
     [
         pytest.param(BatchWriter, "write", 4, 0, id="parse"),
-        pytest.param(steps, "validate", 2, 0, id="validate"),
+        pytest.param(import_steps, "validate", 2, 0, id="validate"),
         pytest.param(Claims, "make", 2, 0, id="split"),
         pytest.param(PostgresRowStore, "existing", 1, 0, id="search"),
-        pytest.param(settlements, "record", 2, 2 * BATCH_ROWS, id="load"),
+        pytest.param(import_batches, "record", 2, 2 * BATCH_ROWS, id="load"),
         pytest.param(reports, "_errors", 2, ROWS, id="emit"),
     ],
 )
 def test_an_op_stops_before_its_next_batch(
     pipeline: Pipeline,
-    beats: list[Heartbeat],
+    beats: list[Heartbeat[Any]],
     monkeypatch: pytest.MonkeyPatch,
     owner: Any,
     name: str,
@@ -103,14 +103,12 @@ def test_an_op_stops_before_its_next_batch(
     [
         pytest.param(Uploaded, "__iter__", bytes, id="reading"),
         pytest.param(archives, "capped", zipped, id="unpacking"),
-        pytest.param(
-            xlsx_package, "_parser", lambda _: workbook([["email"], ["a@example.com"]]), id="a sheet"
-        ),
+        pytest.param(package, "_parser", lambda _: workbook([["email"], ["a@example.com"]]), id="a sheet"),
     ],
 )
 def test_parse_stops_before_it_has_a_first_batch(
     pipeline: Pipeline,
-    beats: list[Heartbeat],
+    beats: list[Heartbeat[Any]],
     monkeypatch: pytest.MonkeyPatch,
     owner: Any,
     name: str,
@@ -135,7 +133,7 @@ def test_a_load_that_waits_for_a_lock_is_interrupted(pipeline: Pipeline) -> None
         run = threading.Thread(target=pipeline.run, args=[job.id])
         run.start()
         assert is_waited()
-        pipeline.stores.ledger.cancel(job.id)
+        pipeline.stores.leases.cancel(job.id)
         run.join(SECONDS)
         assert not run.is_alive()
     done = pipeline.job(KEY)
@@ -143,19 +141,18 @@ def test_a_load_that_waits_for_a_lock_is_interrupted(pipeline: Pipeline) -> None
     assert pipeline.query("SELECT email FROM customers") == []
 
 
-def test_an_export_stops_before_its_next_batch(exporting: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_stops_before_its_next_batch(
+    exporting: Exporting, beats: list[Heartbeat[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     exporting.have_many(60_000)
     job = exporting.ask()
-    beats = list[ExportHeartbeat]()
-    monkeypatch.setattr(ExportHeartbeat, "__enter__", lambda beat: beats.append(beat) or beat)
-    monkeypatch.setattr(ExportHeartbeat, "__exit__", lambda *_: None)
 
     def cancel() -> None:
-        exporting.stores.exports.cancel(job.id)
+        exporting.stores.export_leases.cancel(job.id)
         beats[0].beat()
 
-    step = Cancelling(parts.check_times, len(job.request.checked().layout.columns), cancel)
-    monkeypatch.setattr(parts, "check_times", step)
+    step = Cancelling(parts.codec_of, len(job.request.layout.columns), cancel)
+    monkeypatch.setattr(parts, "codec_of", step)
     assert exporting.run(job).status is ExportStatus.CANCELLED
     assert (step.calls, exporting.is_clean()) == (step.call, True)
 
@@ -167,20 +164,20 @@ def test_an_export_that_waits_for_a_lock_is_interrupted(exporting: Exporting) ->
         run = threading.Thread(target=lambda: done.append(exporting.run(job).status))
         run.start()
         assert is_waited()
-        exporting.stores.exports.cancel(job.id)
+        exporting.stores.export_leases.cancel(job.id)
         run.join(SECONDS)
         assert not run.is_alive()
     assert (done, exporting.is_clean()) == ([ExportStatus.CANCELLED], True)
 
 
-def cancel(pipeline: Pipeline, job: ImportJob, beats: list[Heartbeat]) -> None:
-    pipeline.stores.ledger.cancel(job.id)
+def cancel(pipeline: Pipeline, job: ImportJob, beats: list[Heartbeat[Any]]) -> None:
+    pipeline.stores.leases.cancel(job.id)
     beats[0].beat()
 
 
 @contextmanager
 def holding(database_url: str, statement: str) -> Iterator[Callable[[], bool]]:
-    """A transaction that has executed the statement; gives what waits until somebody waits for its locks."""
+    """Run a transaction with the statement; yield a function that waits until another session waits for its locks."""
     with psycopg.connect(database_url) as holder, psycopg.connect(database_url, autocommit=True) as watcher:
         holder.execute(statement.encode())
 
@@ -200,10 +197,10 @@ _IS_WAITED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blo
 
 def stored_reports(pipeline: Pipeline) -> list[str]:
     page = pipeline.stores.objects.page(pipeline.stores.settings.s3_bucket_reports)
-    return [found.key for found in page.found]
+    return [entry.key for entry in page.objects]
 
 
 def content() -> bytes:
-    """Some batches, as a column that nobody knows is wide; every tenth row is rejected."""
+    """Return a file of some batches, because of a wide unknown column; every tenth row is rejected."""
     lines = [f"{f'c{n}@example.com' if n % 10 else 'c'},{'x' * 8000}" for n in range(1, ROWS + 1)]
     return "".join(f"{line}\n" for line in ["email,wide", *lines]).encode()

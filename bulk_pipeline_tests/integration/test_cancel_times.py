@@ -1,4 +1,4 @@
-"""How long a cancel takes to be heard, op by op, at the defaults: the table of docs/reliability.md, printed with `-s`."""
+"""Measures the time until a cancel takes effect, by op, with default settings: the table of docs/reliability.md, with `-s`."""
 
 import threading
 import time
@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from bulk_pipeline.orchestration import exporting as exporting_module
-from bulk_pipeline.orchestration import steps
+from bulk_pipeline.ledger.export_jobs import ExportStatus
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.pipeline import export_run as exporting_module
+from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.export_jobs import ExportStatus
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import KEY, requested
-from bulk_pipeline_tests.integration.exports import Exporting
-from bulk_pipeline_tests.integration.moving import CALLS
+from bulk_pipeline_tests.rigs.dying_import import KEY, requested
+from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.rigs.moving import CALLS
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 pytestmark = pytest.mark.long
 
@@ -35,8 +35,8 @@ def settings(settings: Settings) -> Settings:
 def test_of_an_import(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, op: str) -> None:
     requested(pipeline, content(good=op != "emit"))
     job = pipeline.job(KEY)
-    cancelling = Cancelling(getattr(steps, CALLS[op]), lambda: pipeline.stores.ledger.cancel(job.id))
-    monkeypatch.setattr(steps, CALLS[op], cancelling)
+    cancelling = Cancelling(getattr(import_steps, CALLS[op]), lambda: pipeline.stores.leases.cancel(job.id))
+    monkeypatch.setattr(import_steps, CALLS[op], cancelling)
     pipeline.run(job.id)
     assert pipeline.job(KEY).status is Status.CANCELLED
     cancelling.tell(op)
@@ -45,25 +45,27 @@ def test_of_an_import(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, op: s
 def test_of_an_export(exporting: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
     exporting.have_many(ROWS)
     job = exporting.ask()
-    cancelling = Cancelling(exporting_module.write_parts, lambda: exporting.stores.exports.cancel(job.id))
+    cancelling = Cancelling(
+        exporting_module.write_parts, lambda: exporting.stores.export_leases.cancel(job.id)
+    )
     monkeypatch.setattr(exporting_module, "write_parts", cancelling)
     assert exporting.run(job).status is ExportStatus.CANCELLED
     cancelling.tell("export")
 
 
 class Cancelling:
-    """A step, which somebody cancels soon after it has begun."""
+    """A step that is cancelled soon after its beginning."""
 
     def __init__(self, step: Callable[..., Any], cancel: Callable[[], object]) -> None:
         self._step = step
         self._cancel = cancel
         self._cancelled_at = self._stopped_at = 0.0
 
-    def __call__(self, *given: Any, **named: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         timer = threading.Timer(_INTO_THE_OP_SECONDS, self._cancel_now)
         timer.start()
         try:
-            return self._step(*given, **named)
+            return self._step(*args, **kwargs)
         finally:
             self._stopped_at = time.monotonic()
             timer.join()

@@ -1,4 +1,4 @@
-"""A file that ends the process which reads it fails soon, alone; whoever is killed from outside costs no good file its job."""
+"""A file that ends the process that reads it fails soon and alone; processes killed from outside fail no job."""
 
 import signal
 import subprocess
@@ -6,37 +6,38 @@ import sys
 
 import pytest
 
-from bulk_pipeline.orchestration import reaping
-from bulk_pipeline.orchestration.run_process import RunProcess
-from bulk_pipeline.stages.load.row_store import LoadCounts, Range, Settled
-from bulk_pipeline.stages.split.refusals import in_row_order
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline.stores.settlements import record
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import KEY, silence
-from bulk_pipeline_tests.integration.moving import claimed, name_servers
+from bulk_pipeline.ledger.import_batches import record
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.pipeline.run_process import RunProcess
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load.row_store import Range, RangeOutcome
+from bulk_pipeline.stages.split.failure_messages import in_row_order
+from bulk_pipeline_tests.rigs.dying_import import KEY, silence
+from bulk_pipeline_tests.rigs.moving import claimed, name_servers
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 ENDS_PROCESS = """
 import os, signal, sys
 import dagster as dg
-from bulk_pipeline.orchestration import steps
 from bulk_pipeline.orchestration.jobs import import_files
-from bulk_pipeline.orchestration.resources import worker
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.orchestration.resources import build_resources
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import read_settings
 
-steps.validate_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+import_steps.validate_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 with dg.DagsterInstance.ephemeral() as instance:
     import_files.execute_in_process(
         run_config={"ops": {"parse": {"config": {"job_ids": sys.argv[1:]}}}},
-        resources={"stores": Stores(read_settings()), "worker": worker},
+        resources=build_resources(Stores(read_settings())),
         instance=instance,
     )
 """
-"""A run of its own process, which the file ends."""
+"""A run in its own process, which the file ends."""
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
-"""What starts such a run and is gone as soon as it is over, as in a deploy."""
+"""A parent that starts such a run and ends with it, as in a deploy."""
 
 
 def die(*job_ids: str, parent_too: bool = False) -> None:
@@ -47,7 +48,7 @@ def die(*job_ids: str, parent_too: bool = False) -> None:
 
 def reap(pipeline: Pipeline) -> None:
     silence(pipeline)
-    assert list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    assert list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def test_a_file_that_ends_its_process_twice_fails_and_says_so(pipeline: Pipeline
     assert pipeline.query("SELECT job_id FROM bulk.job_leases") == []
 
 
-def test_a_run_that_went_down_with_what_started_it_costs_no_file_its_job(pipeline: Pipeline) -> None:
+def test_a_run_that_died_with_its_parent_fails_no_job(pipeline: Pipeline) -> None:
     job = claimed(pipeline, KEY, b"email\na@example.com\n")
     for _ in range(3):
         die(job.id, parent_too=True)
@@ -103,7 +104,7 @@ def test_a_job_with_committed_rows_never_fails_by_a_crash(pipeline: Pipeline) ->
     for number in range(3):
         (lease,) = pipeline.stores.leases.take([job.id], f"run-{number}")
         if number == 0:
-            settled = Settled(LoadCounts(inserted=1), in_row_order([]))
+            settled = RangeOutcome(LoadCounts(inserted=1), in_row_order([]))
             with pipeline.stores.postgres.transaction() as connection:
                 record(connection, job.id, lease.attempt, Range(1, 1), settled)
         silence(pipeline)

@@ -1,4 +1,4 @@
-"""What the database refuses, drops or changes, through the whole pipeline: rows, counts and reports say the same."""
+"""Rows that the database refuses, drops or changes: table, counts and reports agree."""
 
 import io
 import json
@@ -11,21 +11,21 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bulk_pipeline import tables
+from bulk_pipeline.arrow.uuids import IdMaker
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.orchestration import steps
-from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.ledger.import_batches import load_failures
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.pipeline.work_files import WorkLocation
+from bulk_pipeline.rows.references import PostgresReferences
+from bulk_pipeline.rows.row_store import PostgresRowStore
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load.ids import IdMaker
-from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stages.counts import Counts, LoadCounts
 from bulk_pipeline.stages.parse import open_upload
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
-from bulk_pipeline.stores.known_rows import PostgresKnownRows
-from bulk_pipeline.stores.references import PostgresReferences
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline.stores.settlements import load_failures
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import breaking
-from bulk_pipeline_tests.integration.loading import Loading, uid
+from bulk_pipeline_tests.rigs.dying_import import breaking
+from bulk_pipeline_tests.rigs.loading import Loading, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 def failures(pipeline: Pipeline, job: ImportJob, *names: str) -> list[tuple]:
@@ -42,7 +42,7 @@ FILES = {
         [dict(zip(("id", "email", "city"), row, strict=True)) for row in rows]
     ).encode(),
 }
-"""Rows of id, email and city as a file of each kind."""
+"""Functions that write rows of id, email and city as a file of each kind."""
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -66,7 +66,7 @@ def test_a_row_whose_key_is_in_the_table_shuts_out_no_other(pipeline: Pipeline, 
 
 
 def case(name: str) -> str:
-    """One of the triggers and constraints that somebody has made on customers."""
+    """A trigger or constraint on customers that the declaration does not have."""
     return {
         "drops": """
             CREATE FUNCTION drop_some() RETURNS trigger LANGUAGE plpgsql AS
@@ -153,7 +153,7 @@ DOUBLES = [
 def test_a_row_that_the_database_refuses_shuts_out_no_other(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, batch_rows: int, dies: str | None
 ) -> None:
-    """Also if the run breaks off while that is put right."""
+    """Even if the run is interrupted during the correction."""
     settings = pipeline.stores.settings.model_copy(update={"bulk_batch_rows": batch_rows})
     monkeypatch.setitem(pipeline.stores.__dict__, "settings", settings)
     if dies:
@@ -192,7 +192,7 @@ examples = settings_of_hypothesis(
 def test_a_file_ends_as_if_its_rows_were_inserted_one_by_one(
     dropping: Loading, tmp_path: Path, file: list, before: list, batch_rows: int
 ) -> None:
-    """Whatever refuses a row: a key in the table, a key in the file, or a trigger."""
+    """Rows are refused by keys in the table, keys in the file, or triggers."""
     file = [(None, name, city) for _, name, city in file]
     stored = {name for _, name in before}
     codes, claimed = {}, {}
@@ -205,8 +205,8 @@ def test_a_file_ends_as_if_its_rows_were_inserted_one_by_one(
             codes[row] = "constraint"
         else:
             claimed[name] = city
-    found, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
-    assert found == codes
+    result, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
+    assert result == codes
     assert total == LoadCounts(inserted=len(claimed), rejected=len(codes))
     assert {(email[0], city) for _, email, city in rows} == {
         *claimed.items(),
@@ -219,17 +219,17 @@ def test_a_file_ends_as_if_its_rows_were_inserted_one_by_one(
 def test_every_row_is_in_the_table_or_has_a_reason_that_is_true(
     dropping: Loading, tmp_path: Path, file: list, before: list, batch_rows: int
 ) -> None:
-    """With two keys for each row a later row may have taken one of them before the other one is free."""
-    found, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
-    good = [row for number, row in enumerate(file, 1) if number not in found]
-    assert total == LoadCounts(inserted=len(good), rejected=len(found))
+    """With two keys per row, a later row may have taken one of them before the other is free."""
+    result, total, rows = imported(dropping, tmp_path, file, before, batch_rows)
+    good = [row for number, row in enumerate(file, 1) if number not in result]
+    assert total == LoadCounts(inserted=len(good), rejected=len(result))
     before_rows = [(number, name, None) for number, name in before]
     assert rows == sorted(
         ((uid(number), f"{name}@example.com", city) for number, name, city in [*good, *before_rows]), key=repr
     )
     held = {key for number, name, _ in good for key in (number, name)}
     stored = {key for row in before for key in row}
-    for row, code in found.items():
+    for row, code in result.items():
         number, name, city = file[row - 1]
         assert code in {
             "duplicate_in_file" if {number, name} & held else None,
@@ -248,7 +248,7 @@ def dropping(database_url: str) -> Loading:
 def imported(
     dropping: Loading, folder: Path, file: list, before: list, batch_rows: int
 ) -> tuple[dict[int, str], LoadCounts, list[tuple]]:
-    """All steps of an import: the failures' codes by row, the counts, and the table's rows."""
+    """Run all steps of an import; return failure codes by row, the counts, and the table's rows."""
     job = dropping.anew(batch_rows=batch_rows).start()
     job.execute("TRUNCATE customers")
     job.have(*({"id": uid(number), "email": f"{name}@example.com"} for number, name in before))
@@ -259,10 +259,10 @@ def imported(
     upload = open_upload(io.BytesIO(content), "a.csv", table=table, mode=mode)
     with job.store() as store, job.postgres() as postgres:
         known = PostgresKnownRows(store)
-        staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
-        staged = replace(steps.validate_rows(staged, work), batch_rows=job.batch_rows)
-        staged = steps.split_rows(staged, PostgresReferences(postgres, table), known, work)
-        staged = steps.load_rows(staged, work, store, known, IdMaker(), lambda _: None)
-        found = [*staged.batches(work, "split_failures"), *load_failures(postgres, job.job_id)]
-        codes = {row["row"]: row["code"] for batch in found for row in batch.to_pylist()}
+        state = import_steps.parse_upload(upload, job.job_id, 1, table, mode, work)
+        state = replace(import_steps.validate_rows(state, work), batch_rows=job.batch_rows)
+        state = import_steps.split_rows(state, PostgresReferences(postgres, table), known, work)
+        state = import_steps.load_rows(state, work, store, known, IdMaker(), lambda _: None)
+        result = [*state.batches(work, "split_failures"), *load_failures(postgres, job.job_id)]
+        codes = {row["row"]: row["code"] for batch in result for row in batch.to_pylist()}
         return codes, sum(store.committed().values(), LoadCounts()), job.content("id", "email", "city")

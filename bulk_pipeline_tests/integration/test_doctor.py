@@ -1,4 +1,4 @@
-"""`bulk-pipeline doctor`: one line per cause, with its own remedy, and nothing about what only follows from it."""
+"""`bulk-pipeline doctor` prints one line per cause with its remedy, and no consequences of it."""
 
 import json
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.postgres import Cluster
-from bulk_pipeline.stores import s3
-from bulk_pipeline_tests.command_here import run_here
+from bulk_pipeline_tests.rigs.command_here import run_here
 
-MACHINE = {"Python", "disk", "home", "memory", "embedded servers"}
+MACHINE = {"Python", "disk", "home", "memory", "table files", "embedded servers"}
 
 
 class Doctor:
-    """The command with settings of a server, some of which are changed."""
+    """Runs the command with the settings of a server, some of them changed."""
 
     def __init__(self, settings: Settings, home: Path) -> None:
         secret = settings.s3_secret_key
@@ -37,14 +37,14 @@ class Doctor:
         }
 
     def database(self, **changed: object) -> list[tuple[str, str, str]]:
-        """What is wrong with a connection that is changed so."""
+        """Return the problem of a connection with these changes."""
         return self.says(DATABASE_URL=conninfo.make_conninfo("", **{**self.where, **changed}))
 
     def says(self, **environ: str) -> list[tuple[str, str, str]]:
-        """Subject, problem and remedy of what is wrong."""
+        """Return subject, problem and remedy of each finding."""
         done = run_here(self._environ | environ, "doctor", "--json")
-        found = json.loads(done.stdout)
-        wrong = [(one["subject"], one["problem"], one["remedy"]) for one in found if one["problem"]]
+        result = json.loads(done.stdout)
+        wrong = [(one["subject"], one["problem"], one["remedy"]) for one in result if one["problem"]]
         assert done.returncode == bool(wrong)
         return [one for one in wrong if one[0] not in ("disk", "memory")]  # of the machine that tests
 
@@ -59,7 +59,7 @@ def doctor(settings: Settings, tmp_path: Path) -> Doctor:
 
 @pytest.fixture
 def login(postgres_server: Cluster) -> Iterator[str]:
-    """A user who may log in, and nothing else; the password is the same."""
+    """Create a user with the right to log in only, and the same password."""
     name = f"login_{uuid4().hex[:8]}"
     with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'".encode())
@@ -71,6 +71,15 @@ def test_nothing_is_wrong(doctor: Doctor) -> None:
     assert doctor.says() == []
 
 
+def test_too_little_space(doctor: Doctor) -> None:
+    ((subject, problem, remedy),) = doctor.says(BULK_MIN_FREE_BYTES=str(1 << 60))
+    assert subject == "free space"
+    assert problem.startswith("disk_full: ")
+    assert "bytes are free for work files" in problem
+    assert f"{1 << 60:,} must be (BULK_MIN_FREE_BYTES)" in problem
+    assert remedy == "free disk space; no import starts until then"
+
+
 def test_a_wrong_password(doctor: Doctor) -> None:
     where, user = f"{doctor.where['host']}:{doctor.where['port']}", doctor.where["user"]
     ((subject, problem, remedy),) = doctor.database(password="wrong")
@@ -79,7 +88,7 @@ def test_a_wrong_password(doctor: Doctor) -> None:
     assert "wrong" not in problem
 
 
-def test_a_port_where_nobody_listens(doctor: Doctor) -> None:
+def test_a_port_without_a_listener(doctor: Doctor) -> None:
     assert doctor.database(port=9) == [
         (
             "database",
@@ -114,7 +123,7 @@ def test_a_database_that_is_closed_to_the_user(doctor: Doctor, postgres_server: 
         ((subject, problem, remedy),) = doctor.database(dbname=name, user=login, password=login)
         connection.execute(f"DROP DATABASE {name}".encode())
     assert (subject, remedy) == ("database", f"GRANT CONNECT ON DATABASE {name} TO {login}")
-    assert f"refuses user {login} the database {name}: " in problem
+    assert f"does not let user {login} connect to database {name}: " in problem
 
 
 def test_a_right_that_is_missing(doctor: Doctor, login: str) -> None:
@@ -122,7 +131,7 @@ def test_a_right_that_is_missing(doctor: Doctor, login: str) -> None:
         (
             "migrations",
             "the user of DATABASE_URL lacks a right: permission denied for schema bulk",
-            "give the user that right: a superuser runs bulk-pipeline migrate --roles",
+            "grant that right: run bulk-pipeline migrate --roles as a superuser",
         )
     ]
 
@@ -167,29 +176,29 @@ def test_settings_that_are_wrong(doctor: Doctor) -> None:
         (
             "settings",
             "API_PORT: 'abc' is wrong; expected a whole number",
-            "correct them, or leave them out where they have a default",
+            "correct the variable, or unset it to use its default",
         )
     ]
 
 
-def test_what_needs_what_is_wrong_is_only_named(doctor: Doctor) -> None:
+def test_consequences_of_a_problem_are_only_named(doctor: Doctor) -> None:
     shown = doctor.shows(DATABASE_URL="postgresql://u:p@127.0.0.1:9/db", S3_ENDPOINT_URL="http://127.0.0.1:9")
     lines = [line.split()[:2] for line in shown.splitlines()]
     assert [line for line in lines if line[0] == "wrong" and line[1] not in ("disk", "memory")] == [
         ["wrong", "database"],
         ["wrong", "buckets"],
     ]
-    assert shown.splitlines()[-1] == "not checked, as they need what is wrong: migrations, tables"
+    assert shown.splitlines()[-1] == "not checked, because they depend on the above: migrations, tables"
 
 
 def test_a_machine_without_a_stack_or_settings_is_one_line(tmp_path: Path) -> None:
     done = run_here({"BULK_HOME": str(tmp_path / "none")}, "doctor", "--json")
-    found = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert done.returncode == 1
-    assert {one["subject"] for one in found} == {*MACHINE, "stack"}
-    assert found[-1] == {
+    assert {one["subject"] for one in result} == {*MACHINE, "stack"}
+    assert result[-1] == {
         "subject": "stack",
-        "problem": f"no stack is running here ({tmp_path / 'none'})",
+        "problem": f"no stack is running in {tmp_path / 'none'}",
         "remedy": f"start one with bulk-pipeline up --home {tmp_path / 'none'} --detach, "
         "or set DATABASE_URL and S3_ENDPOINT_URL",
     }

@@ -1,4 +1,4 @@
-"""An earlier state that is dropped again is applied, through the whole pipeline; a mere repetition is skipped."""
+"""An earlier state that is uploaded again is imported; a repetition of the last state is skipped."""
 
 import io
 import json
@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
 
@@ -57,7 +57,7 @@ def test_the_newest_of_three_states_under_one_key_is_what_the_table_holds(pipeli
     assert pipeline.query("SELECT email, role FROM users") == [("roll@example.com", "editor")]
 
 
-def test_a_repetition_is_skipped_and_leaves_what_people_have_changed_since(pipeline: Pipeline) -> None:
+def test_a_repetition_is_skipped_and_keeps_later_changes(pipeline: Pipeline) -> None:
     first = pipeline.load("customers/upsert/a.csv", csv("Rome"))
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute("UPDATE customers SET city = 'Bari'")
@@ -75,7 +75,7 @@ def test_force_applies_a_repetition(pipeline: Pipeline) -> None:
     assert pipeline.query("SELECT city FROM customers") == [("Rome",)]
 
 
-def test_the_same_bytes_declared_in_another_code_page_are_read_anew(pipeline: Pipeline) -> None:
+def test_the_same_bytes_in_another_declared_code_page_are_imported_again(pipeline: Pipeline) -> None:
     content = "email,city\nroll@example.com,Žďár\n".encode("cp1250")
     for encoding, city in (("cp1252", "Žïár"), ("cp1250", "Žďár")):
         job = pipeline.load("customers/upsert/a.csv", content, encoding=encoding)

@@ -1,4 +1,4 @@
-"""`bulk-pipeline export -o`: a file or stdout, here and now; and the ledger of exports on the command line."""
+"""`bulk-pipeline export -o` to a file or stdout, and commands about export jobs."""
 
 import gzip
 import json
@@ -13,18 +13,18 @@ import pytest
 from pyarrow import parquet
 
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.command_here import run_here
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs.command_here import run_here
+from bulk_pipeline_tests.rigs.exports import Exporting
 
 
 @pytest.fixture
 def environ(settings: Settings) -> dict[str, str]:
-    """What the command line needs to find the test's servers."""
+    """Return the environment in which the command finds the test's servers."""
     names = ("s3_endpoint_url", "s3_access_key", "s3_bucket_exports")
-    found = {name.upper(): str(getattr(settings, name)) for name in names}
+    result = {name.upper(): str(getattr(settings, name)) for name in names}
     secret = settings.s3_secret_key
-    found["S3_SECRET_KEY"] = secret.get_secret_value() if secret else ""
-    return {**os.environ, **found, "DATABASE_URL": settings.database_url.get_secret_value()}
+    result["S3_SECRET_KEY"] = secret.get_secret_value() if secret else ""
+    return {**os.environ, **result, "DATABASE_URL": settings.database_url.get_secret_value()}
 
 
 def command(*words: object) -> list[str]:
@@ -32,20 +32,20 @@ def command(*words: object) -> list[str]:
 
 
 def run(environ: dict[str, str], *words: object, status: int = 0) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own, which costs two seconds of imports."""
+    """Run the command in a separate process, which takes two seconds for imports."""
     done = subprocess.run(command(*words), env=environ, capture_output=True, timeout=120, check=False)
     assert done.returncode == status, done.stderr
     return done
 
 
 class Here:
-    """The command in this process."""
+    """Runs the command in this process."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self._environ = environ
 
     def run(self, *words: object, status: int = 0) -> tuple[bytes, bytes]:
-        """What it writes to stdout and to stderr."""
+        """Return its output on stdout and stderr."""
         done = run_here(self._environ, *words)
         assert done.returncode == status, done.stderr
         return done.stdout, done.stderr
@@ -59,10 +59,10 @@ def here(environ: dict[str, str]) -> Here:
     return Here(environ)
 
 
-def test_a_file_of_what_is_asked_for(exporting: Exporting, here: Here, tmp_path: Path) -> None:
+def test_a_file_of_the_requested_rows(exporting: Exporting, here: Here, tmp_path: Path) -> None:
     exporting.have("a@x.co", "b@x.co", "c@x.co")
     out = tmp_path / "some.csv.gz"
-    asked: Sequence[object] = (
+    options: Sequence[object] = (
         "--columns",
         "email,city",
         "--where",
@@ -70,9 +70,9 @@ def test_a_file_of_what_is_asked_for(exporting: Exporting, here: Here, tmp_path:
         "--order",
         "email desc",
     )
-    said = here.document("export", "customers", "-o", out, *asked)
+    summary = here.document("export", "customers", "-o", out, *options)
     assert gzip.decompress(out.read_bytes()) == b'email,city\n"c@x.co",\n"a@x.co",\n'
-    assert (said["file"], said["rows"], said["bytes"]) == (str(out), 2, out.stat().st_size)
+    assert (summary["file"], summary["rows"], summary["bytes"]) == (str(out), 2, out.stat().st_size)
     assert list(tmp_path.iterdir()) == [out]
     assert exporting.stores.exports.newest() == []
 
@@ -85,10 +85,10 @@ def test_stdout_has_the_rows_and_nothing_else(exporting: Exporting, environ: dic
 
 def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, tmp_path: Path) -> None:
     exporting.have("a@x.co", "b@x.co")
-    asked = ("--columns", "email,city", "--order", "email")
+    options = ("--columns", "email,city", "--order", "email")
     for name in ("x.csv", "x.tsv", "x.ndjson", "x.json", "x.jsonl.gz", "x"):
-        here.run("export", "customers", "-o", tmp_path / name, *asked)
-    here.run("export", "customers", "-o", tmp_path / "x.parquet", *asked)
+        here.run("export", "customers", "-o", tmp_path / name, *options)
+    here.run("export", "customers", "-o", tmp_path / "x.parquet", *options)
     lines = [{"email": "a@x.co", "city": None}, {"email": "b@x.co", "city": None}]
     assert (tmp_path / "x.csv").read_bytes() == b'email,city\n"a@x.co",\n"b@x.co",\n'
     assert (tmp_path / "x").read_bytes() == (tmp_path / "x.csv").read_bytes()
@@ -100,24 +100,24 @@ def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, 
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "said"),
+    ("name", "words", "summary"),
     [
         ("x.xlsx", (), b"cannot write .xlsx: use .csv, .tsv, .ndjson, .json or .parquet; --for-spreadsheets"),
         ("x.csv.zip", (), b"cannot write .zip: "),
-        ("x.txt", (), b"the ending .txt of "),
+        ("x.txt", (), b"the extension .txt of "),
         ("x.xlsx", ("--format", "csv"), b"cannot write .xlsx: "),
-        ("x.json", ("--format", "csv"), b"promises json, and csv is asked for"),
-        ("x.csv", ("--compression", "gzip"), b"promises a file that is not compressed, and compression gzip"),
+        ("x.json", ("--format", "csv"), b"implies json, but csv was requested"),
+        ("x.csv", ("--compression", "gzip"), b"implies a file that is not compressed, but compression gzip"),
         ("x.tsv", ("--for-spreadsheets",), b"for_spreadsheets is for csv, not tsv"),
     ],
 )
 def test_no_file_has_another_format_than_its_name(
-    exporting: Exporting, here: Here, tmp_path: Path, name: str, words: Sequence[str], said: bytes
+    exporting: Exporting, here: Here, tmp_path: Path, name: str, words: Sequence[str], summary: bytes
 ) -> None:
     exporting.have("a@x.co")
-    told = here.run("export", "customers", "-o", tmp_path / name, *words, status=1)[1]
-    assert told.startswith(b"error: ")
-    assert said in told
+    message = here.run("export", "customers", "-o", tmp_path / name, *words, status=1)[1]
+    assert message.startswith(b"error: ")
+    assert summary in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,10 +132,10 @@ def test_a_place_that_is_none_is_one_sentence(exporting: Exporting, here: Here, 
     exporting.have("a@x.co")
     (tmp_path / "file").write_text("")
     below = tmp_path / "file" / "x.csv"
-    told = here.run("export", "customers", "-o", below, status=1)[1]
-    assert told.decode() == f"error: cannot write {below}: Not a directory\n"
-    told = here.run("export", "customers", "-o", tmp_path, "--format", "csv", status=1)[1]
-    assert told.decode() == f"error: cannot write {tmp_path}: it is a folder\n"
+    message = here.run("export", "customers", "-o", below, status=1)[1]
+    assert message.decode() == f"error: cannot write {below}: Not a directory\n"
+    message = here.run("export", "customers", "-o", tmp_path, "--format", "csv", status=1)[1]
+    assert message.decode() == f"error: cannot write {tmp_path}: it is a folder\n"
 
 
 def test_a_file_that_does_not_become_whole_does_not_appear(
@@ -144,8 +144,8 @@ def test_a_file_that_does_not_become_whole_does_not_appear(
     exporting.execute("INSERT INTO customers (email, created_at) VALUES ('a@x.co', 'infinity')")
     out = tmp_path / "x.csv"
     out.write_text("the one before")
-    told = here.run("export", "customers", "-o", out, status=1)[1]
-    assert b"created_at holds a time outside the years 1 to 9999" in told
+    message = here.run("export", "customers", "-o", out, status=1)[1]
+    assert b"created_at holds a time outside the years 1 to 9999" in message
     assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(out, "the one before")]
 
 
@@ -171,24 +171,24 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(exporting: Exporting, env
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "summary"),
     [
         (("nobody", "-o", "-"), 1, b"error: unknown table 'nobody': expected one of "),
         (("users", "-o", "-", "--where", "age=7"), 1, b"error: filter 'age=7': users has no column 'age'"),
         (("users", "-o", "-", "--columns", "age"), 1, b"error: columns: users has no column 'age'"),
-        (("users", "-o", "-", "--incremental"), 2, b"leave it out for an incremental export"),
+        (("users", "-o", "-", "--incremental"), 2, b"an incremental export is a job"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_written(
-    here: Here, words: Sequence[str], status: int, said: bytes
+def test_an_invalid_request_is_an_error_before_anything_is_written(
+    here: Here, words: Sequence[str], status: int, summary: bytes
 ) -> None:
     out, err = here.run("export", *words, status=status)
     assert out == b""
-    assert said in b" ".join(err.replace(b"\xe2\x94\x82", b" ").split())
+    assert summary in b" ".join(err.replace(b"\xe2\x94\x82", b" ").split())
 
 
-def test_a_job_is_asked_for_seen_and_cancelled(here: Here) -> None:
-    asked = (
+def test_a_job_is_requested_listed_and_cancelled(here: Here) -> None:
+    options = (
         "export",
         "users",
         "--no-wait",
@@ -199,15 +199,15 @@ def test_a_job_is_asked_for_seen_and_cancelled(here: Here) -> None:
         "--where",
         "active=yes",
     )
-    job = here.document(*asked)
+    job = here.document(*options)
     assert (job["status"], job["filters"], job["requested_by"]) == ("pending", ["active = true"], "cli")
     assert job["expires_at"] > job["created_at"]
-    assert here.document(*asked)["id"] == job["id"]
-    assert [found["id"] for found in here.document("exports", "--table", "users")] == [job["id"]]
+    assert here.document(*options)["id"] == job["id"]
+    assert [entry["id"] for entry in here.document("exports", "--table", "users")] == [job["id"]]
     assert here.document("export-status", job["id"])["folder"].endswith(f"/{job['id']}/")
     assert job["id"].encode() in here.run("exports")[0]
     assert b"active = true" in here.run("export-status", job["id"])[0]
-    assert here.run("cancel", job["id"])[0] == b"cancelled before it began: export of users\n"
+    assert here.run("cancel", job["id"])[0] == b"cancelled before it started: export of users\n"
     assert here.document("exports", "--status", "cancelled")[0]["id"] == job["id"]
     assert b"is cancelled already" in here.run("cancel", job["id"], status=1)[1]
     nobody = "00000000-0000-0000-0000-000000000000"

@@ -1,4 +1,4 @@
-"""Exports as Dagster sees them: asked for, run, shown, reaped, every night, cleaned up."""
+"""Exports in Dagster: requests, runs, metadata, reaping, the nightly schedule and cleaning."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,15 +7,16 @@ import dagster as dg
 import pytest
 
 from bulk_pipeline.errors import SettingsError
-from bulk_pipeline.orchestration import cleaning, export_reaping
-from bulk_pipeline.orchestration.export_metadata import export_key
+from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
+from bulk_pipeline.orchestration import reaper
 from bulk_pipeline.orchestration.export_ops import config_of
 from bulk_pipeline.orchestration.jobs import every_night, export_table, nightly_export
+from bulk_pipeline.orchestration.metadata import export_key
 from bulk_pipeline.orchestration.nightly import nightly_formats
 from bulk_pipeline.orchestration.sensors import upload_sensor
+from bulk_pipeline.pipeline import cleaning
 from bulk_pipeline.stages.export.formats import Compression, Format
-from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs.exports import Exporting
 
 NDJSON = {"table": "customers", "format": "ndjson"}
 
@@ -30,11 +31,11 @@ def run(exporting: Exporting, instance: dg.DagsterInstance, **config: Any) -> dg
 
 
 def tick(exporting: Exporting, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    """What the sensor asks for."""
+    """Return the runs that the sensor requests."""
     context = dg.build_sensor_context(instance=instance, resources={"stores": exporting.stores})
-    found = upload_sensor(context)
-    assert isinstance(found, dg.SensorResult)
-    return list(found.run_requests or [])
+    result = upload_sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return list(result.run_requests or [])
 
 
 def only(exporting: Exporting) -> ExportJob:
@@ -72,19 +73,19 @@ def test_a_run_by_itself_makes_its_job(exporting: Exporting, instance: dg.Dagste
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"table": "nobody"}, "unknown table 'nobody'"),
-        ({"table": "users", "format": "xls"}, "format: 'xls' is none of csv, ndjson, parquet"),
+        ({"table": "users", "format": "xls"}, "format: 'xls' is not one of csv, ndjson, parquet"),
         ({"table": "users", "filters": ["age=7"]}, "users has no column 'age'"),
     ],
 )
-def test_a_run_for_what_cannot_be_says_why(
-    exporting: Exporting, instance: dg.DagsterInstance, config: dict[str, Any], said: str
+def test_a_run_with_an_invalid_request_fails_with_the_reason(
+    exporting: Exporting, instance: dg.DagsterInstance, config: dict[str, Any], message: str
 ) -> None:
     result = run(exporting, instance, **config)
     assert not result.success
-    assert said in str(result.failure_data_for_node("export"))
+    assert message in str(result.failure_data_for_node("export"))
     assert exporting.stores.exports.newest() == []
 
 
@@ -102,12 +103,11 @@ class TestReaping:
         exporting.have("a@x.co")
         job = exporting.ask(format=Format.NDJSON)
         dead = instance.create_run_for_job(export_table, run_config=config_of(job))
-        taken = exporting.stores.export_leases.take(job.id, dead.run_id)
-        assert taken is not None
-        assert list(export_reaping.reap_dead_runs(exporting.stores, instance)) == []
-        exporting.silence(taken)
-        (told,) = export_reaping.reap_dead_runs(exporting.stores, instance)
-        assert told == f"run {dead.run_id} died with export {job.id}, which is processing now"
+        exporting.stores.export_leases.take([job.id], dead.run_id)
+        assert list(reaper.reap_dead_runs(exporting.stores, instance)) == []
+        exporting.silence(job)
+        (message,) = reaper.reap_dead_runs(exporting.stores, instance)
+        assert message == f"run {dead.run_id} died with export {job.id}, which is processing now"
         exporting.execute("UPDATE bulk.export_jobs SET next_attempt_at = NULL")
         (request,) = tick(exporting, instance)
         assert run(exporting, instance, **request.run_config["ops"]["export"]["config"]).success
@@ -118,11 +118,10 @@ class TestReaping:
     ) -> None:
         job = exporting.ask()
         for _ in range(exporting.stores.settings.bulk_max_attempts):
-            taken = exporting.stores.export_leases.take(job.id, "dead")
-            assert taken is not None
-            exporting.silence(taken)
+            (lease,) = exporting.stores.export_leases.take([job.id], "dead")
+            exporting.silence(lease.job)
             exporting.stores.objects.put(exporting.bucket, f"{job.folder}part-00000.csv", b"half")
-            list(export_reaping.reap_dead_runs(exporting.stores, instance))
+            list(reaper.reap_dead_runs(exporting.stores, instance))
         assert only(exporting).status is ExportStatus.FAILED
         assert exporting.is_clean()
 
@@ -137,23 +136,22 @@ class TestReaping:
             tags={"bulk/export_id": job.id},
             status=dg.DagsterRunStatus.STARTED,
         )
-        taken = exporting.stores.export_leases.take(exporting.ask().id, run.run_id)
-        assert taken is not None
-        assert list(export_reaping.end_silent_runs(exporting.stores, instance, timedelta(0))) == []
-        exporting.stores.export_leases.fail(taken, "x")
-        assert list(export_reaping.end_silent_runs(exporting.stores, instance, timedelta(hours=1))) == []
-        (told,) = export_reaping.end_silent_runs(exporting.stores, instance, timedelta(0))
-        assert told == f"run {run.run_id} died without an export"
-        (told,) = export_reaping.forget_lost_requests(exporting.stores, instance, timedelta(0))
-        assert told == f"the run for export {job.id} never started: another one will be asked for"
+        (lease,) = exporting.stores.export_leases.take([exporting.ask().id], run.run_id)
+        assert list(reaper.end_silent_runs(exporting.stores, instance, timedelta(0))) == []
+        exporting.stores.exports.fail(lease.job, "x")
+        assert list(reaper.end_silent_runs(exporting.stores, instance, timedelta(hours=1))) == []
+        (message,) = reaper.end_silent_runs(exporting.stores, instance, timedelta(0))
+        assert message == f"run {run.run_id} died without an export"
+        (message,) = reaper.forget_lost_requests(exporting.stores, instance, timedelta(0))
+        assert message == f"the run for export {job.id} never started: another one will be asked for"
 
-    def test_a_run_that_never_came_is_asked_for_again(
+    def test_a_run_that_never_started_is_requested_again(
         self, exporting: Exporting, instance: dg.DagsterInstance
     ) -> None:
         job = exporting.ask()
         tick(exporting, instance)
-        (told,) = export_reaping.forget_lost_requests(exporting.stores, instance, timedelta(0))
-        assert told == f"the run for export {job.id} never started: another one will be asked for"
+        (message,) = reaper.forget_lost_requests(exporting.stores, instance, timedelta(0))
+        assert message == f"the run for export {job.id} never started: another one will be asked for"
         assert len(tick(exporting, instance)) == 1
 
     def test_a_run_that_waits_in_the_queue_is_let_be_and_its_cancel_heard(
@@ -164,9 +162,9 @@ class TestReaping:
         waiting = instance.create_run_for_job(
             export_table, run_config=config_of(job), tags={"bulk/export_id": job.id}
         )
-        assert list(export_reaping.forget_lost_requests(exporting.stores, instance, timedelta(0))) == []
+        assert list(reaper.forget_lost_requests(exporting.stores, instance, timedelta(0))) == []
         instance.report_run_canceled(waiting)
-        assert len(list(export_reaping.forget_lost_requests(exporting.stores, instance, timedelta(0)))) == 1
+        assert len(list(reaper.forget_lost_requests(exporting.stores, instance, timedelta(0)))) == 1
         assert only(exporting).status is ExportStatus.CANCELLED
 
 
@@ -229,7 +227,9 @@ class TestEveryNight:
             (Format.PARQUET, Compression.ZSTD),
         ]
         wrong = settings.model_copy(update={"bulk_nightly_export_formats": "xls"})
-        with pytest.raises(SettingsError, match=r"BULK_NIGHTLY_EXPORT_FORMATS: 'xls' is none of csv, csv.gz"):
+        with pytest.raises(
+            SettingsError, match=r"BULK_NIGHTLY_EXPORT_FORMATS: 'xls' is not one of csv, csv.gz"
+        ):
             nightly_formats(wrong)
 
 
@@ -243,10 +243,9 @@ class TestCleaningUp:
         exporting.manifest(exporting.stores.exports.get(kept.id))
         assert cleaning.remove_old_exports(exporting.stores) == 0
 
-    def test_what_an_export_left_while_the_bucket_was_away(self, exporting: Exporting) -> None:
-        taken = exporting.stores.export_leases.take(exporting.ask().id, "run")
-        assert taken is not None
-        exporting.stores.objects.put(exporting.bucket, f"{taken.folder}part-00000.csv", b"half")
-        exporting.stores.export_leases.fail(taken, "x")
+    def test_debris_of_an_export_that_failed_without_its_bucket(self, exporting: Exporting) -> None:
+        (lease,) = exporting.stores.export_leases.take([exporting.ask().id], "run")
+        exporting.stores.objects.put(exporting.bucket, f"{lease.job.folder}part-00000.csv", b"half")
+        exporting.stores.exports.fail(lease.job, "x")
         assert cleaning.remove_export_debris(exporting.stores) == 1
         assert exporting.is_clean()

@@ -1,4 +1,4 @@
-"""The same rows in every format and every packing are the same rows in the table."""
+"""The same rows in any format and packing give the same table."""
 
 import csv
 import io
@@ -12,11 +12,11 @@ from pyarrow import parquet
 
 from bulk_pipeline import tables
 from bulk_pipeline.samples.checksum import checksum, checksum_sql
-from bulk_pipeline.schema.types import ARROW_TYPES
-from bulk_pipeline.stores.jobs import Counts
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import have_parents, uid
-from bulk_pipeline_tests.integration.packing import PACK
+from bulk_pipeline.schema.types import codec_of
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.examples import have_parents, uid
+from bulk_pipeline_tests.rigs.packing import PACK
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
 ARTICLES = tables.get("articles")
@@ -52,7 +52,7 @@ ROWS: list[dict[str, Value]] = [
     for number in range(2, 60)
 ]
 TYPED = pa.RecordBatch.from_pylist(
-    ROWS, pa.schema([(name, ARROW_TYPES[ARTICLES.column(name).type]) for name in COLUMNS])
+    ROWS, pa.schema([(name, codec_of(ARTICLES.column(name)).arrow) for name in COLUMNS])
 )
 
 

@@ -1,4 +1,4 @@
-"""Jobs whose ledger row is removed while they are worked on: the run ends quietly and writes nothing more.
+"""Jobs whose ledger row is removed during their run: the run ends without error and writes nothing more.
 
 Tests of the services that this one replaces truncate tables while jobs are pending or processing.
 """
@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
-from bulk_pipeline.orchestration import metadata, reaping, steps
-from bulk_pipeline.orchestration.intake import take_in
+from bulk_pipeline.ledger.attempts import Attempts
+from bulk_pipeline.ledger.heartbeat import Heartbeat
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.leases import Leases
+from bulk_pipeline.orchestration import metadata, reaper
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.intake import take_in
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.attempts import Attempts
-from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline.stores.leases import Leases
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import KEY, batch_by_batch, content, requested, silence
-from bulk_pipeline_tests.integration.moving import claimed
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.dying_import import KEY, batch_by_batch, content, requested, silence
+from bulk_pipeline_tests.rigs.moving import claimed
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 OTHER = "customers/other.csv"
 
@@ -38,14 +40,14 @@ def truncate(pipeline: Pipeline) -> None:
 def truncating(
     pipeline: Pipeline, function: Callable[..., Any], call: int, is_done: bool
 ) -> Callable[..., Any]:
-    """The function; at one of its calls, counted from 1, the tables are truncated before or after its work."""
+    """Return the function with one call, counted from 1, before or after which the tables are truncated."""
     calls = count(1)
 
-    def called(*given: Any, **named: Any) -> Any:
+    def called(*args: Any, **kwargs: Any) -> Any:
         is_the_one = next(calls) == call
         if is_the_one and not is_done:
             truncate(pipeline)
-        result = function(*given, **named)
+        result = function(*args, **kwargs)
         if is_the_one and is_done:
             truncate(pipeline)
         return result
@@ -54,7 +56,7 @@ def truncating(
 
 
 def traces_left(pipeline: Pipeline) -> dict[str, Any]:
-    """What a run has left in the table, the ledger, the bucket of reports, Dagster's assets and the work files."""
+    """Return what a run left in the table, the ledger, the bucket of reports, Dagster's assets and the work files."""
     settings = pipeline.stores.settings
     events = pipeline.instance.get_latest_materialization_event(metadata.table_key("customers"))
     files = [file for file in pipeline.stores.work.folder.rglob("*") if file.is_file()]
@@ -62,7 +64,7 @@ def traces_left(pipeline: Pipeline) -> dict[str, Any]:
         "rows": pipeline.query("SELECT email FROM customers"),
         "jobs": pipeline.query("SELECT id FROM bulk.import_jobs"),
         "batches": pipeline.query("SELECT job_id FROM bulk.import_batches"),
-        "reports": [found.key for found in pipeline.stores.objects.page(settings.s3_bucket_reports).found],
+        "reports": [entry.key for entry in pipeline.stores.objects.page(settings.s3_bucket_reports).objects],
         "materialization": events,
         "work files": files,
     }
@@ -75,15 +77,17 @@ NOTHING = {"rows": [], "jobs": [], "batches": [], "reports": [], "materializatio
     ("owner", "name", "call", "is_done"),
     [
         pytest.param(Leases, "take", 1, False, id="before the run takes it", marks=pytest.mark.long),
-        pytest.param(steps, "parse_upload", 1, False, id="before parse", marks=pytest.mark.long),
-        pytest.param(steps, "parse_upload", 1, True, id="after parse, untold", marks=pytest.mark.long),
+        pytest.param(import_steps, "parse_upload", 1, False, id="before parse", marks=pytest.mark.long),
+        pytest.param(import_steps, "parse_upload", 1, True, id="after parse, untold", marks=pytest.mark.long),
         pytest.param(Attempts, "note_parsed", 1, True, id="after parse", marks=pytest.mark.long),
-        pytest.param(steps, "validate_rows", 1, True, id="after validate", marks=pytest.mark.long),
-        pytest.param(steps, "split_rows", 1, True, id="after split"),
+        pytest.param(import_steps, "validate_rows", 1, True, id="after validate", marks=pytest.mark.long),
+        pytest.param(import_steps, "split_rows", 1, True, id="after split"),
         pytest.param(PostgresRowStore, "settle", 1, False, id="before the first batch"),
         pytest.param(PostgresRowStore, "settle", 4, True, id="after the fourth batch"),
         pytest.param(PostgresRowStore, "settle", 10, True, id="after the last batch", marks=pytest.mark.long),
-        pytest.param(steps, "write_job_reports", 1, False, id="before the reports", marks=pytest.mark.long),
+        pytest.param(
+            import_steps, "write_job_reports", 1, False, id="before the reports", marks=pytest.mark.long
+        ),
         pytest.param(ObjectStore, "put", 2, True, id="between two reports", marks=pytest.mark.long),
         pytest.param(Attempts, "finish", 1, False, id="before the end"),
     ],
@@ -101,13 +105,13 @@ def test_a_job_whose_row_is_gone_writes_nothing_more(
     job_id = pipeline.job(KEY).id
     monkeypatch.setattr(owner, name, truncating(pipeline, getattr(owner, name), call, is_done))
     run = pipeline.run(job_id)
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     assert run.success
     assert traces_left(pipeline) == NOTHING
-    assert f"job {job_id}" in told
-    assert "gone from the ledger" in told
-    assert "Traceback" not in told
-    assert "ERROR" not in told
+    assert f"job {job_id}" in output
+    assert "gone from the ledger" in output
+    assert "Traceback" not in output
+    assert "ERROR" not in output
 
 
 def test_a_job_whose_row_is_gone_right_after_its_end_is_not_shown_on_its_asset(
@@ -129,28 +133,28 @@ def test_a_job_whose_row_is_gone_when_it_is_about_to_fail_or_to_be_cancelled_end
     requested(pipeline, bad)
     job_id = pipeline.job(KEY).id
     if name == "finish_cancelled":
-        cancelling = steps.validate_rows
+        cancelling = import_steps.validate_rows
 
-        def cancel(*given: Any) -> Any:
-            pipeline.stores.ledger.cancel(job_id)
-            return cancelling(*given)
+        def cancel(*args: Any) -> Any:
+            pipeline.stores.leases.cancel(job_id)
+            return cancelling(*args)
 
-        monkeypatch.setattr(steps, "validate_rows", cancel)
+        monkeypatch.setattr(import_steps, "validate_rows", cancel)
     monkeypatch.setattr(Attempts, name, truncating(pipeline, getattr(Attempts, name), 1, False))
     assert pipeline.run(job_id).success
     assert traces_left(pipeline) == NOTHING
 
 
-def test_other_jobs_of_the_run_go_on(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_jobs_of_the_run_continue(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, stays = claimed(pipeline, KEY, content()), claimed(pipeline, OTHER, b"email\nb@example.com\n")
-    validate = steps.validate_rows
+    validate = import_steps.validate_rows
 
-    def removing(*given: Any) -> Any:
+    def removing(*args: Any) -> Any:
         with pipeline.stores.postgres.transaction() as connection:
             connection.execute("DELETE FROM bulk.import_jobs WHERE id = %s", (gone.id,))
-        return validate(*given)
+        return validate(*args)
 
-    monkeypatch.setattr(steps, "validate_rows", removing)
+    monkeypatch.setattr(import_steps, "validate_rows", removing)
     assert pipeline.run(gone.id, stays.id).success
     job = pipeline.job(OTHER)
     assert (job.status, pipeline.counts(job)) == (Status.COMPLETED, Counts(total=1, inserted=1))
@@ -160,19 +164,19 @@ def test_other_jobs_of_the_run_go_on(pipeline: Pipeline, monkeypatch: pytest.Mon
 def test_a_heartbeat_notices_that_a_job_is_gone(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The step that comes next is not begun."""
+    """The next step does not begin."""
     requested(pipeline, content())
-    validate, beats = steps.validate_rows, list[Heartbeat]()
+    validate, beats = import_steps.validate_rows, list[Heartbeat[ImportJob]]()
     monkeypatch.setattr(Heartbeat, "__enter__", lambda beat: beats.append(beat) or beat)
     monkeypatch.setattr(Heartbeat, "__exit__", lambda *_: None)
 
-    def removing(*given: Any) -> Any:
+    def removing(*args: Any) -> Any:
         truncate(pipeline)
         beats[0].beat()
-        return validate(*given)
+        return validate(*args)
 
-    monkeypatch.setattr(steps, "validate_rows", removing)
-    monkeypatch.setattr(steps, "split_rows", lambda *_: pytest.fail("the step was begun"))
+    monkeypatch.setattr(import_steps, "validate_rows", removing)
+    monkeypatch.setattr(import_steps, "split_rows", lambda *_: pytest.fail("the step was begun"))
     assert pipeline.run(pipeline.job(KEY).id).success
     assert "gone from the ledger" in capfd.readouterr().err
     assert traces_left(pipeline) == NOTHING
@@ -194,4 +198,4 @@ def test_the_reaper_passes_over_a_job_that_is_gone(
     silence(pipeline)
     expired = Leases.expired
     monkeypatch.setattr(Leases, "expired", truncating(pipeline, expired, 1, True))
-    assert list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance)) == []
+    assert list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance)) == []

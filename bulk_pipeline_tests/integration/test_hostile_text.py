@@ -1,4 +1,4 @@
-"""What somebody has written into a name, a header or a cell is text: nothing obeys it on its way."""
+"""Names, headers and cells are plain text: no part of the pipeline interprets them."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import os
 import dagster as dg
 import pytest
 
+from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.orchestration.metadata import table_key
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 HOSTILE = [
     "'; DROP TABLE customers; --",
@@ -43,7 +43,7 @@ def test_it_is_loaded_and_reported_as_it_is_written(
 
 
 def test_markup_in_the_dagster_ui_is_text(pipeline: Pipeline) -> None:
-    """Its tables show values as they are; Markdown would obey them, and is never used for what somebody wrote."""
+    """Its tables show values unchanged; Markdown would interpret them, and is never used for untrusted text."""
     pipeline.load("customers/a.csv", f"email\n{quoted(HOSTILE[4])}\na@x.co\n".encode())
     event = pipeline.instance.get_latest_materialization_event(table_key("customers"))
     assert event is not None

@@ -1,12 +1,13 @@
-"""What becomes of files, from the bucket to the table and the reports."""
+"""Imports of files, from the bucket to the table and the reports."""
 
 import json
 from uuid import UUID
 
 import pytest
 
-from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 HEADER = "id,email,name,role,active"
 
@@ -131,7 +132,7 @@ def test_parents_and_children_dropped_together_know_each_other(pipeline: Pipelin
         assert pipeline.job(key).status is Status.COMPLETED
 
 
-def test_a_reference_to_nobody_is_a_failure_of_its_row(pipeline: Pipeline) -> None:
+def test_a_reference_to_a_missing_row_is_a_failure_of_its_row(pipeline: Pipeline) -> None:
     article = f"{UUID(int=100)},a-slug,Title,Body,{UUID(int=1)},draft"
     job = pipeline.load("articles/a.csv", csv("id,slug,title,body,author_id,status", article))
     assert job.failure_counts == {"unknown_reference": 1}

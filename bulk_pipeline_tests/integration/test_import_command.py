@@ -1,4 +1,4 @@
-"""`import` on the command line: which job it follows, what it says of a file that came before, and how it ends."""
+"""`import` on the command line: the job it follows, its messages about repeated files, and its exit status."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bulk_pipeline.cli import export, imports
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline_tests.integration.conftest import Command, Pipeline
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline_tests.rigs.pipeline import Command, Pipeline
 
 ROME = "email,city\nroll@example.com,Rome\n"
 OSLO = "email,city\nroll@example.com,Oslo\n"
@@ -20,7 +20,7 @@ OSLO = "email,city\nroll@example.com,Oslo\n"
 
 @pytest.fixture
 def working(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """The pipeline, which works while the command waits."""
+    """The pipeline, which runs jobs while the command waits."""
 
     def work(_: float) -> None:
         pipeline.claim_as_of_a_while_ago()
@@ -48,12 +48,12 @@ def documents(done: CompletedProcess[str]) -> Any:
 
 
 def jobs(pipeline: Pipeline) -> list[ImportJob]:
-    """All of them, oldest first."""
+    """Return all jobs, oldest first."""
     return pipeline.stores.ledger.newest()[::-1]
 
 
 def interrupting(after: int = 1) -> Any:
-    """A clock by whose sleep the person at the keyboard presses Ctrl-C, at that call counted from 1."""
+    """Return a clock whose sleep raises KeyboardInterrupt at a call, counted from 1."""
     calls = count(1)
 
     def sleep(_: float) -> None:
@@ -100,11 +100,11 @@ def test_a_file_dropped_twice_within_a_second_is_one_import(
     pipeline: Pipeline, command: Command, file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(_: float) -> None:
-        """Let the second drop have come at the time of the first, as a store with whole seconds says."""
-        for found in pipeline.stores.objects.page(pipeline.stores.settings.s3_bucket_uploads).found:
+        """Let the second upload have the time of the first, as in a store with whole seconds."""
+        for entry in pipeline.stores.objects.page(pipeline.stores.settings.s3_bucket_uploads).objects:
             with pipeline.stores.postgres.transaction() as connection:
-                connection.execute("UPDATE bulk.import_jobs SET arrived_at = %s", [found.last_modified])
-            pipeline.stores.claims.claim(found)
+                connection.execute("UPDATE bulk.import_jobs SET arrived_at = %s", [entry.last_modified])
+            pipeline.stores.claims.claim(entry)
         pipeline.work_off()
 
     words = ("import", file("a.csv", ROME), "--table", "customers", "--json")
@@ -170,7 +170,9 @@ def test_of_several_files_the_worst_decides_the_exit_status(
     assert (done.returncode, len(documents(done))) == (status, len(names))
 
 
-def test_each_jobs_id_is_said_as_soon_as_it_is_known(working: Pipeline, command: Command, file: File) -> None:
+def test_each_jobs_id_is_printed_as_soon_as_it_is_known(
+    working: Pipeline, command: Command, file: File
+) -> None:
     one, two = file("one.csv", ROME), file("two.csv", "email\ntwo@example.com\n")
     done = command("import", one, two, "--table", "customers")
     ids = {job.file_name: job.id for job in jobs(working)}
@@ -202,7 +204,7 @@ def test_a_file_that_others_drop_again_meanwhile_is_followed_to_its_own_end(
 class TestCtrlC:
     @pytest.fixture
     def claimed(self, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-        """The command is interrupted when its files' jobs are there, and nobody works on them."""
+        """Interrupt the command when its jobs exist and no run has taken them."""
         clock = interrupting(2)
         interrupt = clock.sleep
 
@@ -215,27 +217,29 @@ class TestCtrlC:
         return pipeline
 
     @pytest.mark.parametrize("more", [[], ["--json"]], ids=["", "json"])
-    def test_says_which_jobs_go_on_and_how_to_cancel_them(
+    def test_names_the_jobs_that_continue_and_how_to_cancel_them(
         self, claimed: Pipeline, command: Command, file: File, more: list[str]
     ) -> None:
         paths = [file("one.csv", ROME), file("two.csv", "email\ntwo@example.com\n")]
         done = command("import", *paths, "--table", "customers", *more)
         assert (done.returncode, done.stdout) == (130, "")
         for job in jobs(claimed):
-            told = f"job {job.id} ({job.file_name}) goes on; cancel it with: bulk-pipeline cancel {job.id}"
-            assert told in done.stderr.splitlines()
+            message = (
+                f"job {job.id} ({job.file_name}) continues; cancel it with: bulk-pipeline cancel {job.id}"
+            )
+            assert message in done.stderr.splitlines()
         assert [job.status for job in jobs(claimed)] == [Status.PENDING, Status.PENDING]
         claimed.work_off()
         assert [job.status for job in jobs(claimed)] == [Status.COMPLETED, Status.COMPLETED]
 
-    def test_says_where_a_file_is_whose_job_is_not_there_yet(
+    def test_names_the_place_of_a_file_without_a_job(
         self, pipeline: Pipeline, command: Command, file: File, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(imports, "time", interrupting())
         done = command("import", file("one.csv", ROME), "--table", "customers")
         assert (done.returncode, done.stdout) == (130, "")
         assert done.stderr == (
-            "one.csv is dropped and will be imported; find its job with: bulk-pipeline jobs --file 'one.csv'\n"
+            "one.csv is uploaded and will be imported; find its job with: bulk-pipeline jobs --file 'one.csv'\n"
         )
         assert jobs(pipeline) == []
 
@@ -248,4 +252,4 @@ class TestCtrlC:
         lines = done.stderr.splitlines()
         assert (done.returncode, done.stdout) == (130, "")
         assert lines[0] == f"export {job.id}"
-        assert lines[-1] == f"export {job.id} goes on; cancel it with: bulk-pipeline cancel {job.id}"
+        assert lines[-1] == f"export {job.id} continues; cancel it with: bulk-pipeline cancel {job.id}"

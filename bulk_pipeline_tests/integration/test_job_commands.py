@@ -1,15 +1,16 @@
-"""`jobs`, `job`, `errors`, `retry`, `cancel`: how people find a job, and what they are told of it."""
+"""`jobs`, `job`, `errors`, `retry` and `cancel`: finding and managing jobs."""
 
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.stages.export.request import ExportRequest
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline_tests.integration.conftest import Command, Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Command, Pipeline
 
 GOOD = b"email\ngood@example.com\n"
 REJECTED = b"email\nfine@example.com\nnobody\n"
@@ -21,7 +22,7 @@ def ids(done: CompletedProcess[str]) -> list[str]:
 
 
 def taken_in(pipeline: Pipeline, key: str, content: bytes = GOOD, **metadata: str) -> ImportJob:
-    """The pending job of a file."""
+    """Return the pending job of a file."""
     pipeline.drop(key, content, **metadata)
     pipeline.claim_as_of_a_while_ago()
     return pipeline.job(key)
@@ -41,6 +42,21 @@ class TestErrors:
         assert done.stdout == (
             'row,error,raw\n2,"email \'nobody\' is not an address like local@domain.tld","nobody"\n'
         )
+
+    def test_go_to_a_file_completely_or_not_at_all(
+        self, pipeline: Pipeline, command: Command, tmp_path: Path
+    ) -> None:
+        job = pipeline.load("customers/a.csv", REJECTED)
+        folder = tmp_path / "reports"
+        folder.mkdir()
+        out = folder / "errors.csv"
+        done = command("errors", job.id, "-o", str(out))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", f"wrote {out}\n")
+        assert out.read_bytes() == pipeline.report(job, "errors.csv")
+        assert [path.name for path in folder.iterdir()] == ["errors.csv"]
+        refused = command("errors", job.id, "-o", str(folder))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr == f"error: cannot write {folder}: it is a folder\n"
 
     @pytest.mark.parametrize("words", [["errors"], ["errors", "last"]], ids=["no id", "last"])
     def test_of_the_newest_job_that_has_some_need_no_id(
@@ -84,7 +100,7 @@ class TestErrors:
         assert (done.returncode, done.stdout) == (1, "")
         assert first.id in done.stderr
 
-    def test_whose_report_is_past_its_retention_say_so(self, pipeline: Pipeline, command: Command) -> None:
+    def test_with_an_expired_report_say_so(self, pipeline: Pipeline, command: Command) -> None:
         job = pipeline.load("customers/a.csv", REJECTED)
         with pipeline.stores.postgres.transaction() as connection:
             connection.execute("UPDATE bulk.import_jobs SET reports = '{}'")
@@ -134,8 +150,8 @@ class TestList:
             "upsert": [],
             "upsert/": [upsert],
         }
-        found = {file: json.loads(command("jobs", "--file", file, "--json").stdout) for file in expected}
-        assert {file: [document["key"] for document in some] for file, some in found.items()} == expected
+        result = {file: json.loads(command("jobs", "--file", file, "--json").stdout) for file in expected}
+        assert {file: [document["key"] for document in some] for file, some in result.items()} == expected
 
     def test_it_can_be_searched_by_age_and_date(self, pipeline: Pipeline, command: Command) -> None:
         old, new = (taken_in(pipeline, f"customers/{name}.csv", name.encode()) for name in ("old", "new"))
@@ -180,7 +196,9 @@ class TestIds:
         assert json.loads(command("job", "cccc", "--json").stdout)["id"] == other
 
     @pytest.mark.parametrize("name", ["job", "errors", "retry", "cancel"])
-    def test_what_fits_no_job_is_one_sentence(self, pipeline: Pipeline, command: Command, name: str) -> None:
+    def test_a_part_that_fits_no_job_is_one_sentence(
+        self, pipeline: Pipeline, command: Command, name: str
+    ) -> None:
         taken_in(pipeline, "customers/a.csv")
         for part in (
             "abc",
@@ -204,17 +222,17 @@ class TestIds:
         assert again["retry_of"] == job.id
 
     def test_exports_have_them_too(self, pipeline: Pipeline, command: Command) -> None:
-        export = pipeline.stores.exports.ask(ExportRequest(table="customers"))
+        export = pipeline.stores.exports.ask(ExportRequest.of(table="customers"))
         part = export.id[-8:]
         assert json.loads(command("export-status", part, "--json").stdout)["id"] == export.id
         assert "no job" in command("job", part).stderr
-        assert "cancelled before it began" in command("cancel", part).stdout
+        assert "cancelled before it started" in command("cancel", part).stdout
         missing = command("export-status", "deadbeef")
         assert (missing.returncode, missing.stderr) == (1, "error: no export deadbeef\n")
 
 
 def test_exports_are_listed_with_their_errors_and_times(pipeline: Pipeline, command: Command) -> None:
-    export = pipeline.stores.exports.ask(ExportRequest(table="customers"))
+    export = pipeline.stores.exports.ask(ExportRequest.of(table="customers"))
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute(
             "UPDATE bulk.export_jobs SET status = 'failed', error = 'the bucket is full', finished_at = now()"

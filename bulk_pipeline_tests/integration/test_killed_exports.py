@@ -1,4 +1,4 @@
-"""SIGKILL in the midst of an export: afterwards there is a complete one, or nothing; never half of one."""
+"""SIGKILL during an export leaves a complete export or none."""
 
 import json
 import random
@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bulk_pipeline.orchestration.export_reaping import reap_dead_runs
+from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
+from bulk_pipeline.orchestration.reaper import reap_dead_runs
 from bulk_pipeline.stages.export.formats import Format
-from bulk_pipeline.stores.export_jobs import ExportJob, ExportStatus
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs.exports import Exporting
 
 ROWS = 30_000
 PARTS = 5
@@ -64,7 +64,7 @@ def kill(exporting: Exporting, folder: Path, job: ExportJob, point: str, number:
     command = [
         sys.executable,
         "-m",
-        "bulk_pipeline_tests.integration.dying_export",
+        "bulk_pipeline_tests.rigs.dying_export",
         job.id,
         point,
         str(number),

@@ -1,4 +1,4 @@
-"""What loading promises about rows that do not have all columns: each changes what it has, one after the other."""
+"""Rows that lack columns change only the columns they have, one after the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load.row_store import LoadCounts
-from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, counts, uid
+from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline_tests.integration.test_load_races import load_while
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, Row, counts, uid
 
 
 class Died(Exception):
-    """The worker, between two batches."""
+    """The worker died between two batches."""
 
 
 def user(number: int, **more: Any) -> Row:
@@ -27,10 +27,10 @@ def users(database_url: str) -> Loading:
 
 
 def content(loading: Loading) -> list[tuple]:
-    """Without the ids that were made."""
+    """Return the table without generated ids."""
     known = {uid(number): number for number in range(1, 10)}
-    found = loading.content("id", "email", "name", "role", "active")
-    return [(known.get(id_), *rest) for id_, *rest in found]
+    result = loading.content("id", "email", "name", "role", "active")
+    return [(known.get(id_), *rest) for id_, *rest in result]
 
 
 FIRST, SECOND = (1, "1@x", "Old", "reader", False), (2, "2@x", "Old", "reader", False)
@@ -189,7 +189,7 @@ def test_a_table_that_changes_meanwhile(
 
 def _dying_after(rows: int) -> Callable[[LoadCounts], None]:
     def progress(so_far: LoadCounts) -> None:
-        if so_far.settled >= rows:
+        if so_far.processed >= rows:
             raise Died
 
     return progress

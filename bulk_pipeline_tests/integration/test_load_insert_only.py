@@ -1,4 +1,4 @@
-"""What loading promises in `insert_only`: what is in the table stays as it is."""
+"""Loading in `insert_only` leaves stored rows unchanged."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from bulk_pipeline.schema import Mode
-from bulk_pipeline_tests.integration.loading import OLD, Loading, counts, uid
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, counts, uid
 
 
 def person(number: int, email: str, name: str = "Ann") -> dict[str, object]:
@@ -30,7 +30,7 @@ def test_new_rows_are_inserted_with_ids_in_the_order_of_their_keys(customers: Lo
     assert first[14] == second[14] == "7"
 
 
-def test_given_ids_are_kept_and_missing_ones_made(customers: Loading) -> None:
+def test_ids_of_the_file_are_kept_and_missing_ones_generated(customers: Loading) -> None:
     rows = {"id": uid(1), "email": "a@b.cd"}, {"id": None, "email": "b@c.de"}
     assert customers.load(*rows) == counts("2 inserted")
     assert customers.row(email="a@b.cd")["id"] == UUID(uid(1))
@@ -101,7 +101,7 @@ def test_comments_are_known_by_their_id_alone(each_database_url: str) -> None:
     assert again.failures() == [(1, "id", "already_exists"), (2, "id", "already_exists")]
 
 
-def test_what_the_database_makes_is_made_where_the_file_has_nothing(customers: Loading) -> None:
+def test_the_database_generates_values_that_the_file_lacks(customers: Loading) -> None:
     rows = {"email": "a@b.cd", "created_at": OLD}, {"email": "b@c.de", "created_at": None}
     assert customers.load(*rows) == counts("2 inserted")
     (before,) = customers.execute("SELECT now() - interval '1 minute'")[0]
@@ -124,7 +124,7 @@ def test_every_range_is_in_the_ledger_once_whatever_its_rows(customers: Loading,
     assert job.load(*rows, progress=seen.append) == counts("3 inserted, 4 rejected")
     ranges = [(first, last) for first, last, *_ in job.batches_in()]
     assert ranges == [(first, min(first + batch_rows - 1, 7)) for first in range(1, 8, batch_rows)]
-    assert [so_far.settled for so_far in seen] == [last for _, last in ranges]
+    assert [so_far.processed for so_far in seen] == [last for _, last in ranges]
     assert seen[-1] == counts("3 inserted, 4 rejected")
 
 

@@ -1,4 +1,4 @@
-"""Small files of every shape, split and loaded, against a model that goes row by row."""
+"""Small files of every shape, split and loaded, against a row-by-row model."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,22 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_pipeline import tables
-from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.schema import ForeignKey, Mode
+from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.split import split
-from bulk_pipeline.stores.known_rows import PostgresKnownRows
-from bulk_pipeline_tests.databases import Databases
-from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, uid
+from bulk_pipeline_tests.rigs.databases import Databases
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, Row, uid
 
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 Record = tuple[str | None, str, str | None, datetime | None]
-"""id, email, first_name, created_at."""
+"""The id, email, first_name and created_at of a row."""
 
 
 @dataclass
 class Model:
-    """A table, and the rows of a file applied to it one after the other."""
+    """A model of a table to which rows of a file are applied one after the other."""
 
     rows: dict[str, Record]
     codes: list[tuple[int, str]] = field(default_factory=list)
@@ -73,12 +72,12 @@ class Model:
 
 
 class Died(Exception):
-    """A worker, in the middle of a load."""
+    """A worker died in the middle of a load."""
 
 
 @pytest.fixture(scope="module")
 def lasting(databases: Databases) -> Iterator[str]:
-    """One database for all the examples."""
+    """One database for all examples."""
     with databases.migrated() as url:
         yield url
 
@@ -108,7 +107,7 @@ examples = given(
 @settings(max_examples=60, deadline=None)
 @examples
 def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(lasting: str, **example: Any) -> None:
-    """However it is cut into batches, however many are written at a time, and however often it is interrupted."""
+    """For any batches, any number of concurrent writes, and any interruptions."""
     check(lasting, **example)
 
 
@@ -135,7 +134,7 @@ def check(
     model = Model({str(record[0]): record for record in stored})
     claimed: set[str] = set()
     for number, record in enumerate(file, 1):
-        model.upsert(number, record) if mode is Mode.UPSERT else model.insert(number, record, claimed)
+        model.upsert(number, record) if mode.rules.updates_rows else model.insert(number, record, claimed)
 
     job = Loading(database_url, mode=mode, batch_rows=batch_rows, connections=connections)
     job.execute("TRUNCATE customers")
@@ -144,40 +143,40 @@ def check(
     records = [_row(record) for record in file]
     for batches in dies_after:
         with suppress(Died):
-            rows, _ = _split(job, records)
+            rows, _ = split_rows(job, records)
             job.load(*rows, progress=dying_after(batches))
         job = job.take_over()
-    rows, codes = _split(job, records)
+    rows, codes = split_rows(job, records)
     counts = job.load(*rows)
 
     assert counts == model.counts()
     assert sorted(codes + job.failures("row", "code")) == sorted(model.codes)
     assert _content(job, {str(record[0]) for record in [*stored, *file]}) == model.content()
-    assert sum(LoadCounts(*row[3:]).settled for row in job.batches_in()) == len(file)
+    assert sum(LoadCounts(*row[3:]).processed for row in job.batches_in()) == len(file)
 
 
 def _row(record: Record) -> Row:
     return dict(zip(("id", "email", "first_name", "created_at"), record, strict=True))
 
 
-def _split(job: Loading, rows: list[Row]) -> tuple[list[Row | None], list[tuple[int, str]]]:
+def split_rows(job: Loading, rows: list[Row]) -> tuple[list[Row | None], list[tuple[int, str]]]:
     """The rows that loading gets, None for the others, and why those are rejected."""
-    nobody, table = np.empty(0, np.int64), tables.get(job.table)
+    nobody, table = np.empty(0, np.int64), job.declared
     with job.store() as store:
         known = PostgresKnownRows(store)
         parts = list(
             split(lambda: job.batches(rows), nobody, table, job.mode, NoReferences(), known.existing)
         )
         known.keep()
-    good = {row for part in parts for row in part.good["_row"].to_pylist()}
-    found = [failure for part in parts for failure in part.failures.to_pylist()]
-    kept = [row if number in good else None for number, row in enumerate(rows, 1)]
-    return kept, [(failure["row"], failure["code"]) for failure in found]
+    good = {row for part in parts for row in part.rows["_row"].filter(pa.array(~part.failed)).to_pylist()}
+    result = [failure for part in parts for failure in part.failures.to_pylist()]
+    good_rows = [row if number in good else None for number, row in enumerate(rows, 1)]
+    return good_rows, [(failure["row"], failure["code"]) for failure in result]
 
 
 class NoReferences:
-    def missing(self, table: str, ids: pa.Array) -> pa.Array:
-        raise AssertionError(f"customers refer to nobody, not to {table}")
+    def missing(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
+        raise AssertionError(f"customers refer to nobody, not to {key.table}")
 
 
 def dying_after(commits: int) -> Callable[[LoadCounts], None]:
@@ -191,7 +190,7 @@ def dying_after(commits: int) -> Callable[[LoadCounts], None]:
 
 
 def _content(job: Loading, given_ids: set[str]) -> set[Record]:
-    """The table as the model has it: made ids are None, and so are made times."""
+    """Return the table in the form of the model, with None for generated ids and times."""
     rows = job.content("id", "email", "first_name", "created_at")
     return {
         (id_ if id_ in given_ids else None, email, name, created if created in (OLD, LATER) else None)

@@ -1,4 +1,4 @@
-"""Objects with any of the keys, upserted, against `dict.update` row by row."""
+"""Upserts of objects with any keys, against `dict.update` row by row."""
 
 import io
 import json
@@ -16,27 +16,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import steps
-from bulk_pipeline.orchestration.staged import FOUND_BEFORE_LOAD, Staged
-from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.arrow.uuids import IdMaker
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
+from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.pipeline.work_files import WorkLocation
+from bulk_pipeline.rows.references import PostgresReferences
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load import load
-from bulk_pipeline.stages.load.ids import IdMaker
-from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load import LoadContext, load
 from bulk_pipeline.stages.parse import open_upload
-from bulk_pipeline.stores.known_rows import PostgresKnownRows
-from bulk_pipeline.stores.references import PostgresReferences
-from bulk_pipeline_tests.databases import Databases
-from bulk_pipeline_tests.integration.loading import OLD, Loading, uid
 from bulk_pipeline_tests.integration.test_load_model import LATER, Died, dying_after, ids, names, times
+from bulk_pipeline_tests.rigs.databases import Databases
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, uid
 
 Object = dict[str, Any]
-"""Columns to values; one without a key says nothing about its column."""
+"""Values by column; a missing key leaves its column unchanged."""
 
 
 @dataclass
 class Objects:
-    """A table, and the objects of a file applied to it one after the other by `dict.update`."""
+    """A model of a table to which objects of a file are applied one after the other by `dict.update`."""
 
     table: str
     rows: dict[str, Object]
@@ -48,22 +48,22 @@ class Objects:
         self.before = {target: dict(row) for target, row in self.rows.items()}
 
     def upsert(self, number: int, record: Object) -> None:
-        said = {
+        present = {
             name: value
             for name, value in record.items()
             if value is not None or not self.declared.column(name).null_keeps_stored
         }
-        holder = next((k for k, row in self.rows.items() if row["email"] == said.get("email")), None)
-        target = said.get("id") or holder or f"new {number}"
+        holder = next((k for k, row in self.rows.items() if row["email"] == present.get("email")), None)
+        target = present.get("id") or holder or f"new {number}"
         if holder not in (None, target):
             self.codes.append((number, "key_conflict"))
             return
         required = self.declared.required_columns(Mode.UPSERT)
-        if target not in self.rows and (lacking := [name for name in required if name not in said]):
+        if target not in self.rows and (lacking := [name for name in required if name not in present]):
             self.codes += [(number, "required")] * len(lacking)
             return
         defaults = {column.name: column.default for column in self.declared.columns}
-        self.rows.setdefault(target, defaults | {"id": target}).update(said)
+        self.rows.setdefault(target, defaults | {"id": target}).update(present)
         self.writers.setdefault(target, []).append(number)
 
     def counts(self) -> LoadCounts:
@@ -77,7 +77,7 @@ class Objects:
 
 @pytest.fixture(scope="module")
 def lasting(databases: Databases) -> Iterator[str]:
-    """One database for all the examples."""
+    """One database for all examples."""
     with databases.migrated() as url:
         yield url
 
@@ -96,7 +96,7 @@ cells: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 
 
 def objects(table: str) -> st.SearchStrategy[list[Object]]:
-    """Objects with any of the keys, also with null, also with none."""
+    """Return objects with any of the keys, even with null, or without any."""
     one = st.fixed_dictionaries({}, optional={"id": ids, "email": emails, **cells[table]})
     return st.lists(one, min_size=1, max_size=8)
 
@@ -159,14 +159,14 @@ def check_objects(
     job.start()
     with TemporaryDirectory() as folder:
         work = WorkLocation(Path(folder))
-        staged = _staged(job, written(file, format_), f"file.{format_}", work)
+        state = _staged(job, written(file, format_), f"file.{format_}", work)
         for batches in dies_after:
             with suppress(Died):
-                _load(job, staged, work, dying_after(batches))
+                _load(job, state, work, dying_after(batches))
             job = job.take_over()
-        counts = _load(job, staged, work)
-        before_load = [found for name in FOUND_BEFORE_LOAD for found in staged.batches(work, name)]
-        codes = [(found["row"], found["code"]) for batch in before_load for found in batch.to_pylist()]
+        counts = _load(job, state, work)
+        before_load = [entry for name in FAILURES_BEFORE_LOAD for entry in state.batches(work, name)]
+        codes = [(entry["row"], entry["code"]) for batch in before_load for entry in batch.to_pylist()]
 
     assert counts == model.counts()
     assert sorted(codes + job.failures("row", "code")) == sorted(model.codes)
@@ -184,31 +184,28 @@ def written(file: list[Object], format_: str) -> bytes:
     return ("[" + ",".join(lines) + "]" if format_ == "json" else "\n".join(lines)).encode()
 
 
-def _staged(job: Loading, content: bytes, name: str, work: WorkLocation) -> Staged:
-    declared = tables.get(job.table)
+def _staged(job: Loading, content: bytes, name: str, work: WorkLocation) -> ImportState:
+    declared = job.declared
     upload = open_upload(io.BytesIO(content), name, table=declared, mode=job.mode)
-    parsed = steps.parse_upload(upload, job.job_id, 1, declared, job.mode, work)
+    parsed = import_steps.parse_upload(upload, job.job_id, 1, declared, job.mode, work)
     with job.postgres() as postgres, job.store() as store:
         references, known = PostgresReferences(postgres, declared), PostgresKnownRows(store)
-        return steps.split_rows(steps.validate_rows(parsed, work), references, known, work)
+        return import_steps.split_rows(import_steps.validate_rows(parsed, work), references, known, work)
 
 
 def _load(
     job: Loading,
-    staged: Staged,
+    state: ImportState,
     work: WorkLocation,
     progress: Callable[[LoadCounts], None] = lambda counts: None,
 ) -> LoadCounts:
     with job.store() as store:
         return load(
-            lambda: staged.good_rows(work),
-            total_rows=staged.rows,
+            lambda: state.good_rows(work),
+            LoadContext(state.table, job.mode, store, IdMaker()),
+            columns=state.columns,
+            total_rows=state.rows,
             batch_rows=job.batch_rows,
-            table=staged.table,
-            mode=job.mode,
-            columns=staged.columns,
-            store=store,
-            ids=IdMaker(),
             progress=progress,
         )
 
@@ -216,7 +213,7 @@ def _load(
 def _without_made(
     columns: list[str], made: dict[str, Callable[[Any], bool]], rows: Iterable[Iterable[Any]]
 ) -> list[tuple]:
-    """Rows with None for values that the database has made."""
+    """Return rows with None for values generated by the database."""
     return [
         tuple(
             None if name in made and made[name](value) else value

@@ -1,21 +1,22 @@
-"""What loading promises when the table changes between the search and the writing, or refuses rows by itself."""
+"""Loading while the table changes between search and write, or refuses rows."""
 
 from collections.abc import Callable
 
 import psycopg
 import pytest
 
+from bulk_pipeline.rows.row_store import PostgresRowStore
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, counts, uid
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load.row_store import BatchWriter, Range, RangeOutcome
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, Row, counts, uid
 
 
 def load_while(loading: Loading, something: Callable[[], object], *rows: Row | None) -> LoadCounts:
-    """Load while somebody else does something: once, after the search and before the first batch."""
+    """Load with another session's change, once, after the search and before the first batch."""
 
     class Meanwhile(PostgresRowStore):
-        def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+        def settle(self, range_: Range, write: Callable[[BatchWriter], RangeOutcome]) -> LoadCounts:
             if range_.first == 1:
                 something()
             return super().settle(range_, write)
@@ -155,7 +156,7 @@ def test_a_parent_that_is_removed_meanwhile_rejects_its_children(articles: Loadi
         ),
     ],
 )
-def test_a_constraint_that_nobody_declared_rejects_the_rows_that_break_it(
+def test_an_undeclared_constraint_rejects_the_rows_that_break_it(
     articles: Loading, mode: Mode, constraint: str, column: str | None, reason: str
 ) -> None:
     articles.have(article(4, 1, title="1"))
@@ -208,7 +209,7 @@ def test_a_trigger_may_refuse_rows(customers: Loading) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_many_rows_at_fault_are_told_apart_in_little_time(customers: Loading) -> None:
+def test_many_rows_at_fault_are_isolated_in_little_time(customers: Loading) -> None:
     customers.execute("ALTER TABLE customers ADD CHECK (phone NOT LIKE '%3')")
     customers.execute("CREATE UNIQUE INDEX ON customers (phone)")
     rows: list[Row | None] = [{"email": str(-number), "phone": str(number % 100)} for number in range(500)]
@@ -223,8 +224,8 @@ def test_a_deadlock_is_tried_again(customers: Loading) -> None:
     calls = []
 
     class Unlucky(PostgresRowStore):
-        def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
-            def unlucky(writer: BatchWriter) -> Settled:
+        def settle(self, range_: Range, write: Callable[[BatchWriter], RangeOutcome]) -> LoadCounts:
+            def unlucky(writer: BatchWriter) -> RangeOutcome:
                 settled = write(writer)
                 calls.append(range_)
                 if len(calls) < 3:

@@ -1,4 +1,4 @@
-"""What does not go away by waiting is no outage: a table that does not fit, a missing right, a broken trigger."""
+"""Permanent problems are not outages: a table that does not fit, a missing right, a broken trigger."""
 
 import json
 import logging
@@ -18,15 +18,15 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli import stack as stack_commands
 from bulk_pipeline.cli.app import app
 from bulk_pipeline.errors import LoadRefusedError, StoreUnavailableError
-from bulk_pipeline.orchestration import steps
+from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.orchestration.sensors import upload_sensor
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.postgres import table_fit
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stages.load.row_store import LoadCounts
-from bulk_pipeline.stores import table_fit
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.loading import Loading, Row, counts, uid
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline_tests.rigs.loading import Loading, Row, counts, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 CHANGE = (
     "change the table or its declaration so that they agree (`bulk-pipeline doctor` lists where they differ)"
@@ -44,7 +44,7 @@ def customers(database_url: str) -> Loading:
 
 @contextmanager
 def login_with(admin_url: str, *rights: str) -> Iterator[str]:
-    """The URL of a login that may use the ledger, and has these rights too."""
+    """Return the URL of a login with the rights of the ledger and these."""
     name = f"login_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'".encode())
@@ -87,7 +87,7 @@ def login_with(admin_url: str, *rights: str) -> Iterator[str]:
             id="a generated column",
         ),
         pytest.param(
-            "ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS TABLE people",
+            "ALTER TABLE customers RENAME TO people; CREATE VIEW public.customers AS TABLE people",
             "customers is a view, declared as a table",
             id="a view",
         ),
@@ -186,7 +186,7 @@ def test_a_table_that_changes_during_a_load_keeps_what_is_in(customers: Loading,
     job = customers.anew(mode=mode, batch_rows=2)
 
     def change(so_far: LoadCounts) -> None:
-        if so_far.settled == 2:
+        if so_far.processed == 2:
             job.execute("ALTER TABLE customers DROP city")
 
     with pytest.raises(LoadRefusedError, match=r"customers\.city is missing"):
@@ -205,7 +205,7 @@ def test_an_outage_is_still_one(customers: Loading, error: type[psycopg.Error]) 
         raise error("no")
 
 
-def test_a_job_whose_table_does_not_fit_fails_at_once_and_keeps_nobody_waiting(pipeline: Pipeline) -> None:
+def test_a_job_whose_table_does_not_fit_fails_at_once_and_delays_no_other(pipeline: Pipeline) -> None:
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute("ALTER TABLE customers ALTER city TYPE bigint USING NULL")
     pipeline.drop("customers/a.csv", b"email,city\na@example.com,ABCDEFGH\n")
@@ -226,14 +226,14 @@ def test_a_job_that_is_given_up_says_why(pipeline: Pipeline, monkeypatch: pytest
     def outage(*_: object, **__: object) -> None:
         raise StoreUnavailableError("the server does not answer")
 
-    monkeypatch.setattr(steps, "load_rows", outage)
+    monkeypatch.setattr(import_steps, "load_rows", outage)
     job = pipeline.load("customers/a.csv", b"email\na@example.com\n")
     attempts = pipeline.stores.settings.bulk_max_attempts
     assert (job.status, job.attempt) == (Status.FAILED, attempts)
     assert job.error == f"gave up after {attempts} attempts: the server does not answer"
 
 
-def test_a_job_whose_last_run_was_killed_says_what_was_wrong_before(pipeline: Pipeline) -> None:
+def test_a_job_whose_last_run_was_killed_keeps_the_error_before(pipeline: Pipeline) -> None:
     pipeline.drop("customers/a.csv", b"email\na@example.com\n")
     pipeline.claim_as_of_a_while_ago()
     job, leases = pipeline.job("customers/a.csv"), pipeline.stores.leases
@@ -246,7 +246,7 @@ def test_a_job_whose_last_run_was_killed_says_what_was_wrong_before(pipeline: Pi
 MISFIT = "customers.city is bigint, declared as character varying(128)"
 
 
-def test_what_is_wrong_with_the_tables_is_one_list(customers: Loading) -> None:
+def test_problems_of_the_tables_are_one_list(customers: Loading) -> None:
     customers.execute(
         "ALTER TABLE customers ALTER city TYPE bigint USING NULL; ALTER TABLE users ADD age int"
     )
@@ -256,14 +256,14 @@ def test_what_is_wrong_with_the_tables_is_one_list(customers: Loading) -> None:
         login_with(customers.database_url, rights) as url,
         replace(customers, database_url=url).postgres() as postgres,
     ):
-        found = table_fit.problems(postgres, declared)
+        result = table_fit.problems(postgres, declared)
         hindering = table_fit.load_problems(postgres, declared)
-    assert {sentence for sentence in found if "the login" not in sentence} == {
+    assert {sentence for sentence in result if "the login" not in sentence} == {
         MISFIT,
         "users.age is not declared",
     }
-    assert sum("has no right to INSERT on customers" in sentence for sentence in found) == 1
-    assert set(found) - set(hindering) == {"users.age is not declared"}
+    assert sum("has no right to INSERT on customers" in sentence for sentence in result) == 1
+    assert set(result) - set(hindering) == {"users.age is not declared"}
 
 
 def test_doctor_up_and_the_sensor_say_that_a_table_does_not_fit(
@@ -283,12 +283,12 @@ def test_doctor_up_and_the_sensor_say_that_a_table_does_not_fit(
             monkeypatch.setenv(name.upper(), value)
 
     findings = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
-    assert [found["problem"] for found in findings if found["subject"] == "tables"] == [MISFIT]
+    assert [entry["problem"] for entry in findings if entry["subject"] == "tables"] == [MISFIT]
 
-    stack_commands._ready(tmp_path, "http://here", True)
-    told = capsys.readouterr()
-    assert " ".join(told.err.split()) == f"warning: {MISFIT}: imports into that table fail"
-    assert "ready: Dagster UI at http://here" in told.out
+    stack_commands.announce(tmp_path, "http://here", True)
+    output = capsys.readouterr()
+    assert " ".join(output.err.split()) == f"warning: {MISFIT}: imports into this table will fail"
+    assert "ready: Dagster UI at http://here" in output.out
 
     def tick() -> None:
         resources = {"stores": pipeline.stores}
@@ -297,5 +297,5 @@ def test_doctor_up_and_the_sensor_say_that_a_table_does_not_fit(
     with caplog.at_level(logging.WARNING, "bulk_pipeline"):
         tick()
         tick()
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("bulk_pipeline")]
-    assert said == [f"{MISFIT}: imports into that table fail"], "once for each process"
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("bulk_pipeline")]
+    assert messages == [f"{MISFIT}: imports into this table will fail"], "once for each process"

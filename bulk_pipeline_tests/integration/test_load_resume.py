@@ -1,4 +1,4 @@
-"""What loading promises when it is interrupted: each range goes in once, and the end is that of an easy day."""
+"""Interrupted loads: each range is committed once, and the result is that of an undisturbed load."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,13 +8,14 @@ import pytest
 
 from bulk_pipeline.errors import JobCancelledError, JobGoneError, LeaseLostError, StoreUnavailableError
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stages.load.row_store import BatchWriter, LoadCounts, Range, Settled
-from bulk_pipeline_tests.integration.loading import Loading, Row, counts, uid
-from bulk_pipeline_tests.integration.lossy_proxy import lossy
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load.row_store import BatchWriter, Range, RangeOutcome
+from bulk_pipeline_tests.rigs.loading import Loading, Row, counts, uid
+from bulk_pipeline_tests.rigs.lossy_proxy import lossy
 
 
 class Died(Exception):
-    """The worker, between two batches."""
+    """The worker died between two batches."""
 
 
 def person(number: int, email: str, name: str) -> Row:
@@ -50,19 +51,19 @@ def users(database_url: str, request: pytest.FixtureRequest) -> Loading:
 
 
 def file(loading: Loading) -> list[Row | None]:
-    return FILE if loading.mode is Mode.UPSERT else INSERTED
+    return INSERTED if loading.mode.rules.rejects_repeated_keys else FILE
 
 
 def dying_after(batches: int) -> Callable[[LoadCounts], None]:
     def progress(so_far: LoadCounts) -> None:
-        if so_far.settled >= 2 * batches:
+        if so_far.processed >= 2 * batches:
             raise Died
 
     return progress
 
 
 def outcome(loading: Loading) -> tuple[list, list, list]:
-    """The table, the ranges and the failures."""
+    """Return the table, the ranges and the failures."""
     ranges = [(first, last, *rest) for first, last, _, *rest in loading.batches_in()]
     return loading.content("id", "email", "name"), ranges, loading.failures("row", "message")
 
@@ -121,7 +122,7 @@ def test_a_cancelled_job_keeps_what_is_in_and_stops(users: Loading) -> None:
     job = users.anew()
 
     def cancel(so_far: LoadCounts) -> None:
-        if so_far.settled == 4:
+        if so_far.processed == 4:
             job.execute("UPDATE bulk.import_jobs SET cancel_requested_at = now() WHERE id = %s", [job.job_id])
 
     with pytest.raises(JobCancelledError):
@@ -132,7 +133,7 @@ def test_a_cancelled_job_keeps_what_is_in_and_stops(users: Loading) -> None:
 def test_a_takeover_waits_for_the_batch_that_is_being_written(users: Loading) -> None:
     job = users.anew().start()
 
-    def take_over(writer: BatchWriter) -> Settled:
+    def take_over(writer: BatchWriter) -> RangeOutcome:
         with (
             psycopg.connect(job.database_url, options="-c lock_timeout=100ms") as other,
             pytest.raises(psycopg.errors.LockNotAvailable),
@@ -176,7 +177,7 @@ def test_an_outage_between_batches_is_survived(users: Loading) -> None:
 
 
 def test_a_connection_that_was_given_up_cannot_commit_any_more(users: Loading) -> None:
-    """The server may go on with a transaction whose client is gone, and commit it behind our back."""
+    """The server may continue a transaction whose client is gone, and commit it later."""
     job = users.anew().start()
     users.execute(
         """
@@ -195,7 +196,7 @@ def test_a_connection_that_was_given_up_cannot_commit_any_more(users: Loading) -
 
 
 def test_an_outage_that_lasts_is_one(users: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bulk_pipeline.stores.rows._RECOVERY_SECONDS", (0.01,))
+    monkeypatch.setattr("bulk_pipeline.rows.row_store._RECOVERY_SECONDS", (0.01,))
     job = users.anew().start()
     with lossy(job.database_url) as network:
         through = replace(job, database_url=network.database_url)

@@ -1,4 +1,4 @@
-"""What loading promises in `upsert`: the result is as if the rows were applied one after the other."""
+"""The result of `upsert` is as if the rows were applied one after the other."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from bulk_pipeline.schema import Mode
-from bulk_pipeline_tests.integration.loading import OLD, Loading, Row, counts, uid
+from bulk_pipeline_tests.rigs.loading import OLD, Loading, Row, counts, uid
 
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def customer(key: str, name: str | None = "New", **more: Any) -> Row:
-    """`"1a"` has id 1 and email a, `"a"` no id."""
+    """Return a customer with id 1 and email a for `"1a"`, without id for `"a"`."""
     return {"id": uid(int(key[:-1])) if key[:-1] else None, "email": key[-1], "first_name": name, **more}
 
 
@@ -22,7 +22,7 @@ def customers(database_url: str) -> Loading:
 
 
 def stored(loading: Loading) -> list[str]:
-    """`"1a Ann"`; `"?a Ann"` with an id that was made."""
+    """Return stored rows as `"1a Ann"`, with `?` for a generated id."""
     rows = loading.content("id", "email", "first_name")
     ids = {uid(number): str(number) for number in range(1, 10)}
     return sorted(f"{ids.get(id_, '?')}{email} {name}" for id_, email, name in rows)
@@ -95,7 +95,7 @@ def test_a_conflict_names_both_keys(customers: Loading) -> None:
     ]
 
 
-def test_the_table_as_it_was_is_not_touched_by_what_does_not_change_it(customers: Loading) -> None:
+def test_unchanged_rows_are_not_written(customers: Loading) -> None:
     customers.have(customer("1a", "Old"))
     before = customers.execute("SELECT xmin::text, ctid::text FROM customers")
     given = customer("a", "Old", updated_at=LATER, created_at=None)

@@ -1,4 +1,4 @@
-"""What the two modes promise about keys and counts, from the file to the table, on every version of Postgres."""
+"""Keys and counts in both modes, from the file to the table, on every version of Postgres."""
 
 import json
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.jobs import Counts, ImportJob
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import Cells, csv, have_parents, row, uid
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.examples import Cells, csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def each_pipeline(
 
 
 def failures(pipeline: Pipeline, job: ImportJob) -> list[tuple[int, str, str]]:
-    """Row, code and sentence of each."""
-    found = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
-    return [(failure["row"], failure["code"], failure["message"]) for failure in found]
+    """Return row, code and message of each failure."""
+    failures_ = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
+    return [(failure["row"], failure["code"], failure["message"]) for failure in failures_]
 
 
 def test_insert_only_keeps_what_is_there_and_what_came_first(each_pipeline: Pipeline) -> None:
@@ -106,9 +107,9 @@ def test_customers_without_ids_get_some_that_sort_by_time(pipeline: Pipeline, mo
     first = pipeline.load("customers/a.csv", csv(rows[:3]), mode=mode)
     second = pipeline.load("customers/b.csv", csv(without[3:]), mode=mode)
     assert [pipeline.counts(job).inserted for job in (first, second)] == [3, 2]
-    found = pipeline.query("SELECT id, email FROM customers ORDER BY id")
-    assert [email for _, email in found] == [cells["email"] for cells in rows]
-    assert {id_.version for id_, _ in found} == {7}
+    failures_ = pipeline.query("SELECT id, email FROM customers ORDER BY id")
+    assert [email for _, email in failures_] == [cells["email"] for cells in rows]
+    assert {id_.version for id_, _ in failures_} == {7}
 
 
 IDS_MISSING = "required column id missing"

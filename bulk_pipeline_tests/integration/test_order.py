@@ -1,4 +1,4 @@
-"""Parents first, and one file of a table after the other, in whatever order they are dropped."""
+"""Parents are loaded first, and a table's files one after the other, in any order of uploads."""
 
 import random
 import time
@@ -9,13 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from bulk_pipeline.orchestration.intake import HURRIED, take_in
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.pipeline.intake import HURRIED, take_in
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.jobs import Counts, Status
-from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.pipeline import LOOK_AGAIN_SECONDS, Pipeline
 
 SETTLE_SECONDS, GAP_SECONDS = 3.0, 0.4
-"""A file that takes long to be dropped, on a busy machine, is still in time."""
+"""Long enough that a slow upload on a busy machine is still in time."""
 USER, ARTICLE = UUID(int=1), UUID(int=2)
 FILES = {
     "users/u.csv": f"id,email,name,role\n{USER},a@example.com,Ada,reader\n",
@@ -27,9 +28,7 @@ FILES = {
 @pytest.mark.parametrize(
     "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
 )
-def test_children_know_their_parents_in_whatever_order_they_are_dropped(
-    pipeline: Pipeline, seed: int
-) -> None:
+def test_children_find_their_parents_in_any_order_of_dropping(pipeline: Pipeline, seed: int) -> None:
     chance = random.Random(seed)
     keys = list(reversed(FILES)) if seed == 0 else chance.sample(list(FILES), len(FILES))
     person = Thread(target=drop, args=(pipeline, keys, chance))
@@ -91,7 +90,7 @@ def test_upserts_are_applied_in_the_order_in_which_they_arrived(pipeline: Pipeli
 
 
 def drop(pipeline: Pipeline, keys: Iterable[str], chance: random.Random) -> None:
-    """What a person does, with a pause after each file."""
+    """Upload files with a pause after each."""
     for key in keys:
         pipeline.drop(key, FILES[key].encode())
         time.sleep(chance.uniform(0, GAP_SECONDS))
@@ -99,16 +98,16 @@ def drop(pipeline: Pipeline, keys: Iterable[str], chance: random.Random) -> None
 
 @pytest.fixture
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
-    """With a lease and a pause before the next attempt that outlive the test."""
+    """Settings with a lease and a retry pause longer than the test."""
     waits = {"bulk_settle_seconds": SETTLE_SECONDS, "bulk_parent_wait_seconds": getattr(request, "param", 60)}
     return settings.model_copy(update=waits | {"bulk_lease_seconds": 60, "bulk_retry_seconds": 600})
 
 
 def tick(pipeline: Pipeline, *, run: bool = True) -> None:
-    """One look of the sensor, and the runs that it asks for."""
-    taken = take_in(pipeline.stores, pipeline.cursor)
-    pipeline.cursor = taken.cursor
-    for request in taken.requests if run else ():
+    """Run one tick of the sensor, and the runs that it requests."""
+    intake = take_in(pipeline.stores, pipeline.cursor)
+    pipeline.cursor = intake.cursor
+    for request in intake.requests if run else ():
         pipeline.stores.ledger.requested(request.key)
         pipeline.run(*(job.id for job in request.jobs))
 

@@ -1,4 +1,4 @@
-"""Everything goes through a pgbouncer that gives a server connection to a client for one transaction at a time."""
+"""The pipeline works through a pgbouncer that pools connections by transaction."""
 
 import os
 from collections.abc import Iterator
@@ -8,16 +8,17 @@ import pytest
 from psycopg import conninfo
 from pydantic import SecretStr
 
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.postgres import migrations
+from bulk_pipeline.postgres.admin import postgres_answers
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.process import Service, running
-from bulk_pipeline.stores import migrations, s3
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline.stores.servers import postgres_answers
-from bulk_pipeline_tests import debian
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs import debian
+from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 pytestmark = pytest.mark.debian
 
@@ -27,7 +28,7 @@ ROWS = 500
 
 @pytest.fixture
 def bouncer(empty_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The database's URL by way of pgbouncer, which has fewer connections than we ask for."""
+    """The database's URL through pgbouncer, which has fewer server connections than we open."""
     server, port = conninfo.conninfo_to_dict(empty_database_url), free_port()
     folder = tmp_path_factory.mktemp("pgbouncer")
     (folder / "users.txt").write_text(f'"{server["user"]}" "{server["password"]}"\n')

@@ -1,4 +1,4 @@
-"""The policies in ops/policies: each user tries what it must not."""
+"""The policies in ops/policies: each user tries forbidden operations."""
 
 import io
 import json
@@ -10,21 +10,27 @@ import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.objects import Gateway
-from bulk_pipeline.stores import s3
-from bulk_pipeline_tests.compose import ROOT
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.compose import ROOT
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 SECRET = "a-secret-of-a-user"
 Users = Callable[[str], s3.Client]
 
 
 @pytest.fixture
+def buckets(buckets: dict[str, str], logs_bucket: str) -> dict[str, str]:
+    """The buckets, including that of run logs."""
+    return buckets | {"logs": logs_bucket}
+
+
+@pytest.fixture
 def policies(
     object_server: Gateway, buckets: dict[str, str], tmp_path: Path
 ) -> Iterator[Callable[[str], str]]:
-    """Makes a user who has the policy of that name, on the test's own buckets; gives its access key."""
+    """A function that creates a user with a policy on the test's buckets, and returns its access key."""
     admin = MinioAdmin(
         endpoint=object_server.url.removeprefix("http://"),
         credentials=StaticProvider(object_server.access_key, object_server.secret_key),
@@ -63,7 +69,7 @@ def client_of(policies: Callable[[str], str], settings: Settings) -> Users:
 def _refused(
     client: s3.Client, buckets: dict[str, str], tries: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Those of the tries, an operation on a place, that the server refuses."""
+    """Return the attempts, an operation on a place each, that the server refuses."""
     refused = list[tuple[str, str]]()
     for operation, use in tries:
         place = {"Bucket": buckets[use], "Key": "a"}
@@ -91,10 +97,11 @@ OPERATIONS = ("put", "get", "list", "copy", "tag", "delete", "drop")
 MAY = {
     "uploader": {("put", "uploads")},
     "reader": {("get", "reports"), ("list", "reports"), ("get", "exports"), ("list", "exports")},
+    "logs": {("get", "logs"), ("list", "logs")},
     "pipeline": {
         (operation, use)
         for operation in ("put", "get", "list", "copy", "delete")
-        for use in ("uploads", "archive", "reports", "exports")
+        for use in ("uploads", "archive", "reports", "exports", "logs")
     },
 }
 
@@ -114,14 +121,14 @@ def test_an_uploader_may_send_large_files_in_parts(client_of: Users, buckets: di
     client_of("uploader").upload_fileobj(io.BytesIO(b"x" * (9 << 20)), buckets["uploads"], "users/large.csv")
 
 
-def test_policies_name_the_four_places_only() -> None:
+def test_policies_name_the_places_of_the_pipeline_only() -> None:
     for file in (ROOT / "ops" / "policies").glob("*.json"):
         for statement in json.loads(file.read_text())["Statement"]:
             places = {
                 resource.removeprefix("arn:aws:s3:::").removesuffix("/*")
                 for resource in statement["Resource"]
             }
-            assert places <= {"uploads", "archive", "reports", "exports"}
+            assert places <= {"uploads", "archive", "reports", "exports", "logs"}
 
 
 class TestThePipelineWithItsOwnKey:

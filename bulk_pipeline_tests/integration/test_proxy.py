@@ -1,4 +1,4 @@
-"""ops/Caddyfile in a real Caddy: what gets through to which server, and what does not."""
+"""ops/Caddyfile in a real Caddy: the requests that reach each server, and those that do not."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bulk_pipeline.api.app import create_app
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests import caddy
-from bulk_pipeline_tests.caddy import CADDYFILE, Proxy
+from bulk_pipeline_tests.rigs import caddy
+from bulk_pipeline_tests.rigs.caddy import CADDYFILE, Proxy
 
 PASSWORD = "a word"
 
@@ -67,7 +67,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 
 def own(proxy: Proxy) -> str:
-    """What a browser calls Dagster's site."""
+    """Return the origin of Dagster's site in a browser."""
     return f"http://127.0.0.1:{proxy.ports['DAGSTER']}"
 
 
@@ -180,7 +180,7 @@ class TestDagster:
         assert answer.status == 413
 
 
-def test_what_the_login_refuses_is_logged_and_nothing_else(proxy: Proxy) -> None:
+def test_refused_logins_are_logged_and_nothing_else(proxy: Proxy) -> None:
     assert proxy.send("DAGSTER", "/runs/good", headers=LOGIN)[0].status == 200
     assert proxy.send("DAGSTER", "/runs/bad", headers=login("a guess"))[0].status == 401
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""What becomes of a job whose run dies or is cancelled, wherever that happens: it ends as if nothing had been."""
+"""A job whose run dies or is cancelled, at any place, ends like an undisturbed one."""
 
 from datetime import timedelta
 
@@ -6,15 +6,15 @@ import dagster as dg
 import pytest
 
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.orchestration import reaping, steps
-from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.ledger.attempts import Attempts
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.attempts import Attempts
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import (
+from bulk_pipeline_tests.rigs import moving
+from bulk_pipeline_tests.rigs.dying_import import (
     BATCH_ROWS,
     KEY,
     Outcome,
@@ -27,6 +27,7 @@ from bulk_pipeline_tests.integration.dying_import import (
     silence,
     undisturbed_outcome,
 )
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -42,10 +43,10 @@ def undisturbed(pipeline: Pipeline) -> Outcome:
 @pytest.mark.parametrize(
     ("owner", "name", "call", "is_done"),
     [
-        pytest.param(steps, "parse_upload", 1, False, id="before parse"),
+        pytest.param(import_steps, "parse_upload", 1, False, id="before parse"),
         pytest.param(Attempts, "note_parsed", 1, False, id="after parse, untold", marks=pytest.mark.long),
-        pytest.param(steps, "validate_rows", 1, False, id="before validate", marks=pytest.mark.long),
-        pytest.param(steps, "split_rows", 1, True, id="after split", marks=pytest.mark.long),
+        pytest.param(import_steps, "validate_rows", 1, False, id="before validate", marks=pytest.mark.long),
+        pytest.param(import_steps, "split_rows", 1, True, id="after split", marks=pytest.mark.long),
         pytest.param(PostgresRowStore, "settle", 1, False, id="before the first batch"),
         pytest.param(PostgresRowStore, "settle", 1, True, id="after the first batch", marks=pytest.mark.long),
         pytest.param(PostgresRowStore, "settle", 6, True, id="after the sixth batch"),
@@ -67,7 +68,7 @@ def test_a_job_whose_run_dies_is_finished_by_another(
     with monkeypatch.context() as patch:
         run_that_dies(pipeline, patch, owner, name, call, is_done)
     silence(pipeline)
-    list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))
     pipeline.work_off()
     assert outcome(pipeline, pipeline.job(KEY)) == undisturbed
 
@@ -103,7 +104,9 @@ def test_a_bug_in_one_file_of_a_run_does_not_harm_the_others(
     for name in ("a", "b", "c"):
         pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "validate_rows", breaking(steps.validate_rows, 2, False, ZeroDivisionError()))
+        patch.setattr(
+            import_steps, "validate_rows", breaking(import_steps.validate_rows, 2, False, ZeroDivisionError())
+        )
         pipeline.work_off()
     jobs = [pipeline.job(f"customers/{name}.csv") for name in ("a", "b", "c")]
     assert [job.status for job in jobs] == [Status.COMPLETED] * 3
@@ -114,11 +117,11 @@ def test_a_dead_run_is_reported_as_failed_and_its_job_gets_the_next_one_to_itsel
     requested(pipeline)
     run = launch(pipeline, "key", dg.DagsterRunStatus.STARTED)
     pipeline.stores.leases.take([pipeline.job(KEY).id], run_id := run.run_id)
-    assert list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance)) == []
+    assert list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance)) == []
     silence(pipeline)
-    (told,) = reaping.reap_dead_runs(pipeline.stores, pipeline.instance)
+    (message,) = reaper.reap_dead_runs(pipeline.stores, pipeline.instance)
     job = pipeline.job(KEY)
-    assert told == f"run {run_id} died with job {job.id}, which is processing now"
+    assert message == f"run {run_id} died with job {job.id}, which is processing now"
     assert status(pipeline, run_id) is dg.DagsterRunStatus.FAILURE
     assert (job.isolated, job.error) == (True, f"run {run_id} died")
 
@@ -132,20 +135,20 @@ def test_a_dead_run_that_a_person_has_cancelled_takes_its_job_with_it(
     assert run is not None
     pipeline.instance.report_run_canceled(run)
     silence(pipeline)
-    list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+    list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))
     job = pipeline.job(KEY)
     assert (job.status, pipeline.counts(job).processed) == (Status.CANCELLED, 2 * BATCH_ROWS)
 
 
-def test_a_run_that_died_before_it_took_its_job_is_reported_and_another_one_asked_for(
+def test_a_run_that_died_before_it_took_its_job_is_reported_and_another_one_requested(
     pipeline: Pipeline,
 ) -> None:
     key = requested(pipeline)
     run = launch(pipeline, key, dg.DagsterRunStatus.STARTED, pipeline.job(KEY).id)
-    (told,) = reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
-    assert told == f"run {run.run_id} died without a job"
+    (message,) = reaper.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
+    assert message == f"run {run.run_id} died without a job"
     assert status(pipeline, run.run_id) is dg.DagsterRunStatus.FAILURE
-    list(reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0)))
+    list(reaper.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0)))
     pipeline.work_off()
     assert pipeline.job(KEY).status is Status.COMPLETED
 
@@ -159,23 +162,23 @@ def test_a_run_that_died_after_it_finished_its_job_is_reported(
     run = launch(pipeline, "key", dg.DagsterRunStatus.STARTED, job.id)
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute("UPDATE bulk.import_jobs SET run_id = %s", [run.run_id])
-    assert list(reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(hours=1))) == []
-    (told,) = reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
-    assert told == f"run {run.run_id} died without a job"
+    assert list(reaper.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(hours=1))) == []
+    (message,) = reaper.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))
+    assert message == f"run {run.run_id} died without a job"
     assert status(pipeline, run.run_id) is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_that_works_on_its_job_is_left_alone(pipeline: Pipeline) -> None:
     run = launch(pipeline, requested(pipeline), dg.DagsterRunStatus.STARTED, pipeline.job(KEY).id)
     pipeline.stores.leases.take([pipeline.job(KEY).id], run.run_id)
-    assert list(reaping.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))) == []
+    assert list(reaper.end_silent_runs(pipeline.stores, pipeline.instance, timedelta(0))) == []
 
 
-def test_a_run_that_was_asked_for_and_never_came_is_asked_for_again(pipeline: Pipeline) -> None:
+def test_a_requested_run_that_never_started_is_requested_again(pipeline: Pipeline) -> None:
     requested(pipeline)
-    (told,) = reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
+    (message,) = reaper.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
     job = pipeline.job(KEY)
-    assert told == f"the run for job {job.id} never started: another one will be asked for"
+    assert message == f"the run for job {job.id} never started: another one will be asked for"
     pipeline.work_off()
     assert pipeline.job(KEY).status is Status.COMPLETED
 
@@ -183,22 +186,24 @@ def test_a_run_that_was_asked_for_and_never_came_is_asked_for_again(pipeline: Pi
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
 def test_a_run_that_waits_for_its_turn_is_waited_for(pipeline: Pipeline, status: dg.DagsterRunStatus) -> None:
     launch(pipeline, requested(pipeline), status)
-    assert list(reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))) == []
+    assert list(reaper.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))) == []
 
 
 def test_a_run_that_a_person_has_cancelled_in_the_queue_takes_its_job_with_it(pipeline: Pipeline) -> None:
     run = launch(pipeline, requested(pipeline), dg.DagsterRunStatus.NOT_STARTED)
     pipeline.instance.report_run_canceled(run)
-    (told,) = reaping.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
+    (message,) = reaper.forget_lost_requests(pipeline.stores, pipeline.instance, timedelta(0))
     job = pipeline.job(KEY)
-    assert told == f"the run for job {job.id} was cancelled before it started, and so is the job"
+    assert message == f"the run for job {job.id} was cancelled before it started, and so is the job"
     assert job.status is Status.CANCELLED
 
 
 def launch(pipeline: Pipeline, run_key: str, status: dg.DagsterRunStatus, *job_ids: str) -> dg.DagsterRun:
     config = {"ops": {"parse": {"config": {"job_ids": list(job_ids)}}}}
-    tags = {reaping.RUN_KEY_TAG: run_key}
-    return pipeline.instance.create_run_for_job(import_files, run_config=config, tags=tags, status=status)
+    tags = {reaper.RUN_KEY_TAG: run_key}
+    return pipeline.instance.create_run_for_job(
+        moving.import_files(), run_config=config, tags=tags, status=status
+    )
 
 
 def status(pipeline: Pipeline, run_id: str) -> dg.DagsterRunStatus:

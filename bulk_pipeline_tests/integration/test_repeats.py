@@ -1,4 +1,4 @@
-"""The same thing twice: objects that are dropped again, runs that are started again."""
+"""Repeated uploads and repeated runs."""
 
 import logging
 from collections.abc import Iterator
@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from bulk_pipeline.errors import LeaseHeldError
-from bulk_pipeline.orchestration.stores import Stores
-from bulk_pipeline.orchestration.worker import Worker
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.pipeline.job_hold import JobHold
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 KEY = "customers/a.csv"
 GOOD = b"email\na@example.com\nb@example.com\n"
@@ -25,7 +26,7 @@ def test_the_same_object_again_is_a_skipped_job_that_names_the_first(pipeline: P
     assert (pipeline.inbox(), pipeline.query("SELECT count(*) FROM customers")) == ([], [(2,)])
 
 
-def test_whoever_has_forgotten_everything_skips_it_too(pipeline: Pipeline) -> None:
+def test_a_process_without_memory_skips_it_too(pipeline: Pipeline) -> None:
     first = pipeline.load(KEY, GOOD)
     stores = Stores(pipeline.stores.settings)
     again = Pipeline(stores, pipeline.instance).load(KEY, GOOD)
@@ -95,7 +96,7 @@ def test_a_repeated_run_does_not_overtake_other_files_of_the_table(pipeline: Pip
     assert is_left_to_the_sensor(pipeline, failed)
 
 
-def test_what_failed_is_imported_again_even_if_only_later_steps_are_repeated(pipeline: Pipeline) -> None:
+def test_failed_jobs_are_imported_again_even_if_only_later_steps_are_repeated(pipeline: Pipeline) -> None:
     failed = pipeline.load(KEY, BROKEN)
     with repeated_run(pipeline, starts_over=False) as worker:
         assert worker.to_take([failed.id]) == []
@@ -110,9 +111,11 @@ def test_a_run_that_is_repeated_twice_at_once_works_on_one_new_job(pipeline: Pip
 
 
 @contextmanager
-def repeated_run(pipeline: Pipeline, run_id: str = "repeat", *, starts_over: bool = True) -> Iterator[Worker]:
-    """What a run works with that somebody has started again in the UI."""
-    with Worker(
+def repeated_run(
+    pipeline: Pipeline, run_id: str = "repeat", *, starts_over: bool = True
+) -> Iterator[JobHold]:
+    """Return the hold of a run that was re-executed in the UI."""
+    with JobHold(
         pipeline.stores,
         run_id,
         logging.getLogger(__name__),
@@ -124,11 +127,11 @@ def repeated_run(pipeline: Pipeline, run_id: str = "repeat", *, starts_over: boo
 
 
 def dropped(pipeline: Pipeline, key: str = "customers/waiting.csv") -> ImportJob:
-    """The job of a file that is claimed, and which nobody works on."""
+    """Return the job of an uploaded file that no run has taken."""
     pipeline.drop(key, GOOD)
-    found = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, key)
-    assert found is not None
-    job = pipeline.stores.claims.claim(found)
+    result = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, key)
+    assert result is not None
+    job = pipeline.stores.claims.claim(result)
     assert job is not None
     return job
 

@@ -2,9 +2,9 @@
 
 import json
 
-from bulk_pipeline.stores.jobs import Counts
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import uid
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.examples import uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 ONE, TWO, THREE, FOUR, FIVE = map(uid, range(1, 6))
 HEADER = "id,email,name,role,active"
@@ -70,8 +70,8 @@ def test_the_reports_of_a_csv_file(pipeline: Pipeline) -> None:
     objects = [json.loads(line) for line in pipeline.report(job, "errors.ndjson").splitlines()]
     assert [tuple(failure.values())[:5] for failure in objects] == ERRORS_NDJSON
     assert {tuple(failure) for failure in objects} == {("row", "line", "column", "code", "value", "message")}
-    told = "; ".join(failure["message"] for failure in objects if failure["row"] == 2)
-    assert f'2,"{told}",' in ERRORS_CSV
+    messages = "; ".join(failure["message"] for failure in objects if failure["row"] == 2)
+    assert f'2,"{messages}",' in ERRORS_CSV
 
 
 def test_rejected_rows_that_are_dropped_again_get_the_same_reports(pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""What the nightly cleaning takes of jobs that are long finished, and what it leaves."""
+"""The nightly cleaning of old finished jobs: the data it removes, and those it keeps."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -7,12 +7,12 @@ import psycopg
 import pytest
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.orchestration import cleaning
-from bulk_pipeline.orchestration.intake import take_in
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.pipeline import cleaning
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.pipeline.intake import take_in
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 FILE = (
     b"email,first_name\n" + b"".join(b"%d@example.com,A\n" % number for number in range(10)) + b"nobody,B\n"
@@ -23,7 +23,7 @@ ROWS_OF_A_TICK = 200
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Small batches; everything that can go goes after 30 days."""
+    """Settings with small batches and a retention of 30 days for everything."""
     kept = {"bulk_batch_rows": 3, "bulk_archive_retention_days": 30, "bulk_report_retention_days": 30}
     return settings.model_copy(update=kept)
 
@@ -49,7 +49,7 @@ def test_batches_of_a_cancelled_job_with_a_gap_between_them_stay(pipeline: Pipel
     assert pipeline.counts(job) == before
 
 
-def test_failures_that_loading_found_are_forgotten_and_plans(pipeline: Pipeline) -> None:
+def test_failures_of_loading_and_plans_are_removed(pipeline: Pipeline) -> None:
     pipeline.load("customers/a.csv", FILE)
     pipeline.load("customers/b.csv", FILE)
     execute(pipeline, "INSERT INTO bulk.import_plans SELECT id, 0, '', now() FROM bulk.import_jobs")
@@ -107,7 +107,7 @@ def test_old_reports_go_and_the_counts_stay(pipeline: Pipeline) -> None:
 
 
 def test_a_tick_does_not_read_past_jobs(pipeline: Pipeline) -> None:
-    """Counted in rows of the ledger, which are the same on every machine: as many past jobs change nothing."""
+    """Measured in rows of the ledger that are read, which do not depend on the machine."""
     execute(
         pipeline,
         f"""
@@ -124,14 +124,14 @@ def test_a_tick_does_not_read_past_jobs(pipeline: Pipeline) -> None:
     execute(pipeline, "ANALYZE bulk.import_jobs")
     pipeline.drop("customers/new.csv", FILE)
     before = rows_read(pipeline)
-    taken = take_in(pipeline.stores, None)
+    intake = take_in(pipeline.stores, None)
     pipeline.stores.claims.finish_abandoned(older_than=timedelta(seconds=1))
-    assert taken.claimed == 1
+    assert intake.claimed == 1
     assert rows_read(pipeline) - before < ROWS_OF_A_TICK
 
 
 def rows_read(pipeline: Pipeline) -> int:
-    """Rows of the ledger's jobs that all statements so far have looked at, by index or not."""
+    """Return the number of rows of the ledger's jobs that all statements so far have read, by index or not."""
     pipeline.stores.postgres.close()  # a session's counts are complete when it has ended
     query = """
         SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE schemaname = 'bulk' AND relname = 'import_jobs'
@@ -150,7 +150,7 @@ def batches(pipeline: Pipeline) -> int:
 
 
 def age(pipeline: Pipeline) -> None:
-    """All jobs so far finished 40 days ago."""
+    """Date all jobs back by 40 days."""
     execute(pipeline, "UPDATE bulk.import_jobs SET finished_at = finished_at - interval '40 days'")
 
 
@@ -161,4 +161,4 @@ def execute(pipeline: Pipeline, statement: str) -> None:
 
 def kept_in(pipeline: Pipeline, use: str) -> list[str]:
     bucket = getattr(pipeline.stores.settings, f"s3_bucket_{use}")
-    return [found.key for found in pipeline.stores.objects.page(bucket).found]
+    return [entry.key for entry in pipeline.stores.objects.page(bucket).objects]

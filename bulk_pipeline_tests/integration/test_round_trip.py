@@ -1,4 +1,4 @@
-"""What is exported imports again, to a table that is the same to the last byte: every table, every format."""
+"""Exports imported again give an identical table, for every table and format."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import steps
-from bulk_pipeline.orchestration.work import WorkLocation
+from bulk_pipeline.arrow.uuids import IdMaker
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.pipeline.work_files import WorkLocation
+from bulk_pipeline.postgres.connection import Postgres
+from bulk_pipeline.rows.references import PostgresReferences
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.rows.snapshots import snapshot
 from bulk_pipeline.schema import Column, ColumnType, Mode, Table, invisible, select
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
-from bulk_pipeline.stages.load.ids import IdMaker
 from bulk_pipeline.stages.parse.upload import open_upload
-from bulk_pipeline.stores.known_rows import PostgresKnownRows
-from bulk_pipeline.stores.postgres import Postgres
-from bulk_pipeline.stores.references import PostgresReferences
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline.stores.snapshots import snapshot
-from bulk_pipeline_tests.integration.examples import uid
-from bulk_pipeline_tests.integration.loading import Loading
+from bulk_pipeline_tests.rigs.examples import uid
+from bulk_pipeline_tests.rigs.loading import Loading
 
 Row = Mapping[str, Any]
 
@@ -54,42 +54,42 @@ TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 3
 
 
 def cells(column: Column) -> st.SearchStrategy[Any]:
-    """Values that the column can have, but for keys."""
-    found: st.SearchStrategy[Any]
+    """Draw values of the column, except keys."""
+    result: st.SearchStrategy[Any]
     match column.type:
         case ColumnType.UUID:
-            found = st.just(uid(1))
+            result = st.just(uid(1))
         case ColumnType.BOOLEAN:
-            found = st.booleans()
+            result = st.booleans()
         case ColumnType.TIMESTAMP:
-            found = TIMES
+            result = TIMES
         case ColumnType.TEXT_ARRAY:
-            found = st.lists(NASTY | TEXTS, max_size=4)
+            result = st.lists(NASTY | TEXTS, max_size=4)
         case _:
-            found = st.sampled_from(column.choices) if column.choices else NASTY | TEXTS
+            result = st.sampled_from(column.choices) if column.choices else NASTY | TEXTS
     if column.max_length:
-        found = found.filter(lambda text, most=column.max_length: len(text) <= most)
+        result = result.filter(lambda text, most=column.max_length: len(text) <= most)
     if column.required and column.type is ColumnType.TEXT:
-        found = found.filter(lambda text: not invisible.is_blank(text))
+        result = result.filter(lambda text: not invisible.is_blank(text))
     never_null = column.required or column.generated or column.default is not None
-    return found if never_null else st.none() | found
+    return result if never_null else st.none() | result
 
 
 @st.composite
 def rows(draw: st.DrawFn, table: Table) -> list[Row]:
-    found = []
+    result = []
     for number in range(1, draw(st.integers(1, 20)) + 1):
         row = {column.name: draw(cells(column)) for column in table.columns}
         row["id"] = uid(number + 100)
         keys = {"email": f"u{number}@x.co", "slug": f"a-{number}"}
-        found.append(row | {name: key for name, key in keys.items() if name in row})
+        result.append(row | {name: key for name, key in keys.items() if name in row})
         if row.get("status") == "draft":
-            found[-1]["published_at"] = None
-    return found
+            result[-1]["published_at"] = None
+    return result
 
 
-class World:
-    """A database with a parent row for everything, and imports into it."""
+class RoundTrip:
+    """A database with a parent row of each table, and imports into it."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url = database_url
@@ -109,7 +109,7 @@ class World:
         )
 
     def become(self, table: Table, wanted: Sequence[Row]) -> None:
-        """The table has these rows beside the parent, and no others."""
+        """Replace the table's rows by these and the parent."""
         with psycopg.connect(self.database_url) as connection:
             connection.execute(
                 sql.SQL("DELETE FROM {} WHERE id <> %s").format(sql.Identifier(table.name)), [uid(1)]
@@ -129,21 +129,21 @@ class World:
 
     def exported(self, table: Table, layout: Layout) -> bytes:
         out = io.BytesIO()
-        with snapshot(self.database_url, "bulk-pipeline export test") as taken:
-            write_file(taken.rows(select(table, where=[f"id != {uid(1)}"])), layout, out)
+        with snapshot(self.database_url, "bulk-pipeline export test") as source:
+            write_file(source.rows(select(table, where=[f"id != {uid(1)}"])), layout, out)
         return out.getvalue()
 
     def load(self, table: Table, mode: Mode, name: str, content: bytes) -> None:
-        """All steps of an import; nothing may be rejected."""
+        """Run all steps of an import; no row may be rejected."""
         job = Loading(self.database_url, table.name, mode).start()
         upload = open_upload(io.BytesIO(content), name, table=table, mode=mode)
         work = WorkLocation(self.folder)
-        staged = steps.parse_upload(upload, job.job_id, 1, table, mode, work)
-        staged = replace(steps.validate_rows(staged, work), batch_rows=1000)
+        state = import_steps.parse_upload(upload, job.job_id, 1, table, mode, work)
+        state = replace(import_steps.validate_rows(state, work), batch_rows=1000)
         store = PostgresRowStore(self.postgres, table, job.job_id, 1)
         known = PostgresKnownRows(store)
-        staged = steps.split_rows(staged, PostgresReferences(self.postgres, table), known, work)
-        loaded = steps.load_rows(staged, work, store, known, IdMaker(), lambda _: None)
+        state = import_steps.split_rows(state, PostgresReferences(self.postgres, table), known, work)
+        loaded = import_steps.load_rows(state, work, store, known, IdMaker(), lambda _: None)
         assert loaded.good == upload.rows
         assert [
             warning for warning in upload.warnings if "as if UTF-8" not in warning
@@ -151,27 +151,27 @@ class World:
 
 
 @pytest.fixture
-def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    found = World(database_url, tmp_path)
-    yield found
-    found.postgres.close()
+def world(database_url: str, tmp_path: Path) -> Iterator[RoundTrip]:
+    result = RoundTrip(database_url, tmp_path)
+    yield result
+    result.postgres.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("table", tables.names())
-def test_what_is_exported_imports_to_the_same_table(world: World, table: str, kind: dict[str, Any]) -> None:
+def test_an_export_imports_to_the_same_table(world: RoundTrip, table: str, kind: dict[str, Any]) -> None:
     comes_back(world, tables.get(table), kind, examples=3)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("table", tables.names())
-def test_it_does_whatever_the_table_holds(world: World, table: str, kind: dict[str, Any]) -> None:
+def test_it_does_for_any_rows_of_the_table(world: RoundTrip, table: str, kind: dict[str, Any]) -> None:
     comes_back(world, tables.get(table), kind, examples=20)
 
 
 def kept(row: tuple[Any, ...], there: Sequence[tuple[Any, ...]], table: Table) -> tuple[Any, ...]:
-    """The row, or the one that was there if it differs in `updated_at` alone: an upsert calls that unchanged."""
+    """Return the row, or the stored one if only `updated_at` differs: an upsert counts it as unchanged."""
     place = next((at for at, name in enumerate(table.column_names) if name == "updated_at"), len(row))
 
     def rest(one: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -180,8 +180,8 @@ def kept(row: tuple[Any, ...], there: Sequence[tuple[Any, ...]], table: Table) -
     return next((other for other in there if rest(other) == rest(row)), row)
 
 
-def comes_back(world: World, table: Table, kind: dict[str, Any], examples: int) -> None:
-    """By `insert_only` into an empty table, and by `upsert` over rows some of which have the same keys."""
+def comes_back(world: RoundTrip, table: Table, kind: dict[str, Any], examples: int) -> None:
+    """Check an import in `insert_only` into an empty table, and in `upsert` over rows with some of the keys."""
     layout = Layout(table.columns, **kind)
 
     @settings(

@@ -1,4 +1,4 @@
-"""Every rule of a table's declaration, broken by an example, in both modes, end to end."""
+"""An example of each broken rule of a table's declaration, in both modes, end to end."""
 
 import json
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pytest
 
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.stores.jobs import Counts
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import csv, have_parents, row, uid
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.examples import csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
 class Example:
-    """A good row with these cells instead, and the failures it has then, as `column code`."""
+    """A good row with some cells replaced, and its failures as `column code`."""
 
     cells: dict[str, str]
     failures: tuple[str, ...] = ()
@@ -165,11 +165,13 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_says_which(
     rows = [row(table, number, example.cells) for number, example in enumerate(BROKEN[table], 2)]
     job = pipeline.load(f"{table}/rules.csv", csv(rows), mode=mode.value)
 
-    found: dict[int, list[str]] = {}
+    result: dict[int, list[str]] = {}
     for failure in map(json.loads, pipeline.report(job, "errors.ndjson").splitlines()):
-        found.setdefault(failure["row"], []).append(f"{failure['column'] or '-'} {failure['code']}")
-    told = [(example.cells, tuple(found.get(number, ()))) for number, example in enumerate(BROKEN[table], 1)]
-    assert told == [(example.cells, example.failures) for example in BROKEN[table]]
+        result.setdefault(failure["row"], []).append(f"{failure['column'] or '-'} {failure['code']}")
+    actual = [
+        (example.cells, tuple(result.get(number, ()))) for number, example in enumerate(BROKEN[table], 1)
+    ]
+    assert actual == [(example.cells, example.failures) for example in BROKEN[table]]
     rejected = sum(example.failures != () for example in BROKEN[table])
     assert pipeline.counts(job) == Counts(total=len(rows), inserted=len(rows) - rejected, rejected=rejected)
     assert job.status == "completed_with_errors"

@@ -1,4 +1,4 @@
-"""What a sample says must come of it is what comes of it, in a real database."""
+"""Samples have their expected results in a real database."""
 
 import io
 from collections import Counter
@@ -6,22 +6,23 @@ from fractions import Fraction
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 
 from bulk_pipeline import tables
+from bulk_pipeline.arrow.uuids import IdMaker
+from bulk_pipeline.ledger.import_batches import load_failures
+from bulk_pipeline.rows.references import PostgresReferences
 from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.sample import Expected, Sample
 from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.load import load
-from bulk_pipeline.stages.load.ids import IdMaker
-from bulk_pipeline.stages.load.row_store import LoadCounts
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load import LoadContext, load
 from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.split import split
 from bulk_pipeline.stages.validate import validate
-from bulk_pipeline.stores.references import PostgresReferences
-from bulk_pipeline.stores.settlements import load_failures
-from bulk_pipeline_tests.integration.loading import Loading
+from bulk_pipeline_tests.rigs.loading import Loading
 
 ROWS = 400
 BAD = Fraction(1, 4)
@@ -30,7 +31,7 @@ BAD = Fraction(1, 4)
 def bring(
     database_url: str, sample: Sample, mode: Mode, format: Format
 ) -> tuple[LoadCounts, Counter[str], Expected]:
-    """Import a sample: the counts, the failures by code, and what was expected."""
+    """Import a sample; return the counts, the failures by code, and the expected values."""
     out = io.BytesIO()
     expected = sample.write(out, format)[mode]
     out.seek(0)
@@ -40,29 +41,26 @@ def bring(
         checked = validate(chunk.records, chunk.failures, table, mode)
         typed.append(checked.rows)
         failures += [chunk.failures, checked.failures]
-    rejected = np.unique(np.concatenate([found["row"].to_numpy() for found in failures]))
+    rejected = np.unique(np.concatenate([entry["row"].to_numpy() for entry in failures]))
     job = Loading(database_url, table.name, mode).start()
     with job.postgres() as postgres:
         parts = list(split(lambda: typed, rejected, table, mode, PostgresReferences(postgres, table)))
     with job.store() as store:
         counts = load(
-            lambda: [part.good for part in parts],
+            lambda: [part.rows.filter(pa.array(~part.failed)) for part in parts],
+            LoadContext(table, mode, store, IdMaker()),
+            columns=upload.columns,
             total_rows=upload.rows,
             batch_rows=150,
-            table=table,
-            mode=mode,
-            columns=upload.columns,
-            store=store,
-            ids=IdMaker(),
         )
     failures += [part.failures for part in parts]
     with job.postgres() as postgres:
         failures += list(load_failures(postgres, job.job_id))
-    return counts, Counter(code for found in failures for code in found["code"].to_pylist()), expected
+    return counts, Counter(code for entry in failures for code in entry["code"].to_pylist()), expected
 
 
 def content(database_url: str, table: Table, columns: tuple[str, ...]) -> tuple[int, int]:
-    """The number of rows and the checksum, made by the database."""
+    """Return the number of rows and the checksum, computed by the database."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(checksum_sql(table, columns).encode()).fetchone()
     assert row is not None
@@ -70,7 +68,7 @@ def content(database_url: str, table: Table, columns: tuple[str, ...]) -> tuple[
 
 
 def have_parents(database_url: str, table: Table) -> None:
-    """The tables before this one, each with a clean sample."""
+    """Fill the parents of a table, each with a clean sample."""
     for parent in tables.in_load_order():
         if parent.name == table.name:
             return

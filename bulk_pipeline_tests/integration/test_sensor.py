@@ -1,4 +1,4 @@
-"""What one tick of the upload sensor does: claim, ask for runs, remember where it was."""
+"""One tick of the upload sensor claims files, requests runs, and stores its position."""
 
 import hashlib
 import io
@@ -12,16 +12,16 @@ import psycopg
 import pytest
 
 from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.ledger.claims import Claims
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.uploads import Upload
 from bulk_pipeline.orchestration.sensors import upload_sensor
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.s3.listing import ListedObject
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.export.request import ExportRequest
-from bulk_pipeline.stores.claims import Claims
-from bulk_pipeline.stores.found_objects import FoundObject
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline.stores.receiver import Upload
-from bulk_pipeline_tests.integration.conftest import LOOK_AGAIN_SECONDS, Pipeline
+from bulk_pipeline_tests.rigs.pipeline import LOOK_AGAIN_SECONDS, Pipeline
 
 FILES = 60
 WAITING_JOBS = """
@@ -36,7 +36,7 @@ WAITING_JOBS = """
 S3_CALLS = ("page", "head", "copy", "remove_if_unchanged", "find")
 
 
-def test_a_file_becomes_a_run_that_says_what_it_is_for(pipeline: Pipeline) -> None:
+def test_a_run_has_tags_that_name_its_file(pipeline: Pipeline) -> None:
     pipeline.drop("customers/upsert/a.csv", b"email\na@example.com\n")
     (request,) = ticks_until_a_run(pipeline)
     job = pipeline.job("customers/upsert/a.csv")
@@ -68,14 +68,14 @@ def test_a_run_names_the_requests_that_it_does_the_work_of(pipeline: Pipeline) -
 
 
 def test_the_run_of_an_export_names_its_request(pipeline: Pipeline) -> None:
-    asked = pipeline.stores.exports.ask(ExportRequest(table="customers"))
+    job = pipeline.stores.exports.ask(ExportRequest.of(table="customers"))
     with psycopg.connect(pipeline.stores.database_url) as connection:
-        connection.execute("UPDATE bulk.export_jobs SET request_id = 'march-17' WHERE id = %s", [asked.id])
+        connection.execute("UPDATE bulk.export_jobs SET request_id = 'march-17' WHERE id = %s", [job.id])
     (request,) = ticks_until_a_run(pipeline)
     assert request.tags["bulk/request_id"] == "march-17"
 
 
-def test_a_run_is_asked_for_once(pipeline: Pipeline) -> None:
+def test_a_run_is_requested_once(pipeline: Pipeline) -> None:
     pipeline.drop("customers/a.csv", b"email\na@example.com\n")
     assert len(ticks_until_a_run(pipeline)) == 1
     assert [len(tick(pipeline).run_requests or []) for _ in range(3)] == [0, 0, 0]
@@ -86,7 +86,7 @@ def test_an_upload_that_cannot_be_had_stays_and_keeps_none_from_being_claimed(
 ) -> None:
     claim = Claims.claim
 
-    def refuse(claims: Claims, found: FoundObject) -> ImportJob | None:
+    def refuse(claims: Claims, found: ListedObject) -> ImportJob | None:
         if found.key == "customers/b.csv":
             raise StoreRefusedError("s3://uploads/customers/b.csv: access denied")
         return claim(claims, found)
@@ -96,8 +96,8 @@ def test_an_upload_that_cannot_be_had_stays_and_keeps_none_from_being_claimed(
         pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
     first, second = tick(pipeline), tick(pipeline)
     assert pipeline.inbox() == ["customers/b.csv"]
-    told = [str(result.skip_reason) for result in (first, second) if result.skip_reason]
-    assert all("customers/b.csv: access denied" in text for text in told)
+    reason = [str(result.skip_reason) for result in (first, second) if result.skip_reason]
+    assert all("customers/b.csv: access denied" in text for text in reason)
 
 
 def test_files_that_are_no_uploads_stay_without_a_job_and_the_tick_says_so(pipeline: Pipeline) -> None:
@@ -113,15 +113,15 @@ def test_files_that_are_no_uploads_stay_without_a_job_and_the_tick_says_so(pipel
     pipeline.work_off()
     assert pipeline.inbox() == sorted(junk)
     assert (jobs(pipeline), pipeline.job("customers/a.csv").status) == (1, Status.COMPLETED)
-    told = tick(pipeline).skip_reason
+    reason = tick(pipeline).skip_reason
     words = "left in the inbox, as no upload: customers/.DS_Store and 4 more"
-    assert getattr(told, "skip_message", told) == words
-    found = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, "customers/._a.csv")
-    assert found is not None
-    assert pipeline.stores.claims.claim(found) is None
+    assert getattr(reason, "skip_message", reason) == words
+    result = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, "customers/._a.csv")
+    assert result is not None
+    assert pipeline.stores.claims.claim(result) is None
 
 
-def test_an_outage_fails_the_tick_and_the_next_one_goes_on(
+def test_an_outage_fails_the_tick_and_the_next_one_continues(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.drop("customers/a.csv", b"email\na@example.com\n")
@@ -141,7 +141,7 @@ def test_a_tick_does_a_bounded_part_of_a_backlog_and_the_next_ones_the_rest(
         count_calls(monkeypatch, name, calls)
     for number in range(FILES):
         pipeline.drop(f"customers/{number:03}.csv", b"")
-    monkeypatch.setattr("bulk_pipeline.orchestration.intake._CLAIM_SECONDS", 0.0)
+    monkeypatch.setattr("bulk_pipeline.pipeline.intake.CLAIM_SECONDS", 0.0)
     claimed = []
     while pipeline.inbox():
         before = jobs(pipeline)
@@ -160,7 +160,7 @@ def test_a_tick_watches_for_more_and_less_long_with_a_backlog(
 ) -> None:
     naps: list[float] = []
     clock = SimpleNamespace(monotonic=lambda: float(len(naps)), sleep=naps.append)
-    monkeypatch.setattr("bulk_pipeline.orchestration.intake.time", clock)
+    monkeypatch.setattr("bulk_pipeline.pipeline.intake.time", clock)
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute(WAITING_JOBS, [waiting])
     settings = pipeline.stores.settings.model_copy(update={"bulk_watch_seconds": 4.6})
@@ -181,7 +181,7 @@ def tick(pipeline: Pipeline) -> dg.SensorResult:
 
 
 def send(pipeline: Pipeline, name: str, request_id: str) -> ImportJob:
-    """A file that comes over HTTP."""
+    """Upload a file over HTTP."""
     content = f"email\n{name}@example.com\n".encode()
     upload = Upload(
         table="customers",
@@ -197,7 +197,7 @@ def send(pipeline: Pipeline, name: str, request_id: str) -> ImportJob:
 
 
 def ticks_until_a_run(pipeline: Pipeline) -> Sequence[dg.RunRequest]:
-    """A job may start once the store's clock, in whole seconds, is past its arrival: many ticks on a fast machine."""
+    """Run ticks until one requests a run; the store's clock, in whole seconds, must be past the file's arrival."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         if requests := tick(pipeline).run_requests:
@@ -218,8 +218,8 @@ def jobs(pipeline: Pipeline) -> int:
 def count_calls(patch: pytest.MonkeyPatch, name: str, calls: Counter[str]) -> None:
     original = getattr(ObjectStore, name)
 
-    def counted(*given: object, **named: object) -> object:
+    def counted(*args: object, **kwargs: object) -> object:
         calls[name] += 1
-        return original(*given, **named)
+        return original(*args, **kwargs)
 
     patch.setattr(ObjectStore, name, counted)

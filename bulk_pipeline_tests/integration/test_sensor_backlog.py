@@ -1,4 +1,4 @@
-"""The sensor with a backlog: 10,000 files in the inbox, as many jobs waiting, 100,000 files archived."""
+"""The sensor with a backlog: 10,000 files in the inbox, as many pending jobs, and 100,000 archived files."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 PENDING = 10_000
 ARCHIVED = 100_000
@@ -34,7 +34,7 @@ JOBS = """
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """With the waits of a real stack."""
+    """Settings with the waits of a real stack."""
     names = ("bulk_watch_seconds", "bulk_settle_seconds", "bulk_parent_wait_seconds")
     return settings.model_copy(update={name: Settings.model_fields[name].default for name in names})
 
@@ -53,7 +53,7 @@ def test_a_tick_takes_two_seconds_at_most(pipeline: Pipeline) -> None:
 
 
 def ticks(pipeline: Pipeline) -> Iterator[float]:
-    """Seconds that one tick after the other takes."""
+    """Return the seconds of consecutive ticks."""
     for _ in range(TICKS):
         context = dg.build_sensor_context(
             instance=pipeline.instance, cursor=pipeline.cursor, resources={"stores": pipeline.stores}
@@ -82,6 +82,6 @@ def record(pipeline: Pipeline, status: str, count: int) -> None:
 
 def empty_inbox(pipeline: Pipeline) -> None:
     bucket = pipeline.stores.settings.s3_bucket_uploads
-    while found := pipeline.stores.objects.page(bucket).found:
+    while result := pipeline.stores.objects.page(bucket).objects:
         with ThreadPoolExecutor(16) as threads:
-            list(threads.map(lambda one: pipeline.stores.objects.remove(bucket, one.key), found))
+            list(threads.map(lambda one: pipeline.stores.objects.remove(bucket, one.key), result))

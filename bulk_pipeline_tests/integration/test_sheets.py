@@ -1,4 +1,4 @@
-"""Workbooks as people make them, and numbers in Parquet: what stands in the table afterwards."""
+"""Typical workbooks, and numbers in Parquet: the values in the table."""
 
 import io
 import json
@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 from bulk_pipeline_tests.unit.stages.parse.workbook import Raw, Tab, Value, failed, workbook, workbook_of
 
 HEADER: list[Value] = ["email", "phone", "city"]
@@ -22,9 +23,9 @@ def customers(pipeline: Pipeline) -> list[tuple[str | None, ...]]:
 
 
 def failures(pipeline: Pipeline, job: ImportJob) -> list[tuple[int, int, str, str, str]]:
-    found = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
+    result = map(json.loads, pipeline.report(job, "errors.ndjson").splitlines())
     return [
-        tuple(failure[name] for name in ("row", "line", "column", "code", "message")) for failure in found
+        tuple(failure[name] for name in ("row", "line", "column", "code", "message")) for failure in result
     ]
 
 
@@ -162,10 +163,10 @@ def test_times_of_spark_are_read_exactly_or_rejected(pipeline: Pipeline) -> None
     job = pipeline.load(
         "customers/spark.parquet", data.replace(epoch, b"".join(struct.pack("<qI", *t) for t in times))
     )
-    found = pipeline.query(
+    result = pipeline.query(
         "SELECT email, (created_at AT TIME ZONE 'UTC')::text FROM customers ORDER BY email"
     )
-    assert found == [
+    assert result == [
         ("a@x.co", "9999-12-23 23:59:59"),
         ("b@x.co", "1000-01-01 00:00:00"),
         ("c@x.co", "2024-05-06 07:08:09.123456"),

@@ -1,4 +1,4 @@
-"""The stack as a whole: up, down, and what it survives."""
+"""The stack as a whole: up, down, and recovery."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ import pytest
 import bulk_pipeline
 from bulk_pipeline import stack
 from bulk_pipeline.errors import StackError
+from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import home as homes
 from bulk_pipeline.stack.graphql import ask
 from bulk_pipeline.stack.leftovers import is_running, marked, wait_gone
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.plan import MARK
-from bulk_pipeline.stores import s3
 
-DEFINITIONS = "bulk_pipeline_tests.integration.stack_definitions"
+DEFINITIONS = "bulk_pipeline_tests.rigs.stack_definitions"
 REPOSITORY = Path(bulk_pipeline.__file__).parent.parent
 SERVICES = {"postgres", "objects", "api", "code_server", "daemon", "webserver"}
 
@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def home(folder: Path) -> Path:
-    """A home whose stack is up, whatever the test before has done to it."""
+    """A home with a running stack, restored after the previous test."""
     if not stack.status(folder).healthy:
         stack.down(folder)
         up(folder)
@@ -51,12 +51,12 @@ def home(folder: Path) -> Path:
 
 
 def test_status_says_how_to_reach_every_part(home: Path) -> None:
-    found = stack.status(home)
-    assert (found.home, found.healthy, found.up) == (str(home), True, True)
-    assert {service.name: service.problem for service in found.services} == dict.fromkeys(SERVICES)
-    assert set(found.s3.buckets) == {"uploads", "archive", "reports", "exports"}
-    assert stack.environment(home)["DATABASE_URL"] == found.database_url
-    with psycopg.connect(found.database_url or "") as connection:
+    result = stack.status(home)
+    assert (result.home, result.healthy, result.up) == (str(home), True, True)
+    assert {service.name: service.problem for service in result.services} == dict.fromkeys(SERVICES)
+    assert set(result.s3.buckets) == {"uploads", "archive", "reports", "exports"}
+    assert stack.environment(home)["DATABASE_URL"] == result.database_url
+    with psycopg.connect(result.database_url or "") as connection:
         assert connection.execute("SELECT to_regclass('customers')::text").fetchone() == ("customers",)
 
 
@@ -75,17 +75,17 @@ def test_only_the_loopback_interface_is_listened_on(home: Path) -> None:
 
 
 def test_a_page_of_another_site_uses_neither_dagster_nor_the_api(home: Path) -> None:
-    found, foreign = stack.status(home), {"Origin": "https://evil.example"}
+    result, foreign = stack.status(home), {"Origin": "https://evil.example"}
     mutation = {"query": "mutation { reloadWorkspace { __typename } }"}
-    for url in (f"{found.dagster_url}/graphql", f"{found.api_url}/api/v1/exports"):
+    for url in (f"{result.dagster_url}/graphql", f"{result.api_url}/api/v1/exports"):
         assert httpx2.post(url, json=mutation, headers=foreign).status_code == 403
         assert httpx2.post(url, json=mutation, headers={"Host": "evil.example"}).status_code == 421
     by_link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    answer = httpx2.get(f"{found.dagster_url}/graphql", params=mutation, headers=by_link)
+    answer = httpx2.get(f"{result.dagster_url}/graphql", params=mutation, headers=by_link)
     assert answer.status_code == 403
-    own = {"Origin": str(found.dagster_url), "Sec-Fetch-Site": "same-origin"}
-    assert httpx2.post(f"{found.dagster_url}/graphql", json=mutation, headers=own).status_code == 200
-    page = httpx2.get(f"{found.dagster_url}/runs", headers={"Accept": "text/html"})
+    own = {"Origin": str(result.dagster_url), "Sec-Fetch-Site": "same-origin"}
+    assert httpx2.post(f"{result.dagster_url}/graphql", json=mutation, headers=own).status_code == 200
+    page = httpx2.get(f"{result.dagster_url}/runs", headers={"Accept": "text/html"})
     assert (page.status_code, page.headers["X-Frame-Options"]) == (200, "DENY")
 
 
@@ -132,14 +132,14 @@ def test_down_ends_runs_and_up_keeps_data_and_addresses_until_ctrl_c(home: Path)
 def test_up_recovers_after_everything_was_killed(home: Path) -> None:
     mark = leave_a_mark(home)
     kill(processes(home))
-    with pytest.raises(StackError, match="no stack is up"):
+    with pytest.raises(StackError, match="no stack is running"):
         stack.environment(home)
     up(home)
     assert stack.status(home).healthy
     assert marks(home, mark) == (True, True)
 
 
-def test_up_stops_what_a_killed_supervisor_has_left(home: Path) -> None:
+def test_up_stops_processes_of_a_killed_supervisor(home: Path) -> None:
     run = launch(home, "endless")
     until(lambda: run_status(home, run) == "STARTED", seconds=60)
     before = processes(home)
@@ -164,11 +164,11 @@ def test_given_servers_are_used_and_none_is_started(
     }
     stack.up(folder, detach=True, environ=environ() | given, definitions=DEFINITIONS)
     try:
-        found = stack.status(folder)
-        assert found.healthy
-        assert {s.name for s in found.services if s.pid} == {"api", "code_server", "daemon", "webserver"}
-        assert found.database_url == given["DATABASE_URL"]
-        assert found.s3.buckets["uploads"] == settings.s3_bucket_uploads
+        result = stack.status(folder)
+        assert result.healthy
+        assert {s.name for s in result.services if s.pid} == {"api", "code_server", "daemon", "webserver"}
+        assert result.database_url == given["DATABASE_URL"]
+        assert result.s3.buckets["uploads"] == settings.s3_bucket_uploads
     finally:
         stack.down(folder, purge=True)
 
@@ -196,27 +196,27 @@ def test_definitions_that_cannot_be_loaded_are_an_error_and_leave_nothing(
     assert processes(folder) == []
 
 
-def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_starts(tmp_path: Path) -> None:
     folder = tmp_path / "home"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(StackError, match=f"^port {port} is taken by another program: set API_PORT"):
+        with pytest.raises(StackError, match=f"^port {port} is in use by another program: set API_PORT"):
             stack.up(
                 folder, detach=True, environ=environ() | {"API_PORT": str(port)}, definitions=DEFINITIONS
             )
     assert processes(folder) == []
-    found = stack.status(folder)
-    assert (found.up, found.api_url, found.services) == (False, None, ())
+    result = stack.status(folder)
+    assert (result.up, result.api_url, result.services) == (False, None, ())
 
 
 def test_a_supervisor_that_cannot_write_says_why(tmp_path: Path) -> None:
-    """As on a full disk, where no log can say it either."""
+    """As on a full disk, where it cannot write a log either."""
     folder = tmp_path / "home"
     homes.make(homes.at(folder))
     homes.at(folder).record.mkdir()
-    with pytest.raises(StackError, match="the stack does not start: IsADirectoryError"):
+    with pytest.raises(StackError, match="the stack did not start: IsADirectoryError"):
         stack.up(folder, detach=True, environ=environ(), definitions=DEFINITIONS)
     assert processes_of_mark(folder) == []
 
@@ -226,7 +226,7 @@ def test_down_without_a_stack_is_no_error(tmp_path: Path) -> None:
     assert not stack.status(tmp_path / "nowhere").healthy
 
 
-def test_purge_leaves_what_is_not_the_stacks(tmp_path: Path) -> None:
+def test_purge_keeps_files_of_others(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     homes.make(homes.at(tmp_path))
     stack.down(tmp_path, purge=True)
@@ -239,7 +239,7 @@ def up(folder: Path) -> None:
 
 @contextmanager
 def in_the_foreground(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process of somebody who typed `up` and sees the address."""
+    """Run `up` in the foreground until it prints the address; yield the process."""
     program = (
         "import os, sys; from pathlib import Path; from bulk_pipeline import stack\n"
         "stack.up(Path(sys.argv[1]), definitions=sys.argv[2], on_ready=lambda url: print(url, flush=True))"
@@ -259,19 +259,19 @@ def environ() -> dict[str, str]:
 
 
 def processes(folder: Path) -> list[psutil.Process]:
-    """Everything that belongs to the stack: its own processes, what they have started, what carries its mark."""
+    """Return all processes of the stack: its own, their children, and those with its mark."""
     owned = owned_processes(folder)
     children = [child for process in owned for child in process.children(recursive=True)]
     return list({*owned, *children, *marked(MARK, str(folder))})
 
 
 def processes_of_mark(folder: Path) -> list[psutil.Process]:
-    """Where the record cannot be read."""
+    """Return the processes with the stack's mark, for when its record cannot be read."""
     return marked(MARK, str(folder))
 
 
 def owned_processes(folder: Path) -> list[psutil.Process]:
-    """The supervisor and the services."""
+    """Return the supervisor and the services."""
     record = homes.read(homes.at(folder))
     started = [*record.services.values(), *filter(None, [record.supervisor])]
     return [process for one in started if (process := one.find())]
@@ -290,9 +290,9 @@ def kill(processes: list[psutil.Process]) -> None:
 
 def supervisor(folder: Path) -> psutil.Process:
     started = homes.read(homes.at(folder)).supervisor
-    found = started and started.find()
-    assert found
-    return found
+    result = started and started.find()
+    assert result
+    return result
 
 
 def restarts(folder: Path) -> dict[str, int]:
@@ -300,7 +300,7 @@ def restarts(folder: Path) -> dict[str, int]:
 
 
 def leave_a_mark(folder: Path) -> str:
-    """A row and an object."""
+    """Store a row and an object."""
     name = f"mark-{time.monotonic_ns()}"
     known = stack.environment(folder)
     with psycopg.connect(known["DATABASE_URL"]) as connection:
@@ -312,7 +312,7 @@ def leave_a_mark(folder: Path) -> str:
 
 
 def marks(folder: Path, name: str) -> tuple[bool, bool]:
-    """Whether the row and the object are there."""
+    """Return True for the row and for the object, if they exist."""
     known = stack.environment(folder)
     with psycopg.connect(known["DATABASE_URL"]) as connection:
         row = connection.execute(

@@ -8,12 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bulk_pipeline.s3 import client as s3
+from bulk_pipeline.s3.buckets import create_buckets, s3_answers
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import objects
 from bulk_pipeline.stack.objects import Gateway
 from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.process import Child, running
-from bulk_pipeline.stores import s3, servers
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def gateway(tmp_path: Path) -> Gateway:
 def test_acknowledged_objects_survive_a_kill(gateway: Gateway, tmp_path: Path) -> None:
     large = bytes(range(256)) * 40_000
     with served(gateway, tmp_path) as child:
-        servers.create_buckets(settings_of(gateway))
+        create_buckets(settings_of(gateway))
         with client_of(gateway) as client:
             client.put_object(
                 Bucket="uploads", Key="users/odd näme.csv", Body=b"a,b\n", Metadata={"mode": "upsert"}
@@ -35,18 +36,18 @@ def test_acknowledged_objects_survive_a_kill(gateway: Gateway, tmp_path: Path) -
         child.process.kill()
         child.process.wait()
     with served(gateway, tmp_path), client_of(gateway) as client:
-        found = client.get_object(Bucket="uploads", Key="users/odd näme.csv")
-        assert (found["Body"].read(), found["Metadata"]) == (b"a,b\n", {"mode": "upsert"})
+        result = client.get_object(Bucket="uploads", Key="users/odd näme.csv")
+        assert (result["Body"].read(), result["Metadata"]) == (b"a,b\n", {"mode": "upsert"})
         assert client.get_object(Bucket="uploads", Key="users/large")["Body"].read() == large
 
 
 def test_objects_and_buckets_survive_a_restart(gateway: Gateway, tmp_path: Path) -> None:
     with served(gateway, tmp_path), client_of(gateway) as client:
-        servers.create_buckets(settings_of(gateway))
+        create_buckets(settings_of(gateway))
         client.put_object(Bucket="archive", Key="key", Body=b"content")
     objects.create(gateway)
     with served(gateway, tmp_path), client_of(gateway) as client:
-        servers.create_buckets(settings_of(gateway))
+        create_buckets(settings_of(gateway))
         names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
         assert sorted(names) == ["archive", "exports", "reports", "uploads"]
         assert client.get_object(Bucket="archive", Key="key")["Body"].read() == b"content"
@@ -56,7 +57,7 @@ def test_a_log_that_was_just_being_made_when_the_server_died_is_no_obstacle(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     with served(gateway, tmp_path), client_of(gateway) as client:
-        servers.create_buckets(settings_of(gateway))
+        create_buckets(settings_of(gateway))
         client.put_object(Bucket="archive", Key="key", Body=b"content")
     (gateway.metadata_folder / "00099.mem").touch()
     objects.create(gateway)
@@ -67,7 +68,7 @@ def test_a_log_that_was_just_being_made_when_the_server_died_is_no_obstacle(
 
 def test_a_folder_that_has_moved_takes_its_objects_with_it(gateway: Gateway, tmp_path: Path) -> None:
     with served(gateway, tmp_path), client_of(gateway) as client:
-        servers.create_buckets(settings_of(gateway))
+        create_buckets(settings_of(gateway))
         client.put_object(Bucket="archive", Key="key", Body=b"content")
     moved = replace(gateway, folder=gateway.folder.rename(tmp_path / "moved"))
     objects.create(moved)
@@ -77,8 +78,8 @@ def test_a_folder_that_has_moved_takes_its_objects_with_it(gateway: Gateway, tmp
 
 
 def test_wrong_keys_are_no_answer(object_server: Gateway) -> None:
-    assert servers.s3_answers(settings_of(object_server))
-    assert not servers.s3_answers(settings_of(object_server).model_copy(update={"s3_access_key": "wrong"}))
+    assert s3_answers(settings_of(object_server))
+    assert not s3_answers(settings_of(object_server).model_copy(update={"s3_access_key": "wrong"}))
 
 
 def test_nothing_but_the_loopback_interface_is_listened_on(gateway: Gateway, tmp_path: Path) -> None:

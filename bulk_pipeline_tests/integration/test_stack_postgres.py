@@ -102,7 +102,7 @@ def test_both_versions_are_there(version: int, request: pytest.FixtureRequest) -
 
 
 def test_an_unknown_version_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="no embedded Postgres 9; there are 18, 16"):
+    with pytest.raises(StackError, match="no embedded Postgres 9; available: 18, 16"):
         postgres.create(Cluster(tmp_path, 1, "secret", version=9))
 
 

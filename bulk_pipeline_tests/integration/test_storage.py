@@ -1,16 +1,23 @@
-"""Dagster's storage: connections are kept, and replaced when they have broken."""
+"""Dagster's storage pools its connections, and replaces broken ones."""
+
+import time
+from contextlib import closing
 
 import psycopg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_postgres import DagsterPostgresStorage
 
-from bulk_pipeline.orchestration import storage as pooled
-from bulk_pipeline.orchestration.storage import PooledPostgresStorage
+from bulk_pipeline.orchestration.launch.storage import PooledPostgresStorage, make_tables
+from bulk_pipeline.postgres import admin, dagster_tables
+from bulk_pipeline.postgres.connection import Postgres
+from bulk_pipeline.settings import DagsterChange
 from bulk_pipeline.stack import dagster
-from bulk_pipeline.stores import servers
-from bulk_pipeline_tests.integration.stores.ledger_world import at_once
+from bulk_pipeline_tests.rigs.ledger import at_once
 
 
 def test_instances_share_connections_which_outlive_a_restart_of_postgres(database_url: str) -> None:
-    servers.create_schema(database_url, dagster.SCHEMA)
+    admin.create_schema(database_url, dagster.SCHEMA)
     first, second = (PooledPostgresStorage(dagster.storage_url(database_url)) for _ in range(2))
     for storage in (first, second, first, second):
         assert storage.run_storage.get_runs() == []
@@ -28,8 +35,51 @@ def test_instances_share_connections_which_outlive_a_restart_of_postgres(databas
 
 
 def test_processes_that_start_at_once_make_the_tables_one_after_the_other(database_url: str) -> None:
-    servers.create_schema(database_url, dagster.SCHEMA)
+    admin.create_schema(database_url, dagster.SCHEMA)
     url = dagster.storage_url(database_url)
-    make_tables = pooled._make_tables.__wrapped__  # as each process calls it, once
-    at_once(lambda _: make_tables(url), 4)
+    at_once(lambda _: make_tables(url), 4)  # as each process calls it, once
     assert PooledPostgresStorage(url).run_storage.get_runs() == []
+
+
+def test_dagsters_own_storage_is_used_where_the_change_is_turned_off(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.create_schema(database_url, dagster.SCHEMA)
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", DagsterChange.POOLED_STORAGE)
+    storage = PooledPostgresStorage.from_config_value(
+        None, {"postgres_url": dagster.storage_url(database_url)}
+    )
+    assert type(storage) is DagsterPostgresStorage
+    assert storage.run_storage.get_runs() == []
+
+
+def test_the_signs_of_life_are_read_from_tables_that_dagster_makes(database_url: str) -> None:
+    admin.create_schema(database_url, dagster.SCHEMA)
+    storage = PooledPostgresStorage(dagster.storage_url(database_url))
+    storage.run_storage.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 50, "SENSOR", "an-id", []))
+    with closing(Postgres(database_url)) as postgres:
+        result = dagster_tables.signs(postgres)
+        with postgres.reading() as connection:
+            columns = connection.execute(_COLUMNS, [dagster.SCHEMA]).fetchall()
+    see = "Dagster changed its tables: see bulk_pipeline/postgres/dagster_tables.py"
+    assert result.heartbeats == {"SENSOR": pytest.approx(50, abs=40)}, see
+    assert result.problem == "Dagster's daemon: no heartbeat from SCHEDULER, QUEUED_RUN_COORDINATOR"
+    assert columns == [
+        ("instigators", "instigator_body"),
+        ("instigators", "instigator_type"),
+        ("instigators", "selector_id"),
+        ("job_ticks", "selector_id"),
+        ("job_ticks", "timestamp"),
+    ], see
+
+
+_COLUMNS = """
+    SELECT table_name, column_name
+    FROM information_schema.columns
+    WHERE
+        table_schema = %s
+        AND table_name IN ('instigators', 'job_ticks')
+        AND column_name IN ('instigator_body', 'instigator_type', 'selector_id', 'timestamp')
+        AND NOT (table_name = 'instigators' AND column_name = 'timestamp')
+    ORDER BY 1, 2
+"""

@@ -1,4 +1,4 @@
-"""Connections to Postgres and S3 that are encrypted, and to the right server only."""
+"""Encrypted connections to Postgres and S3, only to servers with a valid certificate."""
 
 import ssl
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ import trustme
 from psycopg import conninfo
 
 from bulk_pipeline.errors import BulkPipelineError
+from bulk_pipeline.postgres.connection import connect
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline.stores.postgres import connect
-from bulk_pipeline_tests.integration.tls_proxy import tls_proxy
+from bulk_pipeline_tests.rigs.tls_proxy import tls_proxy
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 
@@ -31,7 +31,7 @@ def stranger(tmp_path: Path) -> Path:
 
 
 def certified(*names: str) -> ssl.SSLContext:
-    """A server with a certificate for these names."""
+    """Run a server with a certificate for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert(*names).configure_cert(context)
     return context
@@ -95,7 +95,7 @@ class TestS3:
     ) -> None:
         store = self.store(settings, port, authority)
         store.put(settings.s3_bucket_uploads, "customers/a.csv", b"email\n")
-        assert [found.key for found in store.page(settings.s3_bucket_uploads).found] == ["customers/a.csv"]
+        assert [entry.key for entry in store.page(settings.s3_bucket_uploads).objects] == ["customers/a.csv"]
 
     def test_with_another_authority_nothing_is_sent(
         self, settings: Settings, port: int, stranger: Path

@@ -1,7 +1,7 @@
-"""One job in two runs: a worker that sleeps, or whom the network has cut off, until another one has its job.
+"""One job in two runs: a worker that is suspended, or cut off from the network, until another one has its job.
 
-The first run is stopped at a call and its heartbeat with it; its lease runs out and is reaped, the second run takes
-the job. The first one wakes while the second is in the midst of its work, or when that is done.
+The first run is stopped at a call, with its heartbeat; its lease expires and is reaped, and the second run takes the
+job. The first run resumes while the second is at work, or when it is done.
 """
 
 import threading
@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from bulk_pipeline.orchestration import reaping, steps
+from bulk_pipeline.ledger.attempts import Attempts
+from bulk_pipeline.ledger.heartbeat import Heartbeat
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.attempts import Attempts
-from bulk_pipeline.stores.heartbeat import Heartbeat
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline.stores.rows import PostgresRowStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import (
+from bulk_pipeline_tests.rigs.dying_import import (
     BATCH_ROWS,
     KEY,
     ROWS,
@@ -31,6 +32,7 @@ from bulk_pipeline_tests.integration.dying_import import (
     silence,
     undisturbed_outcome,
 )
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 SECONDS = 60
 
@@ -47,7 +49,7 @@ def undisturbed(pipeline: Pipeline) -> Outcome:
 
 @dataclass
 class Stop:
-    """Lets one call of a function wait, counted from 1 among those of all threads; the others pass."""
+    """Makes one call of a function wait, counted from 1 across all threads."""
 
     call: int
     reached: threading.Event = field(default_factory=threading.Event)
@@ -56,26 +58,26 @@ class Stop:
     _calls: int = 0
 
     def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*given: Any, **named: Any) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 self._calls += 1
                 is_the_one = self._calls == self.call
             if is_the_one:
                 self.reached.set()
                 assert self.go_on.wait(SECONDS)
-            return function(*given, **named)
+            return function(*args, **kwargs)
 
         return called
 
 
 @pytest.fixture
 def asleep(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The runs whose hearts do not beat."""
+    """The runs whose heartbeats are stopped."""
     runs: set[str] = set()
     beat = Heartbeat.beat
 
-    def beat_if_awake(heartbeat: Heartbeat) -> None:
-        if not runs & {lease.run_id for lease in heartbeat._held.values()}:
+    def beat_if_awake(heartbeat: Heartbeat[ImportJob]) -> None:
+        if not runs & {lease.run_id for lease in heartbeat.held}:
             beat(heartbeat)
 
     monkeypatch.setattr(Heartbeat, "beat", beat_if_awake)
@@ -83,7 +85,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 STOPS = [
-    pytest.param(steps, "parse_upload", 1, id="before parse", marks=pytest.mark.long),
+    pytest.param(import_steps, "parse_upload", 1, id="before parse", marks=pytest.mark.long),
     pytest.param(
         Attempts, "note_parsed", 1, id="before it tells the ledger what it has parsed", marks=pytest.mark.long
     ),
@@ -151,7 +153,7 @@ def test_a_worker_that_wakes_while_another_is_at_its_job_stops(
 
 
 class Run(threading.Thread):
-    """One run of the job of `KEY`, beside the test."""
+    """One run of the job of `KEY`, in parallel to the test."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
@@ -165,7 +167,7 @@ class Run(threading.Thread):
 
 @contextmanager
 def running(pipeline: Pipeline) -> Iterator[Run]:
-    """A run that is over when the block is."""
+    """Start a run, and wait for its end at the end of the block."""
     run = Run(pipeline)
     run.start()
     yield run
@@ -178,10 +180,10 @@ def until(event: threading.Event) -> None:
 
 
 def taken_over(pipeline: Pipeline, asleep: set[str]) -> None:
-    """The lease of the first run ends."""
+    """Expire the lease of the first run, and reap it."""
     asleep.add(str(pipeline.job(KEY).run_id))
     silence(pipeline)
-    assert len(list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))) == 1
+    assert len(list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))) == 1
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute("UPDATE bulk.import_jobs SET next_attempt_at = NULL")
 

@@ -1,9 +1,9 @@
-"""Characters that nobody sees, and code pages, from the file to the table."""
+"""Invisible characters and code pages, from the file to the table."""
 
 import io
 import json
 
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 STORED = "SELECT email, first_name FROM customers ORDER BY email"
 
@@ -22,7 +22,7 @@ def test_no_address_with_an_invisible_character_is_ever_stored(pipeline: Pipelin
     assert pipeline.query(STORED)[2:] == [("ed@x.co", "E")]
 
 
-def test_utf8_is_stored_as_such_whatever_was_declared_and_a_charset_declares(pipeline: Pipeline) -> None:
+def test_utf8_is_stored_unchanged_whatever_is_declared_and_a_charset_declares(pipeline: Pipeline) -> None:
     declared = pipeline.load(
         "customers/a.csv", "email,first_name\na@x.co,Jürgen\nb@x.co,5 €\n".encode(), encoding="cp1252"
     )

@@ -1,4 +1,4 @@
-"""What a cell means in delimited text, and what a value means in JSON, from the file to the table."""
+"""The meaning of cells in delimited text and of values in JSON, from the file to the table."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.examples import Cells, csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.examples import Cells, csv, have_parents, row, uid
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = NEW_YEAR + timedelta(hours=12)
@@ -124,31 +124,31 @@ Examples = list[tuple[str, object]]
 
 
 @pytest.mark.parametrize("column", CSV)
-def test_what_a_cell_of_csv_means(pipeline: Pipeline, column: str) -> None:
+def test_the_meaning_of_a_csv_cell(pipeline: Pipeline, column: str) -> None:
     assert in_table(pipeline, column, CSV[column], csv) == CSV[column]
 
 
 @pytest.mark.parametrize("column", JSON)
-def test_what_a_value_of_json_means(pipeline: Pipeline, column: str) -> None:
+def test_the_meaning_of_a_json_value(pipeline: Pipeline, column: str) -> None:
     assert in_table(pipeline, column, JSON[column], json_lines) == JSON[column]
 
 
 def in_table(
     pipeline: Pipeline, where: str, examples: Examples, file: Callable[[list[Cells]], bytes]
 ) -> Examples:
-    """The same examples, with what is in the table for each of them, or the failure's code in angle brackets."""
+    """Return the examples with their values in the table, or the failure's code in angle brackets."""
     table, column = where.split()
     have_parents(pipeline)
     rows = [row(table, number, {column: cell}) for number, (cell, _) in enumerate(examples, 2)]
     job = pipeline.load(f"{table}/values", file(rows))
     failures = map(orjson.loads, pipeline.report(job, "errors.ndjson").splitlines() if job.reports else ())
-    found = dict(pipeline.query(f"SELECT id::text, {column} FROM {table}"))
-    found |= {uid(failure["row"] + 1): f"<{failure['code']}>" for failure in failures}
-    return [(cell, found[uid(number)]) for number, (cell, _) in enumerate(examples, 2)]
+    result = dict(pipeline.query(f"SELECT id::text, {column} FROM {table}"))
+    result |= {uid(failure["row"] + 1): f"<{failure['code']}>" for failure in failures}
+    return [(cell, result[uid(number)]) for number, (cell, _) in enumerate(examples, 2)]
 
 
 def json_lines(rows: list[Cells]) -> bytes:
-    """Objects of cells that are JSON; a cell that is not JSON becomes a string."""
+    """Return objects of cells that are JSON; a cell that is not JSON becomes a string."""
     return b"".join(
         b"{%b}\n" % b",".join(_member(name, cell) for name, cell in cells.items()) for cells in rows
     )

@@ -1,4 +1,4 @@
-"""Runs whose work files lie in S3: any step may happen on another machine, and nothing stays behind."""
+"""Runs with work files in S3: any step may run on another machine, and no file stays behind."""
 
 import json
 from collections.abc import Iterator
@@ -13,14 +13,13 @@ from typer.testing import CliRunner
 
 from bulk_pipeline.cli.app import app
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.orchestration import cleaning, steps
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.pipeline import cleaning, import_steps
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.s3 import client as s3
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import S3Folder, Settings
-from bulk_pipeline.stores import s3
-from bulk_pipeline.stores.jobs import ImportJob, Status
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.moving import (
+from bulk_pipeline_tests.rigs.moving import (
     CALLS,
     claimed,
     clean,
@@ -34,6 +33,7 @@ from bulk_pipeline_tests.integration.moving import (
     place,
     run,
 )
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 KEY = "users/a.csv"
 ROWS = 40
@@ -46,7 +46,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def apart(pipeline: Pipeline, s3_client: s3.Client) -> Iterator[Pipeline]:
-    """The pipeline, with its work files in S3."""
+    """The pipeline with work files in S3."""
     bucket = f"work-{uuid4().hex[:12]}"
     s3_client.create_bucket(Bucket=bucket)
     given = {"bulk_work_dir": S3Folder(bucket, "eu/runs")}
@@ -56,7 +56,7 @@ def apart(pipeline: Pipeline, s3_client: s3.Client) -> Iterator[Pipeline]:
 
 @pytest.fixture
 def usual(pipeline: Pipeline) -> dict[str, Any]:
-    """What comes of the file with work files in a folder; the table is as it was before."""
+    """Return the outcome of the file with work files in a folder, and restore the table."""
     done = outcome(pipeline, pipeline.load("users/undisturbed.csv", content()))
     with pipeline.stores.postgres.transaction() as connection:
         connection.execute("TRUNCATE users CASCADE")
@@ -79,7 +79,7 @@ def test_every_step_may_happen_on_another_machine(
     assert outcome(apart, apart.load(KEY, content())) == usual
     assert set(fetched) == {
         *("records.arrow", "raw.arrow", "parse_failures.arrow", "rows.arrow"),
-        *("validate_failures.arrow", "split_failures.arrow"),
+        *("validate_failures.arrow", "split_failures.arrow", "selection.arrow"),
     }
     assert left(apart, s3_client) == []
 
@@ -98,10 +98,10 @@ def test_an_outage_of_the_work_bucket_ends_the_run_and_the_next_one_finishes_the
 ) -> None:
     original, calls = getattr(ObjectStore, name), count(1)
 
-    def goes_out(store: ObjectStore, bucket: str, *given: Any, **named: Any) -> Any:
+    def goes_out(store: ObjectStore, bucket: str, *args: Any, **kwargs: Any) -> Any:
         if bucket == place(apart).bucket and next(calls) == call:
             raise StoreUnavailableError("the server does not answer")
-        return original(store, bucket, *given, **named)
+        return original(store, bucket, *args, **kwargs)
 
     monkeypatch.setattr(ObjectStore, name, goes_out)
     move_before_every_step(apart, monkeypatch)
@@ -140,7 +140,7 @@ def test_a_run_is_taken_up_at_any_step_on_another_machine(
     pipeline: Pipeline = request.getfixturevalue(where)
     job = dropped(pipeline, monkeypatch, KEY, content())
     with monkeypatch.context() as patch:
-        patch.setattr(steps, CALLS[step], out_of_reach)
+        patch.setattr(import_steps, CALLS[step], out_of_reach)
         failed = run(pipeline, job)
     assert not failed.success
     assert pipeline.job(KEY).status is Status.PROCESSING
@@ -170,18 +170,18 @@ def test_a_run_whose_files_are_gone_cannot_be_taken_up(
 ) -> None:
     job = dropped(apart, monkeypatch, KEY, content())
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "load_rows", out_of_reach)
+        patch.setattr(import_steps, "load_rows", out_of_reach)
         failed = run(apart, job)
     leave_machine(apart)
     apart.stores.work.remove(failed.run_id)
     repeated = run(apart, job, repeats=failed.run_id, steps="load*")
-    (told,) = (event for event in repeated.all_events if event.is_step_failure)
-    assert "run the job again from parse" in str(told.step_failure_data.error)
+    (message,) = (event for event in repeated.all_events if event.is_step_failure)
+    assert "run the job again from parse" in str(message.step_failure_data.error)
     apart.work_off()
     assert outcome(apart, apart.job(KEY)) == usual
 
 
-def test_only_files_that_nobody_needs_and_that_were_left_alone_go_at_night(
+def test_only_unneeded_and_unchanged_files_are_removed_at_night(
     apart: Pipeline, s3_client: s3.Client
 ) -> None:
     done = apart.load(KEY, content())
@@ -200,7 +200,7 @@ def test_the_nightly_job_throws_broken_uploads_of_work_files_away(
     apart: Pipeline, s3_client: s3.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name_servers(apart, monkeypatch)
-    monkeypatch.setattr(cleaning, "_STALE_UPLOAD", timedelta(seconds=-5))
+    monkeypatch.setattr(cleaning, "STALE_UPLOAD", timedelta(seconds=-5))
     bucket = place(apart).bucket
     for key in (place(apart).key("broken/1/rows.arrow"), "elsewhere/mine"):
         s3_client.create_multipart_upload(Bucket=bucket, Key=key)
@@ -216,8 +216,8 @@ def test_doctor_looks_whether_work_files_can_be_written(
     name_servers(apart, monkeypatch)
     if not is_there:
         s3_client.delete_bucket(Bucket=place(apart).bucket)
-    found = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
-    (problem,) = (one["problem"] for one in found if one["subject"] == "work files")
+    result = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    (problem,) = (one["problem"] for one in result if one["subject"] == "work files")
     assert (problem is None) == is_there
     if is_there:
         assert left(apart, s3_client) == []
@@ -226,7 +226,7 @@ def test_doctor_looks_whether_work_files_can_be_written(
 
 
 def content() -> bytes:
-    """Good rows, broken ones, doubles."""
+    """Return a file of good, broken and duplicate rows."""
     lines = [
         f"{UUID(int=n)},u{n - n // 9 % 2}@example.com,Ada,{'reader' if n % 10 else 'boss'}"
         for n in range(1, ROWS + 1)

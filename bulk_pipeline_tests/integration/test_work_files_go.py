@@ -1,16 +1,17 @@
-"""Work files of jobs that are cancelled or failed go at once, and so does what a parser that died has unpacked."""
+"""Work files of cancelled or failed jobs, and unpacked files of dead parsers, are removed at once."""
 
 import shutil
 from collections.abc import Callable
 
 import pytest
 
-from bulk_pipeline.errors import FileError, JobCancelledError, LoadRefusedError
-from bulk_pipeline.orchestration import reaping, steps
-from bulk_pipeline.stores.jobs import Status
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.dying_import import KEY, requested, silence
-from bulk_pipeline_tests.integration.packing import zipped
+from bulk_pipeline.errors import FileError, FileErrorCode, JobCancelledError, LoadRefusedError
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.pipeline import import_steps
+from bulk_pipeline_tests.rigs.dying_import import KEY, requested, silence
+from bulk_pipeline_tests.rigs.packing import zipped
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 ROWS = b"email\na@example.com\n"
 
@@ -22,7 +23,7 @@ def files(pipeline: Pipeline, job_id: str) -> list[str]:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        pytest.param(lambda: FileError("too_large", "too large"), Status.FAILED, id="the file"),
+        pytest.param(lambda: FileError(FileErrorCode.TOO_LARGE, "too large"), Status.FAILED, id="the file"),
         pytest.param(lambda: LoadRefusedError("no such table"), Status.FAILED, id="the table"),
         pytest.param(lambda: JobCancelledError("cancelled"), Status.CANCELLED, id="a cancel"),
     ],
@@ -37,7 +38,7 @@ def test_of_a_job_that_ends_early(
         seen.extend(files(pipeline, job.id))
         raise error()
 
-    monkeypatch.setattr(steps, "validate_rows", ending)
+    monkeypatch.setattr(import_steps, "validate_rows", ending)
     pipeline.run(job.id)
     assert sorted(seen) == ["raw.arrow", "records.arrow"]
     assert (pipeline.job(KEY).status, files(pipeline, job.id)) == (status, [])
@@ -50,11 +51,11 @@ def test_of_a_job_whose_last_run_died(pipeline: Pipeline) -> None:
         pipeline.stores.leases.take([job.id], "run")
         pipeline.stores.work.put(f"{job.id}/1/records.arrow", b"left behind")
         silence(pipeline)
-        list(reaping.reap_dead_runs(pipeline.stores, pipeline.instance))
+        list(reaper.reap_dead_runs(pipeline.stores, pipeline.instance))
     assert (pipeline.job(KEY).status, files(pipeline, job.id)) == (Status.FAILED, [])
 
 
-def test_what_a_parser_that_died_has_unpacked_goes_with_its_job(
+def test_unpacked_files_of_a_dead_parser_are_removed_with_its_job(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requested(pipeline, zipped(ROWS))
@@ -66,8 +67,8 @@ def test_what_a_parser_that_died_has_unpacked_goes_with_its_job(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "parse_upload", dying)
+        patch.setattr(import_steps, "parse_upload", dying)
         pipeline.run(job.id)
-    assert files(pipeline, job.id) == ["1"]
+    assert sorted(files(pipeline, job.id)) == ["1", "lock"]
     pipeline.work_off()
     assert (pipeline.job(KEY).status, files(pipeline, job.id)) == (Status.COMPLETED, [])

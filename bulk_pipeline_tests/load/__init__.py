@@ -1,1 +1,1 @@
-"""Many small uploads a second, beside large ones and exports, for minutes: all is accepted, and nothing is lost."""
+"""Many small uploads a second, with large ones and exports, for minutes: all are accepted, and nothing is lost."""

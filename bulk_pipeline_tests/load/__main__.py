@@ -1,10 +1,10 @@
-"""`make load`: 50 small files a second for five minutes, beside two of a million rows and exports; prints one JSON document."""
+"""`make load`: 50 small files a second for five minutes, with two of a million rows and exports; prints one JSON document."""
 
 import argparse
 import json
 import sys
 
-from bulk_pipeline.bench.rig import rig
+from bulk_pipeline.bench.harness import rig
 from bulk_pipeline_tests.load.campaign import Load, run
 
 

@@ -1,4 +1,4 @@
-"""Uploads, large files and exports at once; then quiet, and proof by the checker of the faults."""
+"""Uploads, large files and exports at once; then a wait until all is finished, and a check by the faults' checker."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.rig import Rig
-from bulk_pipeline.orchestration.cleaning import remove_work_files
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.bench.harness import Rig
+from bulk_pipeline.pipeline.cleaning import remove_work_files
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.stages.export.formats import Format as ExportFormat
 from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline_tests.faults import evidence
@@ -22,7 +22,7 @@ from bulk_pipeline_tests.faults.evidence import Places
 from bulk_pipeline_tests.load import uploads
 from bulk_pipeline_tests.load.uploads import Sent
 from bulk_pipeline_tests.load.watch import Watch, watching
-from bulk_pipeline_tests.plain_s3 import plain_client
+from bulk_pipeline_tests.rigs.plain_s3 import plain_client
 
 _OPEN = """
     SELECT
@@ -45,7 +45,7 @@ class Load:
 
 
 def run(rig: Rig, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
-    """What was sent, how long it took to drain, what the watch saw, and every broken promise."""
+    """Uploads sent, time to drain, answers and memory seen meanwhile, and violations."""
     small = uploads.small(round(load.per_second * load.seconds), load.rows)
     large = uploads.large(load.large_rows)
     tell(f"{len(small):,} files are made")
@@ -100,18 +100,18 @@ def _send_later(client: Any, drops: list[Any], seconds: float, over: threading.E
 
 
 def _export(rig: Rig, over: threading.Event) -> int:
-    """Ask for one of every table, again and again; how many."""
+    """Request exports of every table repeatedly. Return their number."""
     asked = 0
     while True:
         for table in tables.names():
-            rig.stores.exports.ask(ExportRequest(table=table, format=ExportFormat.CSV))
+            rig.stores.exports.ask(ExportRequest.of(table=table, format=ExportFormat.CSV))
             asked += 1
         if over.wait(_EXPORT_SECONDS):
             return asked
 
 
 def _drained(rig: Rig, client: Any, deadline: float, tell: Callable[[str], None]) -> list[str]:
-    """Wait until nothing is open; what is, at the deadline."""
+    """Wait until no job is open. Return the number of jobs open at the deadline."""
     told_at = 0.0
     with psycopg.connect(rig.url, autocommit=True) as connection:
         while True:
@@ -130,7 +130,7 @@ def _drained(rig: Rig, client: Any, deadline: float, tell: Callable[[str], None]
 
 
 def _clean(rig: Rig) -> None:
-    """The night comes: a run with a failed job leaves what its ops handed over, for whoever repeats it."""
+    """Run the nightly cleaning: a run with a failed job has kept its ops' outputs for a repetition."""
     stores = Stores(rig.stores.settings.model_copy(update={"bulk_work_retention_hours": 0}))
     remove_work_files(stores)
     stores.close()
@@ -144,7 +144,7 @@ def _answers(watch: Watch) -> dict[str, dict[str, float]]:
 
 
 def _memory(watch: Watch) -> dict[str, dict[str, int]]:
-    """Medians of the first, the middle and the last tenth of the time, and the greatest."""
+    """Return the medians of the first, the middle and the last tenth of the time, and the maximum."""
     found: dict[str, dict[str, int]] = {}
     for name, held in watch.memory.items():
         tenth = max(1, len(held) // 10)

@@ -1,4 +1,4 @@
-"""What is dropped: files of all tables in both modes, made beforehand, so that making them slows nothing down."""
+"""The uploads: files of all tables in both modes, created in advance, so that this takes no time during the load."""
 
 import random
 import time
@@ -23,7 +23,7 @@ _LARGE_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class Sent:
-    """`late_seconds`: how much later than planned the last one was sent. `slowest_seconds`: of one upload."""
+    """`late_seconds`: delay of the last upload against the plan. `slowest_seconds`: longest upload."""
 
     drops: Sequence[Drop]
     seconds: float
@@ -32,7 +32,7 @@ class Sent:
 
 
 def small(files: int, rows: int) -> list[Drop]:
-    """Parents before their children; every second file of a table changes rows of the one before."""
+    """Yield files, parents before their children; every second file of a table changes rows of the one before."""
     return list(islice(_rounds(rows), files))
 
 
@@ -53,7 +53,7 @@ def large(rows: int) -> list[Drop]:
 
 
 def send(client: Any, drops: Sequence[Drop], per_second: float) -> Sent:
-    """Put the files into the bucket, so many a second; raises what the store raises."""
+    """Put the files into the bucket, `per_second` of them; raises the store's exceptions."""
     started, late = time.monotonic(), 0.0
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         sending: list[Future[float]] = []

@@ -1,4 +1,4 @@
-"""What a person would see meanwhile: whether the UI answers, and how much memory each service holds."""
+"""Observations during the load: answers of the UI and the API, and the memory of each service."""
 
 import contextlib
 import threading
@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 
 import orjson
 
+from bulk_pipeline.bench.harness import Rig
 from bulk_pipeline.bench.memory import held, run_processes
-from bulk_pipeline.bench.rig import Rig
 
 SERVICES = ("daemon", "code_server", "webserver", "api", "objects")
 _PERIOD_SECONDS = 1.0
@@ -23,7 +23,7 @@ _RUNS = (
 
 @dataclass
 class Watch:
-    """Seconds of each answer by what was asked; bytes of each service, once a second; whatever did not answer."""
+    """Seconds of each answer by request; bytes of each service, once a second; requests without an answer."""
 
     answers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -51,7 +51,7 @@ class Watch:
 
 @contextlib.contextmanager
 def watching(rig: Rig) -> Iterator[Watch]:
-    """Once a second, in a thread; an error in there is raised at the end of the block."""
+    """Observe once a second, in a thread; its errors are raised at the end of the block."""
     watch, over, errors = Watch(), threading.Event(), list[BaseException]()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""What a request's headers say about the page that sent it, and what is refused for it."""
+"""The origin of a request by its headers, and requests that are refused for it."""
 
 import pytest
 
@@ -9,8 +9,8 @@ HOSTS = frozenset({"localhost", "api.example.org"})
 
 def refused(method: str, **headers: str) -> int | None:
     given = [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items()]
-    found = refusal(method, given, HOSTS)
-    return None if found is None else found.status
+    result = refusal(method, given, HOSTS)
+    return None if result is None else result.status
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a deployment is made of: docker-compose.yml, .env.example, the Dockerfile and what starts before each service."""
+"""The parts of a deployment: docker-compose.yml, .env.example, the Dockerfile and the entrypoint of each service."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import yaml
 
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.settings import read_settings
-from bulk_pipeline_tests import compose
+from bulk_pipeline_tests.rigs import compose
 
 ROOT = compose.ROOT
 EXAMPLE = compose.env_file((ROOT / ".env.example").read_text())
@@ -21,14 +21,14 @@ WITHOUT_SECRETS = {"prometheus"}
 
 
 def _run(name: str, *arguments: str | Path) -> str:
-    found = subprocess.run(
+    result = subprocess.run(
         [Path(sys.executable).with_name(name), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return "" if found.returncode == 0 else found.stdout + found.stderr
+    return "" if result.returncode == 0 else result.stdout + result.stderr
 
 
 def test_docker_compose_yml_is_what_the_specification_says() -> None:
@@ -63,7 +63,7 @@ def test_every_service_is_pinned_limited_watched_and_hardened(name: str) -> None
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE - {"postgres", "objects"}))
-def test_what_stays_unhealthy_is_ended_and_starts_again(name: str) -> None:
+def test_a_service_that_stays_unhealthy_is_restarted(name: str) -> None:
     service = SERVICES[name]
     check = service["healthcheck"]
     assert check["test"][:4] == ["CMD", "sh", "/healthcheck.sh", str(check["retries"])]
@@ -75,12 +75,16 @@ def test_what_stays_unhealthy_is_ended_and_starts_again(name: str) -> None:
 NEEDS = {
     ("webserver", "code"), ("daemon", "code"), ("daemon", "webserver"),
     *((name, "postgres") for name in ("roles", "migrate", "code", "daemon", "webserver", "api")),
-    *((name, "objects") for name in ("buckets", "code", "api")),
+    *((name, "objects") for name in ("buckets", "code", "api", "webserver")),
     *(("proxy", name) for name in ("webserver", "api", "grafana")),
     ("prometheus", "api"), ("grafana", "prometheus"),
 }  # fmt: skip
+READS_LOGS = {
+    *("S3_ENDPOINT_URL", "S3_REGION", "S3_ADDRESSING_STYLE", "S3_CA_BUNDLE"),
+    *("S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET_LOGS"),
+}
 SERVERS = {"postgres", "objects"}
-"""They call nobody."""
+"""Services that open no connections."""
 
 
 def test_two_services_share_a_network_only_if_one_needs_the_other() -> None:
@@ -107,10 +111,25 @@ def test_dagster_is_reached_by_the_proxy_and_its_own_processes_only() -> None:
     assert beside["webserver"] - SERVERS == {"code", "daemon", "webserver", "proxy"}
 
 
+@pytest.mark.parametrize("more", [{}, {"PROXY_SUBNET": "172.30.9.0/24"}], ids=["usual", "another"])
+def test_the_api_believes_only_the_proxy_about_the_addresses_of_clients(more: dict[str, str]) -> None:
+    rest = compose.networks(EXAMPLE | more)["rest"]
+    (config,) = rest["ipam"]["config"]
+    assert compose.services(EXAMPLE | more)["api"]["environment"]["API_TRUSTED_PROXIES"] == config["subnet"]
+    assert {name for name, service in SERVICES.items() if "rest" in service["networks"]} == {"api", "proxy"}
+    assert rest["internal"] is True
+
+
 @pytest.mark.parametrize("name", ["daemon", "webserver"])
-def test_dagsters_own_processes_hold_no_keys_but_to_their_tables(name: str) -> None:
+def test_dagsters_own_processes_hold_no_keys_but_to_their_tables_and_logs(name: str) -> None:
     service = SERVICES[name]
-    assert set(service["environment"]) == {"DAGSTER_POSTGRES_URL"}
+    given = service["environment"]
+    assert set(given) == {"DAGSTER_POSTGRES_URL", "BULK_PLAIN_DAGSTER"} | (
+        READS_LOGS if name == "webserver" else set()
+    )
+    if name == "webserver":
+        assert given["S3_ACCESS_KEY"] == EXAMPLE["S3_LOGS_ACCESS_KEY"]
+        assert given["S3_SECRET_KEY"] == EXAMPLE["S3_LOGS_SECRET_KEY"]
     assert service["env_file"] == []
     assert service["volumes"] == ["dagster:/opt/dagster/storage"]
 
@@ -135,7 +154,7 @@ def test_prometheus_scrapes_the_port_of_the_metrics() -> None:
     assert targets == [{"targets": [f"api:{SERVICES['api']['environment']['METRICS_PORT']}"]}]
 
 
-def test_what_a_service_waits_for_is_there() -> None:
+def test_a_service_waits_only_for_services_that_exist() -> None:
     for service in SERVICES.values():
         for name, how in service.get("depends_on", {}).items():
             assert (how["condition"] == "service_completed_successfully") == (name in ONCE)
@@ -181,13 +200,13 @@ def test_the_settings_of_our_services_are_read_but_for_placeholders(
 
 
 def _refuse(environment: dict[str, str]) -> str:
-    """What is said on stderr instead of starting; empty if the service starts."""
-    found = subprocess.run(
+    """Return the message on stderr of a service that refuses to start, else an empty text."""
+    result = subprocess.run(
         ["/bin/sh", ROOT / "ops" / "refuse-placeholders.sh", "true"],
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == (78 if found.stderr else 0)
-    return found.stderr
+    assert result.returncode == (78 if result.stderr else 0)
+    return result.stderr

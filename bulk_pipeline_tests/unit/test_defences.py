@@ -1,4 +1,4 @@
-"""SECURITY.md, the list of defences and the tests speak of the same things."""
+"""SECURITY.md, the list of defences and the tests agree."""
 
 import ast
 
@@ -12,8 +12,8 @@ TESTS = ROOT / "bulk_pipeline_tests"
 def test_the_table_has_every_defence_with_its_test() -> None:
     lines = (ROOT / "SECURITY.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")][1:]
-    told = [(defence, test.strip("`")) for *_, defence, test in rows]
-    assert sorted(told) == sorted((defence.name, defence.test) for defence in DEFENCES)
+    pairs = [(defence, test.strip("`")) for *_, defence, test in rows]
+    assert sorted(pairs) == sorted((defence.name, defence.test) for defence in DEFENCES)
     assert all(asset and threat for asset, threat, *_ in rows)
 
 
@@ -23,5 +23,5 @@ def test_it_can_be_taken_away_and_has_a_test(defence: Defence) -> None:
     file, _, name = defence.test.partition("::")
     tree = ast.parse((TESTS / file).read_text())
     assert not name or name in {
-        found.name for found in tree.body if isinstance(found, (ast.FunctionDef, ast.ClassDef))
+        entry.name for entry in tree.body if isinstance(entry, (ast.FunctionDef, ast.ClassDef))
     }

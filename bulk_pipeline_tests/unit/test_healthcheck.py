@@ -1,4 +1,4 @@
-"""ops/healthcheck.sh: what stays unhealthy is ended, and nothing else. In a process namespace of its own, as in a container."""
+"""ops/healthcheck.sh ends only what stays unhealthy; tested in a process namespace of its own, as in a container."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_pipeline_tests.compose import ROOT
+from bulk_pipeline_tests.rigs.compose import ROOT
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -41,7 +41,7 @@ for number in range(1, int(checks) + 1):
 else:
     service.kill()
 """
-"""Stands for docker-init and for Docker: starts the service, checks it at an interval, kills a check that takes too long."""
+"""Replaces docker-init and Docker: starts the service, checks it at an interval, and kills a slow check."""
 
 POLITE = "import time; print(flush=True); time.sleep(60)"
 HANGS = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {POLITE}"
@@ -50,7 +50,7 @@ HANGS = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {POLITE}
 def checked(
     tmp_path: Path, service: str, check: str, *, checks: int = 8, init: str = "docker-init"
 ) -> list[str]:
-    """What is seen of a service that is checked at most so often, with three failures allowed."""
+    """Return the observations of a service that is checked a limited number of times, with three failures allowed."""
     ended = subprocess.run(
         [*NAMESPACE, sys.executable, "-c", INIT, init, SCRIPT, service, str(checks), check],
         env={"PATH": "/usr/bin:/bin", "HEALTHCHECK_COUNT": str(tmp_path / "count")},

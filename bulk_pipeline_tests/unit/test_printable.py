@@ -1,4 +1,4 @@
-"""What somebody else chose is shown on one line, and tells a terminal nothing."""
+"""Untrusted text is shown on one line, and never controls a terminal."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def test_nothing_is_left_that_a_terminal_or_a_log_would_obey(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["C", "Z"])))
-def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
+def test_visible_characters_stay_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
@@ -26,5 +26,5 @@ def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
         ("März 文件 😀", "März 文件 😀"),
     ],
 )
-def test_what_is_not_seen_is_written_out(text: str, shown: str) -> None:
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown

@@ -1,4 +1,4 @@
-"""Passwords, keys and tokens are in no message and in no repr: a traceback or a log line may show either."""
+"""No message and no repr contains a password, key or token, since tracebacks and logs may show both."""
 
 import dataclasses
 import importlib
@@ -13,8 +13,8 @@ from pydantic import BaseModel, SecretStr
 
 import bulk_pipeline
 from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.postgres.connection import host
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.postgres import host
 
 SECRET = re.compile(r"password|secret|^token$|database_url|environment|^url$")
 
@@ -23,13 +23,13 @@ def classes() -> Iterator[type]:
     for module in pkgutil.walk_packages(bulk_pipeline.__path__, "bulk_pipeline."):
         if module.name.endswith("__main__"):
             continue
-        for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if found.__module__ == module.name:
-                yield found
+        for _, entry in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if entry.__module__ == module.name:
+                yield entry
 
 
 def shown(cls: type) -> Iterator[str]:
-    """The fields that its repr shows as they are."""
+    """Return the fields that a repr shows unchanged."""
     if dataclasses.is_dataclass(cls):
         yield from (field.name for field in dataclasses.fields(cls) if field.repr)
     elif issubclass(cls, BaseModel):
@@ -39,8 +39,8 @@ def shown(cls: type) -> Iterator[str]:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    told = [(cls.__qualname__, name) for cls in classes() for name in shown(cls) if SECRET.search(name)]
-    assert told == []
+    secrets = [(cls.__qualname__, name) for cls in classes() for name in shown(cls) if SECRET.search(name)]
+    assert secrets == []
 
 
 def test_settings_hide_what_they_hold() -> None:
@@ -58,7 +58,7 @@ def test_settings_hide_what_they_hold() -> None:
         "hush",
     ],
 )
-def test_a_password_with_characters_that_should_have_been_escaped_is_not_told(url: str) -> None:
+def test_a_password_with_unescaped_characters_is_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="percent-encoded") as raised:
         host(url)
     assert "hush" not in "".join(traceback.format_exception(raised.value))
@@ -77,5 +77,5 @@ def test_a_password_with_characters_that_should_have_been_escaped_is_not_told(ur
         ("host=/run/postgresql dbname=d", "/run/postgresql:5432"),
     ],
 )
-def test_the_host_is_told(url: str, expected: str) -> None:
+def test_the_host_is_shown(url: str, expected: str) -> None:
     assert host(url) == expected

@@ -1,4 +1,4 @@
-"""What the environment may say."""
+"""Settings from the environment."""
 
 from pathlib import Path
 
@@ -39,10 +39,10 @@ def test_work_files_lie_in_a_folder_or_under_a_prefix_in_s3(
         ("s3:///runs", "neither a folder nor"),
         ("s3://Bulk_Work/runs", "neither a folder nor"),
         ("gs://bulk-work/runs", "neither a folder nor"),
-        ("s3://archive/runs", "in a bucket that holds other things: give work files their own"),
-        ("s3://shared/team-a", "in a bucket that holds other things"),
-        ("s3://shared/team-a/reports/work", "in a bucket that holds other things"),
-        ("s3://mine", "in a bucket that holds other things"),
+        ("s3://archive/runs", "overlaps the place of other files: choose a separate one"),
+        ("s3://shared/team-a", "overlaps the place of other files"),
+        ("s3://shared/team-a/reports/work", "overlaps the place of other files"),
+        ("s3://mine", "overlaps the place of other files"),
     ],
 )
 def test_any_other_place_for_work_files_is_refused(
@@ -81,13 +81,16 @@ def test_work_files_may_lie_beside_the_places_in_a_shared_bucket(monkeypatch: py
         ({"S3_BUCKET_ARCHIVE": "uploads/done"}, "S3_BUCKET_UPLOADS and S3_BUCKET_ARCHIVE overlap"),
         ({"S3_BUCKET_UPLOADS": "a//b"}, "S3_BUCKET_UPLOADS: .*neither a bucket nor bucket/prefix"),
         ({"S3_BUCKET_UPLOADS": "/"}, "S3_BUCKET_UPLOADS: .*neither a bucket nor bucket/prefix"),
-        ({"S3_SSE_KMS_KEY_ID": "k"}, "goes with S3_SSE=aws:kms only"),
-        ({"S3_SECRET_KEY": "CHANGE_ME_secret"}, "S3_SECRET_KEY: .*still holds the placeholder CHANGE_ME"),
-        ({"DATABASE_URL": "postgresql://u:CHANGE_ME_x@h/d"}, "DATABASE_URL: .*still holds the placeholder"),
-        ({"API_JWT_SECRET": "CHANGE_ME"}, "API_JWT_SECRET: .*still holds the placeholder"),
+        ({"S3_SSE_KMS_KEY_ID": "k"}, "requires S3_SSE=aws:kms"),
+        ({"S3_SECRET_KEY": "CHANGE_ME_secret"}, "S3_SECRET_KEY: .*still contains the placeholder CHANGE_ME"),
+        (
+            {"DATABASE_URL": "postgresql://u:CHANGE_ME_x@h/d"},
+            "DATABASE_URL: .*still contains the placeholder",
+        ),
+        ({"API_JWT_SECRET": "CHANGE_ME"}, "API_JWT_SECRET: .*still contains the placeholder"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], problem: str
 ) -> None:
     for name, value in environment.items():
@@ -121,7 +124,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("API_PORT", "abc", "API_PORT: 'abc' is wrong; expected a whole number"),
         ("API_PORT", "99999", "API_PORT: '99999' is wrong; expected at most 65535"),
         ("METRICS_PORT", "0", "METRICS_PORT: '0' is wrong; expected at least 1"),
-        ("METRICS_PORT", "8080", "METRICS_PORT and API_PORT are both 8080: give each a port of its own"),
+        ("METRICS_PORT", "8080", "METRICS_PORT and API_PORT are both 8080: choose different ports"),
         ("BULK_LEASE_SECONDS", "soon", "BULK_LEASE_SECONDS: 'soon' is wrong; expected a number"),
         ("BULK_LEASE_SECONDS", "0", "BULK_LEASE_SECONDS: '0' is wrong; expected more than 0"),
         ("API_TOKEN_REQUIRED", "perhaps", "API_TOKEN_REQUIRED: 'perhaps' is wrong; expected true or false"),
@@ -148,7 +151,7 @@ def test_ports_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("ports", ["http", "0", "65536", "80;443", ",", "-1", "8" * 9999])
-def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, ports: str) -> None:
+def test_an_invalid_port_is_refused(monkeypatch: pytest.MonkeyPatch, ports: str) -> None:
     monkeypatch.setenv("API_FETCH_PORTS", ports)
-    with pytest.raises(SettingsError, match=r"API_FETCH_PORTS: .* is no port: write ports like 80,443"):
+    with pytest.raises(SettingsError, match=r"API_FETCH_PORTS: .* is not a port: write ports like 80,443"):
         read_settings()

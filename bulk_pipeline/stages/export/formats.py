@@ -1,18 +1,25 @@
-"""The formats an export can have, and the names of files that promise one. No other module lists them."""
+"""The formats an export can have, and the names of files that promise one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
 from bulk_pipeline.errors import SelectionError
+from bulk_pipeline.stages.formats import FORMATS, FileFormat
 
 
 class Format(StrEnum):
+    """The formats of `stages.formats` that have a writer."""
+
     CSV = "csv"
     NDJSON = "ndjson"
     PARQUET = "parquet"
     TSV = "tsv"
     JSON = "json"
+
+    @property
+    def facts(self) -> FileFormat:
+        return FORMATS[self]
 
 
 class Compression(StrEnum):
@@ -26,22 +33,11 @@ class Compression(StrEnum):
 HTTP_FORMATS = (Format.CSV, Format.NDJSON, Format.PARQUET)
 """What clients of the API may ask for, by contract."""
 
-DELIMITERS = {Format.CSV: ",", Format.TSV: "\t"}
-"""The formats of delimited text."""
-
-CONTENT_TYPES = {
-    Format.CSV: "text/csv; charset=utf-8",
-    Format.NDJSON: "application/x-ndjson",
-    Format.PARQUET: "application/vnd.apache.parquet",
-    Format.TSV: "text/tab-separated-values; charset=utf-8",
-    Format.JSON: "application/json",
-}
-
 _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
-_FORMAT_ENDINGS = {f".{format_}": format_ for format_ in Format} | {
-    ".tab": Format.TSV,
-    ".jsonl": Format.NDJSON,
-    ".pq": Format.PARQUET,
+_NO_PROMISES = (".psv", ".txt")
+"""Endings under which imports find many kinds of delimited text."""
+_FORMAT_ENDINGS = {
+    suffix: format_ for format_ in Format for suffix in format_.facts.suffixes if suffix not in _NO_PROMISES
 }
 _COMPRESSION_ENDINGS = {
     ".gz": Compression.GZIP,
@@ -58,11 +54,11 @@ _NOT_WRITTEN = (
 
 def extension(format_: Format, compression: Compression) -> str:
     """`.csv`, `.ndjson.zst`, `.parquet`; a Parquet file is called so however its pages are packed."""
-    return f".{format_}" if format_ is Format.PARQUET else f".{format_}{_SUFFIXES[compression]}"
+    return f".{format_}" if format_.facts.compresses_itself else f".{format_}{_SUFFIXES[compression]}"
 
 
 @dataclass(frozen=True)
-class Written:
+class CommandFormats:
     """What a command can write: its formats, the usual one first, and whether it compresses them."""
 
     formats: tuple[Format, ...]
@@ -79,14 +75,14 @@ class Written:
         return possible
 
 
-EXPORTS = Written((Format.CSV, Format.TSV, Format.NDJSON, Format.JSON, Format.PARQUET), packs=True)
+EXPORTS = CommandFormats((Format.CSV, Format.TSV, Format.NDJSON, Format.JSON, Format.PARQUET), packs=True)
 
 
 def of_file(
     name: str,
     format_: Format | None = None,
     compression: Compression | None = None,
-    written: Written = EXPORTS,
+    written: CommandFormats = EXPORTS,
 ) -> tuple[Format, Compression]:
     """The format and the compression of a file of that name: as they are asked for, else as the name says.
 
@@ -105,17 +101,16 @@ def of_file(
         raise SelectionError(f"cannot write {ending}: {written.instead_of(ending)}")
     if ending and promised is None and format_ is None:
         raise SelectionError(
-            f"the ending {ending} of {name!r} names no format: {written.instead_of(ending)}; or say --format"
+            f"the extension {ending} of {name!r} belongs to no format: {written.instead_of(ending)}; or say --format"
         )
     if None not in (promised, format_) and promised is not format_:
-        raise SelectionError(
-            f"{name!r} promises {promised}, and {format_} is asked for: change one of the two"
-        )
+        raise SelectionError(f"{name!r} implies {promised}, but {format_} was requested: change one of them")
     chosen = format_ or promised or written.formats[0]
-    if chosen is Format.PARQUET:
+    if chosen.facts.compresses_itself:
         if packed is not None:
             raise SelectionError(
-                f"{name!r}: Parquet is compressed inside its file: call it {stem.name}, with --compression {packed}"
+                f"{name!r}: {chosen.facts.title} is compressed inside its file: "
+                f"call it {stem.name}, with --compression {packed}"
             )
         return chosen, compression or Compression.NONE
     _check_packing(name, promised, packed, compression)
@@ -134,8 +129,8 @@ def _check_packing(
     """An ending like .csv promises a plain file, .gz a packed one; without an ending nothing is promised."""
     if asked is None or asked is (packed or Compression.NONE) or (promised is None and packed is None):
         return
-    says = f"promises {packed}" if packed else "promises a file that is not compressed"
+    says = f"implies {packed}" if packed else "implies a file that is not compressed"
     remedy = f"give it the ending {_SUFFIXES[asked]}" if _SUFFIXES[asked] else "take that ending off"
     raise SelectionError(
-        f"{name!r} {says}, and compression {asked} is asked for: {remedy}, or leave the compression out"
+        f"{name!r} {says}, but compression {asked} was requested: {remedy}, or leave the compression out"
     )

@@ -11,21 +11,18 @@ import codecs
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.stages.export import cells
-from bulk_pipeline.stages.export.formats import DELIMITERS
+from bulk_pipeline.arrow.text import csv_records, joined
+from bulk_pipeline.schema import Column
+from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.sink import Bytes
 from bulk_pipeline.stages.spreadsheets import MARK, defused
-from bulk_pipeline.stages.texts import csv_records, joined, json_parts
-
-_BARE_IN_JSON = (ColumnType.BOOLEAN, ColumnType.TEXT_ARRAY)
 
 
 def delimited_header(layout: Layout) -> bytes:
     """For spreadsheets with a byte order mark, without which Excel reads the text in the machine's code page."""
     names = [column.name for column in layout.columns]
-    header = DELIMITERS[layout.format].join([*names, MARK] if layout.for_spreadsheets else names) + "\n"
+    header = _delimiter(layout).join([*names, MARK] if layout.for_spreadsheets else names) + "\n"
     return (codecs.BOM_UTF8 if layout.for_spreadsheets else b"") + header.encode()
 
 
@@ -36,7 +33,7 @@ def delimited_lines(layout: Layout, rows: pa.RecordBatch) -> Bytes:
         columns.append(pa.nulls(rows.num_rows))
     if len(columns) == 1:  # a line without anything on it would be no row
         columns = [pc.fill_null(columns[0].cast(pa.string()), "")]
-    return csv_records(columns, DELIMITERS[layout.format])
+    return csv_records(columns, _delimiter(layout))
 
 
 def ndjson_lines(layout: Layout, rows: pa.RecordBatch) -> Bytes:
@@ -52,14 +49,20 @@ def json_elements(layout: Layout, rows: pa.RecordBatch) -> Bytes:
 def _objects(layout: Layout, rows: pa.RecordBatch, before: bytes, after: bytes) -> Bytes:
     parts: list[pa.Array | bytes] = [before + b"{"]
     for place, (column, found) in enumerate(zip(layout.columns, rows.columns, strict=True)):
-        written = cells.texts(column, found)
         parts.append(f'{"," if place else ""}"{column.name}":'.encode())
-        parts += [written] if column.type in _BARE_IN_JSON else json_parts(written)
+        parts += codec_of(column).to_json(column, found)
     return joined([*parts, b"}" + after], null=b"null")
 
 
+def csv_cells(column: Column, found: pa.Array) -> pa.Array:
+    """The cells as `csv_records` takes them: texts, which it quotes, and others, which it does not."""
+    return codec_of(column).to_csv(column, found)
+
+
 def _csv_cells(layout: Layout, column: Column, found: pa.Array) -> pa.Array:
-    if column.type is ColumnType.BOOLEAN:
-        return found
-    written = cells.texts(column, found)
-    return defused(written) if layout.for_spreadsheets and column.type is ColumnType.TEXT else written
+    written = csv_cells(column, found)
+    return defused(written) if layout.for_spreadsheets and column.type.facts.is_text else written
+
+
+def _delimiter(layout: Layout) -> str:
+    return layout.format.facts.delimiter or ","

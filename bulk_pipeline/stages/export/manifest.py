@@ -50,7 +50,7 @@ class Manifest:
             "manifest": VERSION,
             "product": f"bulk-pipeline {version('bulk-pipeline')}",
             "job_id": self.job_id,
-            "table": selection.table.name,
+            "table": selection.table.upload_name,
             "kind": "full" if self.since is None else "incremental",
             "format": str(layout.format),
             "compression": str(layout.compression),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from bulk_pipeline.stages.export.ahead import read_ahead
-from bulk_pipeline.stages.export.cells import check_times
+from bulk_pipeline.concurrency import read_ahead
+from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages.export.layout import Layout
-from bulk_pipeline.stages.export.writers import Counted, writer
+from bulk_pipeline.stages.export.writers import CountingSink, writer
 from bulk_pipeline.stages.sink import Sink
 
 Progress = Callable[[int, int], None]
@@ -69,12 +69,12 @@ def write_file(
 def _write(
     batches: Iterable[pa.RecordBatch], layout: Layout, sink: Sink, progress: Progress, name: str
 ) -> Part:
-    counted, rows = Counted(sink), 0
+    counted, rows = CountingSink(sink), 0
     file = writer(layout, counted)
     for batch in batches:
         if batch.num_rows:
             for column, cells in zip(layout.columns, batch.columns, strict=True):
-                check_times(column, cells)
+                codec_of(column).refuse_unwritable(column, cells)
             file.write(batch)
             rows += batch.num_rows
             progress(rows, counted.bytes)

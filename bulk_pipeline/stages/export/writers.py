@@ -7,9 +7,8 @@ from typing import Protocol, assert_never
 import pyarrow as pa
 from pyarrow import parquet
 
-from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.schema.types import ARROW_TYPES
-from bulk_pipeline.stages.export import cells, lines
+from bulk_pipeline.schema.types import codec_of
+from bulk_pipeline.stages.export import lines
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.packing import packer
@@ -29,7 +28,7 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class Counted:
+class CountingSink:
     """A sink in front of another one: how many bytes have passed, and their SHA-256."""
 
     def __init__(self, sink: Sink) -> None:
@@ -111,7 +110,7 @@ class _ParquetRows:
 
     def __init__(self, layout: Layout, sink: Sink) -> None:
         self._columns = layout.columns
-        self._schema = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in layout.columns])
+        self._schema = pa.schema([(column.name, codec_of(column).arrow) for column in layout.columns])
         self._file = parquet.ParquetWriter(
             pa.PythonFile(_Written(sink), "w"),
             self._schema,
@@ -123,7 +122,7 @@ class _ParquetRows:
 
     def write(self, rows: pa.RecordBatch) -> None:
         pairs = zip(self._columns, rows.columns, strict=True)
-        typed = [_typed(column, found) for column, found in pairs]
+        typed = [codec_of(column).to_parquet(column, found) for column, found in pairs]
         self._waiting.append(pa.RecordBatch.from_arrays(typed, schema=self._schema))
         if sum(batch.nbytes for batch in self._waiting) >= self._enough:
             self._write_group()
@@ -138,10 +137,6 @@ class _ParquetRows:
             self._waiting = []
             self._file.write_table(group, row_group_size=group.num_rows)
             self._enough = _GROUP_BYTES
-
-
-def _typed(column: Column, found: pa.Array) -> pa.Array:
-    return cells.texts(column, found) if column.type is ColumnType.UUID else found
 
 
 class _Written:

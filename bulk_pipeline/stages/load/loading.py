@@ -6,20 +6,21 @@ visible batch by batch (publish = direct); publishing a whole file at once would
 `RowStore.settle`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import pyarrow as pa
 
+from bulk_pipeline.concurrency import as_they_finish, read_ahead
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages import absence
-from bulk_pipeline.stages.load.batches import ahead, cut, ranges, side_by_side
-from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load.batches import cut, ranges
+from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.prepare import Batch, prepare
-from bulk_pipeline.stages.load.row_store import LoadCounts, Range, RowStore
+from bulk_pipeline.stages.load.row_store import Range
 from bulk_pipeline.stages.load.search import search
 from bulk_pipeline.stages.load.write import write
 
@@ -31,14 +32,11 @@ _FEW_ROWS = 5_000
 
 def load(
     good: Callable[[], Iterable[pa.RecordBatch]],
+    context: LoadContext,
     *,
+    columns: Sequence[str],
     total_rows: int,
     batch_rows: int,
-    table: Table,
-    mode: Mode,
-    columns: Sequence[str],
-    store: RowStore,
-    ids: IdMaker,
     progress: Callable[[LoadCounts], None] = lambda counts: None,
 ) -> LoadCounts:
     """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
@@ -52,16 +50,17 @@ def load(
     """
     if total_rows <= min(_FEW_ROWS, batch_rows):
         good = partial(iter, list(good()))
-    source = _Source(good, ("_row", "_line", *(name for name in table.column_names if name in columns)))
-    outages, seen = 0, -1
+    extra = {absence.COLUMN} if context.mode.rules.keeps_absent_cells else set[str]()
+    source = _Source(good, ("_row", "_line", *(c for c in context.table.column_names if c in columns)), extra)
+    store, outages, seen = context.store, 0, -1
     while True:
         try:
-            store.check_fit(source.names[2:], mode)
+            store.check_fit(source.names[2:], context.mode)
             committed = store.committed()
             outages, seen = (0 if len(committed) > seen else outages), len(committed)
             missing = [range_ for range_ in ranges(total_rows, batch_rows) if range_ not in committed]
             counts = sum(committed.values(), LoadCounts())
-            with closing(_load_missing(source, missing, table, mode, store, ids)) as settling:
+            with closing(_load_missing(source, missing, context)) as settling:
                 for settled in settling:
                     counts += settled
                     progress(counts)
@@ -79,32 +78,26 @@ class _Source:
 
     good: Callable[[], Iterable[pa.RecordBatch]]
     names: Sequence[str]
+    extra: Set[str]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for rows in self.good():
             if rows.num_rows:
-                yield rows.select([*self.names, *({absence.COLUMN} & {*rows.schema.names})])
+                yield rows.select([*self.names, *(self.extra & {*rows.schema.names})])
 
 
 def _load_missing(
-    source: _Source,
-    missing: Sequence[Range],
-    table: Table,
-    mode: Mode,
-    store: RowStore,
-    ids: IdMaker,
+    source: _Source, missing: Sequence[Range], context: LoadContext
 ) -> Generator[LoadCounts, None, None]:
-    """Commit the ranges; one after the other if natural keys change hands between rows of different ranges."""
+    """Commit the ranges; one after the other if keys change hands between rows of different ranges."""
     if not missing:
         return
-    verdicts = search(source.batches, table, mode, store, missing)
-    now = cache(store.now)  # few files need it
-    ready = partial(prepare, table=table, mode=mode, verdicts=verdicts, ids=ids, now=now)
-    put = partial(write, table=table, mode=mode, ids=ids, now=now)
-    prepared = _prepared(source, missing, ready)
-    with closing(ahead(prepared) if len(missing) > 1 else prepared) as batches:
-        yield from side_by_side(
-            lambda batch: store.settle(batch.range, partial(put, batch)),
+    store = context.store
+    verdicts = search(source.batches, context, missing)
+    prepared = _prepared(source, missing, partial(prepare, context=context, verdicts=verdicts))
+    with closing(read_ahead(prepared, waiting=1) if len(missing) > 1 else prepared) as batches:
+        yield from as_they_finish(
+            lambda batch: store.settle(batch.range, partial(write, batch, context=context)),
             batches,
             at_once=1 if verdicts.decisions else min(store.connections, len(missing)),
             interrupt=store.interrupt,

@@ -1,21 +1,22 @@
-"""Makes the good rows of a range ready to be written: parted, sorted, every new row with an id."""
+"""Makes the good rows of a range ready to be written: parted, sorted, new rows with the ids that are made here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import ColumnType, Mode, Table
-from bulk_pipeline.stages.load.decided import identify, of_fate, rekeys, where, with_cells, with_forced
-from bulk_pipeline.stages.load.ids import IdMaker
+from bulk_pipeline.schema import Generated, Key, Table
+from bulk_pipeline.schema.types import codec_of
+from bulk_pipeline.stages.key_cells import first_keys, is_complete, keys_in
+from bulk_pipeline.stages.load.absent_cells import completed, incomplete_rows
+from bulk_pipeline.stages.load.context import LoadContext
+from bulk_pipeline.stages.load.decisions import of_fate, rekeys, where, with_cells, with_forced
 from bulk_pipeline.stages.load.resolve import Decision, Fate
-from bulk_pipeline.stages.load.row_store import Range
+from bulk_pipeline.stages.load.row_store import Range, Rekey
 from bulk_pipeline.stages.load.search import Verdict, Verdicts
-from bulk_pipeline.stages.load.unsaid import completed, incomplete_rows
-from bulk_pipeline.stages.split import refusals
+from bulk_pipeline.stages.split import failure_messages
 
 _SORTED_BYTES = 64_000_000
 """Sorting copies the rows; a larger range is written as it comes, so that memory stays flat."""
@@ -25,115 +26,127 @@ _SORTED_BYTES = 64_000_000
 class Batch:
     """The rows of one range, by what is to be done with them.
 
-    `inserts`: with ids. `by_id`, `by_key`: changes of rows that are found by that column and known to differ.
-    `resolved`: rows found by id, which may turn out to be as they are. `rekeys`: ids and natural keys to give
-    to rows of the table first, in order. `same`, `superseded`: how many. `failures`: those of rejected rows.
-    `pending`: all the rows to be written once more, as the file has them. Rows that decisions are about have
-    the id of the row they mean, and `_forced` says that they differ from it by a natural key given before.
+    `inserts`: rows with the same columns each, in the order of writing. `updates`: changes of stored rows, by the key
+    that these are found by. `rekeys`: key columns that stored rows get first, in order. `same`, `superseded`: how many.
+    `failures`: those of rejected rows. `pending`: all the rows to be written once more, as the file has them. Rows that
+    decisions are about have `_forced`, which says that they differ from the stored row by a key given before.
     """
 
     range: Range
-    inserts: pa.Table
-    by_id: pa.Table
-    by_key: pa.Table
-    resolved: pa.Table
-    rekeys: tuple[tuple[str, str], ...]
+    inserts: tuple[pa.Table, ...]
+    updates: tuple[tuple[Key, pa.Table], ...]
+    rekeys: tuple[Rekey, ...]
     same: int
     superseded: int
     failures: pa.RecordBatch
     pending: pa.Table
 
 
-def prepare(
-    range_: Range,
-    rows: pa.Table,
-    table: Table,
-    mode: Mode,
-    verdicts: Verdicts,
-    ids: IdMaker,
-    now: Callable[[], datetime],
-) -> Batch:
-    """Part the good rows of a range. `now`: for NULL in the columns that the database makes."""
-    key = table.natural_key or "id"
+def prepare(range_: Range, rows: pa.Table, context: LoadContext, verdicts: Verdicts) -> Batch:
+    """Part the good rows of a range."""
+    table = context.table
     numbers = rows["_row"].to_numpy()
     codes = verdicts.codes[numbers]
     decisions = [verdicts.decisions[row] for row in numbers[codes == Verdict.RESOLVED].tolist()]
-    rows = with_forced(identify(completed(rows, table, decisions, verdicts.sources), decisions), decisions)
+    rows = with_forced(completed(rows, table, decisions, verdicts.sources), decisions)
     new = (codes == Verdict.NEW) | np.isin(numbers, of_fate(decisions, Fate.INSERT))
     resolved = np.isin(numbers, of_fate(decisions, Fate.UPDATE))
     changed = codes == Verdict.CHANGED
-    identified = _has_id(rows)
     return Batch(
         range=range_,
-        inserts=insertable(_sorted(where(rows, new), "id" if identified.any() else key), table, ids, now),
-        by_id=_sorted(where(rows, changed & identified), "id"),
-        by_key=_sorted(where(rows, changed & ~identified), key),
-        resolved=where(rows, resolved),
+        inserts=insertable(_sorted(where(rows, new), table), context),
+        updates=(
+            *((key, _by_key(found, table, key)) for key, found in by_first_key(where(rows, changed), table)),
+            *by_first_key(where(rows, resolved), table),
+        ),
         rekeys=rekeys(rows, table, decisions),
         same=int((codes == Verdict.SAME).sum()),
         superseded=int((codes == Verdict.SUPERSEDED).sum()) + len(of_fate(decisions, Fate.SUPERSEDED)),
-        failures=_failures(rows, codes, decisions, table, mode),
+        failures=_failures(rows, codes, decisions, context),
         pending=where(rows, new | changed | resolved),
     )
 
 
-def insertable(rows: pa.Table, table: Table, ids: IdMaker, now: Callable[[], datetime]) -> pa.Table:
-    """Rows with an id each, and with the time where only some of them have one.
+def by_first_key(rows: pa.Table, table: Table) -> Iterator[tuple[Key, pa.Table]]:
+    """Yield the rows by the first key that they have, which means the stored row that they change."""
+    if not rows.num_rows:
+        return
+    numbers = first_keys(rows, table)
+    for number, key in enumerate(table.keys):
+        found = where(rows, numbers == number)
+        if found.num_rows:
+            yield key, found
 
-    The ids are made last, so that they ascend in the order of writing. A column the database makes is left to it
-    where the file has nothing, and NULL becomes a column's default.
+
+def insertable(rows: pa.Table, context: LoadContext) -> tuple[pa.Table, ...]:
+    """Return new rows as they are written, parted so that each part lacks the values that the database makes.
+
+    Ids are made last, so that they ascend in the order of writing, and NULL becomes a column's default.
     """
-    if "id" not in rows.column_names:
-        rows = rows.append_column("id", ids.make(rows.num_rows))
-    elif absent := rows["id"].null_count:
-        cells = rows["id"].combine_chunks()
-        made = pc.replace_with_mask(cells, pc.is_null(cells), ids.make(absent))
-        rows = with_cells(rows, "id", made)
-    for column in table.columns:
-        if column.name not in rows.column_names or not rows[column.name].null_count:
+    for column in context.table.columns:
+        if column.generated is Generated.UUID and column.name not in rows.column_names:
+            rows = rows.append_column(column.name, context.ids.make(rows.num_rows))
+        if column.name not in rows.column_names or not (absent := rows[column.name].null_count):
             continue
-        if column.default is not None:
+        if column.generated is Generated.UUID:
             cells = rows[column.name].combine_chunks()
-            rows = with_cells(rows, column.name, pc.fill_null(cells, pa.scalar(column.default, cells.type)))
-        if not column.generated or column.type is not ColumnType.TIMESTAMP:
-            continue
-        if rows[column.name].null_count == rows.num_rows:
-            rows = rows.drop_columns([column.name])
-        else:
+            made = pc.replace_with_mask(cells, pc.is_null(cells), context.ids.make(absent))
+            rows = with_cells(rows, column.name, made)
+        elif column.default is not None:
             cells = rows[column.name].combine_chunks()
-            rows = with_cells(rows, column.name, pc.fill_null(cells, pa.scalar(now(), cells.type)))
-    return rows
+            rows = with_cells(rows, column.name, pc.fill_null(cells, codec_of(column).default(column)))
+    parts = [rows]
+    for column in context.table.columns:
+        if column.is_made and column.generated is not Generated.UUID and column.name in rows.column_names:
+            parts = [half for part in parts for half in _without_nulls(part, column.name)]
+    return tuple(part for part in parts if part.num_rows)
+
+
+def _without_nulls(rows: pa.Table, name: str) -> Iterator[pa.Table]:
+    """Yield the rows that have a value in a column, and the others without the column."""
+    nulls = rows[name].null_count
+    if nulls < rows.num_rows:
+        yield rows.filter(pc.is_valid(rows[name])) if nulls else rows
+    if nulls:
+        yield (rows.filter(pc.is_null(rows[name])) if nulls < rows.num_rows else rows).drop_columns([name])
 
 
 def _failures(
-    rows: pa.Table, codes: np.ndarray, decisions: Sequence[Decision], table: Table, mode: Mode
+    rows: pa.Table, codes: np.ndarray, decisions: Sequence[Decision], context: LoadContext
 ) -> pa.RecordBatch:
-    key, numbers = str(table.natural_key), rows["_row"].to_numpy()
+    table, numbers = context.table, rows["_row"].to_numpy()
     conflicts = (codes == Verdict.CONFLICT) | np.isin(numbers, of_fate(decisions, Fate.CONFLICT))
     incomplete = (codes == Verdict.INCOMPLETE) | np.isin(numbers, of_fate(decisions, Fate.INCOMPLETE))
     parts = []
-    if (existing := codes == Verdict.ID_EXISTS).any():
-        parts.append(refusals.already_exists(where(rows, existing), "id", table))
-    if (existing := codes == Verdict.KEY_EXISTS).any():
-        parts.append(refusals.already_exists(where(rows, existing), key, table))
+    for number in np.unique(codes[codes >= Verdict.EXISTS]).tolist():
+        key = table.keys[number - Verdict.EXISTS]
+        parts.append(failure_messages.already_exists(where(rows, codes == number), table, key))
     if conflicts.any():
-        parts.append(refusals.key_conflict(where(rows, conflicts), table))
+        parts.append(failure_messages.key_conflict(where(rows, conflicts), table))
     if incomplete.any():
-        parts += incomplete_rows(where(rows, incomplete), table, mode)
-    return refusals.in_row_order(parts)
+        parts += incomplete_rows(where(rows, incomplete), table, context.mode)
+    return failure_messages.in_row_order(parts)
 
 
-def _sorted(rows: pa.Table, by: str) -> pa.Table:
-    """In the order of a key: its index is then walked from one end to the other.
+def _sorted(rows: pa.Table, table: Table) -> pa.Table:
+    """In the order of the first key that one of the rows has: its index is then walked from one end to the other.
 
-    A fifth less time than in file order. Where the file has ids, those: a sixth less than by natural key.
+    A fifth less time than in file order. Where the file has ids, those: a sixth less than by email.
     """
-    if rows.num_rows < 2 or rows.nbytes > _SORTED_BYTES:
+    keys = (key for _, key in keys_in(table, rows.column_names) if is_complete(rows, table, key).any())
+    key = next(keys, None) if rows.num_rows > 1 else None
+    return rows if key is None else _by_key(rows, table, key)
+
+
+def _by_key(rows: pa.Table, table: Table, key: Key) -> pa.Table:
+    if rows.num_rows < 2 or rows.nbytes > _SORTED_BYTES or not _is_sortable(rows, key):
         return rows
-    return rows.combine_chunks().take(pc.sort_indices(rows[by]))
+    if len(key.columns) == 1:
+        order = pc.sort_indices(rows[key.columns[0]].combine_chunks())
+    else:
+        order = pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in key.columns])
+    return rows.combine_chunks().take(order)
 
 
-def _has_id(rows: pa.Table) -> np.ndarray:
-    if "id" not in rows.column_names:
-        return np.zeros(rows.num_rows, bool)
-    return pc.is_valid(rows["id"]).to_numpy()
+def _is_sortable(rows: pa.Table, key: Key) -> bool:
+    return not any(pa.types.is_nested(rows.schema.field(name).type) for name in key.columns)

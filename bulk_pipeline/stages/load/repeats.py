@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.load.unsaid import unsaid_by_row
-from bulk_pipeline.stages.sorted_sets import positions
-from bulk_pipeline.stages.split.keys import confirmations, fingerprints, key_columns, repeated
+from bulk_pipeline.arrow.row_sets import positions, union
+from bulk_pipeline.schema import Key, Table
+from bulk_pipeline.stages.key_cells import cells, has_partial_keys, keys_in
+from bulk_pipeline.stages.load.absent_cells import unsaid_by_row
+from bulk_pipeline.stages.split.keys import confirmations, fingerprints, repeated
 
 
 @dataclass(frozen=True)
 class Repeats:
     """Two sorted int64 arrays of row numbers.
 
-    `overwritten`: a later row has the same id and the same natural key, and nobody else has either.
-    `tangled`: rows that share one key with a row with which they do not share the other.
+    `overwritten`: a later row has the same keys, and no other row has one of them.
+    `tangled`: rows that share one key with a row with which they do not share all.
     """
 
     overwritten: np.ndarray
@@ -26,46 +27,46 @@ class Repeats:
 
 def find_repeats(batches: Callable[[], Iterable[pa.RecordBatch]], table: Table) -> Repeats:
     """Look through the whole file. Rows that repeat a key but do not leave the same columns unsaid count as
-    tangled too: the later one keeps what the earlier one has said.
+    tangled too: the later one keeps what the earlier one has said. So do all rows of a file in which one says something
+    about a part of a key only: the key that it means is known beside the stored row.
     """
-    keys = [name for name in key_columns(table) if _has(batches, name)]
-    watched = {name: repeated(rows[name] for rows in batches()) for name in keys}
+    first = next(iter(batches()), None)
+    keys = [key for _, key in keys_in(table, first.schema.names)] if first is not None else []
+    if has_partial_keys(batches(), table):
+        return Repeats(np.empty(0, np.int64), union(rows["_row"].to_numpy() for rows in batches()))
+    watched = {key: repeated(cells(rows, table, key) for rows in batches()) for key in keys}
     if not any(len(prints) for prints in watched.values()):
         return Repeats(np.empty(0, np.int64), np.empty(0, np.int64))
     suspects = [_suspects(rows, watched, table) for rows in batches()]
     numbers = np.concatenate([rows for rows, _, _ in suspects])
-    prints = {name: np.concatenate([found[name] for _, found, _ in suspects]) for name in keys}
+    prints = {key: np.concatenate([found[key] for _, found, _ in suspects]) for key in keys}
     silences = [silent for _, _, unsaid in suspects for silent in unsaid]
     return _sorted_out(numbers, prints, _numbered(silences), watched)
 
 
-def _has(batches: Callable[[], Iterable[pa.RecordBatch]], name: str) -> bool:
-    first = next(iter(batches()), None)
-    return first is not None and name in first.schema.names
-
-
 def _suspects(
-    rows: pa.RecordBatch, watched: dict[str, np.ndarray], table: Table
-) -> tuple[np.ndarray, dict[str, np.ndarray], Sequence[frozenset[str]]]:
+    rows: pa.RecordBatch, watched: dict[Key, np.ndarray], table: Table
+) -> tuple[np.ndarray, dict[Key, np.ndarray], Sequence[frozenset[str]]]:
     """Row numbers, key fingerprints (two columns for each key) and the columns left unsaid, of the rows that have
     a repeated key.
     """
-    prints = {name: fingerprints(rows[name]) for name in watched}
-    found = np.logical_or.reduce([positions(prints[name], among)[0] for name, among in watched.items()])
-    at = np.flatnonzero(found)
-    picked = rows.take(pa.array(at))
-    both = {name: np.stack([prints[name][at], confirmations(picked[name])], axis=1) for name in watched}
+    keys = {key: cells(rows, table, key) for key in watched}
+    prints = {key: fingerprints(keys[key]) for key in watched}
+    found = np.logical_or.reduce([positions(prints[key], among)[0] for key, among in watched.items()])
+    at = pa.array(np.flatnonzero(found))
+    picked = rows.take(at)
+    both = {key: np.stack([prints[key][found], confirmations(keys[key].take(at))], axis=1) for key in watched}
     return picked["_row"].to_numpy(), both, unsaid_by_row(picked, table)
 
 
 def _sorted_out(
-    numbers: np.ndarray, prints: dict[str, np.ndarray], unsaid: np.ndarray, watched: dict[str, np.ndarray]
+    numbers: np.ndarray, prints: dict[Key, np.ndarray], unsaid: np.ndarray, watched: dict[Key, np.ndarray]
 ) -> Repeats:
     together = _groups(np.concatenate([*prints.values()], axis=1))
     alike = _sizes(together)
     simple = _sizes(_groups(np.stack([together, unsaid], axis=1))) == alike
-    for name in watched:
-        first = prints[name][:, 0]
+    for key in watched:
+        first = prints[key][:, 0]
         simple &= (first == 0) | (_sizes(_groups(first[:, None])) == alike)
     last = np.zeros(len(numbers), bool)
     last[len(numbers) - 1 - np.unique(together[::-1], return_index=True)[1]] = True

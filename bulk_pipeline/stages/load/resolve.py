@@ -1,14 +1,22 @@
 """Applies rows to keys, one after the other: for the few rows of an upsert whose fates depend on each other.
 
-Rows depend on each other when they share an id or a natural key without sharing both, or when one gives up a
-key that another one names. All others are decided by set-based joins and never come here (see
-`search`).
+Rows depend on each other when they share a key without sharing all, or when one gives up a key that another one names.
+All others are decided by set-based joins and never come here (see `search`).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeAlias
+
+from bulk_pipeline.schema import Key
+
+KeyCells: TypeAlias = Mapping[str, str | None]
+"""Texts of key columns. A row of a file has those that it says something about, a stored row has all."""
+
+
+NOTHING: KeyCells = MappingProxyType({})
 
 
 class Fate(StrEnum):
@@ -23,14 +31,13 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyedRow:
-    """What decides about a row. Without a `key` it leaves the natural key as it is.
+    """What decides about a row. It leaves the key columns that `says` does not have as they are.
 
     `unsaid`: the columns that it says nothing about. `lacks`: a required one is among them, so it cannot be a new row.
     """
 
     row: int
-    id: str | None
-    key: str | None
+    says: KeyCells
     unsaid: frozenset[str] = frozenset()
     lacks: bool = False
 
@@ -39,85 +46,105 @@ class KeyedRow:
 class Decision:
     """The fate of a row.
 
-    `id`: of the row in the table that it writes; None for a new row without an id of its own. `rekeys`: in
-    its turn the row gives another natural key to a row that was in the table before. `differs`: the natural
-    key at the end is not the one from before. `carried`: columns that it leaves unsaid, each with the number of
-    the overwritten row that has said it last.
+    `rekeys`: in its turn the row changes key columns of a row that was in the table before. `differs`: its key columns
+    at the end are not those from before. `carried`: columns that it leaves unsaid, each with the number of the
+    overwritten row that has said it last.
     """
 
     row: int
     fate: Fate
-    id: str | None = None
     rekeys: bool = False
     differs: bool = False
     carried: tuple[tuple[str, int], ...] = ()
 
 
-def resolve(rows: Iterable[KeyedRow], stored: Mapping[str, str | None]) -> list[Decision]:
+def resolve(
+    rows: Iterable[KeyedRow], stored: Sequence[KeyCells], keys: Sequence[Key], blank: KeyCells = NOTHING
+) -> list[Decision]:
     """Decide about `rows`, in the order given, which is that of the file.
 
-    `stored`: id -> natural key of every row in the table that has an id or a natural key of one of `rows`.
+    `stored`: every row in the table that has a key of one of `rows`. `blank`: what a new row has where it says nothing.
     """
-    keys = _Keys(stored)
+    holders = _Holders(stored, keys, blank)
     decisions: dict[int, Decision] = {}
     last: dict[_Target, tuple[KeyedRow, Decision]] = {}
     for row in rows:
-        target = keys.target(row)
+        target = holders.target(row)
         if target is None:
             decisions[row.row] = Decision(row.row, Fate.CONFLICT)
             continue
-        if row.lacks and target not in stored and target not in last:
+        is_stored = target < 0
+        if row.lacks and not is_stored and target not in last:
             decisions[row.row] = Decision(row.row, Fate.INCOMPLETE)
             continue
-        known = isinstance(target, str)
-        key = keys.of.get(target) if row.key is None else row.key
+        changed = holders.give(target, row.says)
         decision = Decision(
             row.row,
-            fate=Fate.UPDATE if target in stored else Fate.INSERT,
-            id=target if known else None,
-            rekeys=target in stored and keys.of[target] != key,
-            differs=known and target in stored and stored[target] != key,
+            fate=Fate.UPDATE if is_stored else Fate.INSERT,
+            rekeys=is_stored and changed,
+            differs=is_stored and holders.cells[target] != {**stored[-1 - target]},
         )
         if target in last:
             overwritten, before = last[target]
             decisions[before.row] = replace(before, fate=Fate.SUPERSEDED)
             decision = replace(decision, carried=_carried(row, overwritten, before))
-        keys.give(target, key)
         decisions[row.row] = decision
         last[target] = row, decision
     return list(decisions.values())
 
 
-_Target: TypeAlias = str | int
-"""A row of the table: its id, or for a new one without id the number of the row that makes it."""
+def key_value(key: Key, cells: KeyCells) -> tuple[str | None, ...] | None:
+    """Return the values of a key; None where it is incomplete."""
+    if any(name not in cells for name in key.columns):
+        return None
+    values = tuple(cells[name] for name in key.columns)
+    return None if key.nulls_distinct and None in values else values
 
 
-@dataclass
-class _Keys:
-    """The natural keys as they stand after the rows so far."""
+_Target: TypeAlias = int
+"""A row of the table: -1 is the first stored one, -2 the second; of a new one the number of the row that makes it."""
 
-    stored: Mapping[str, str | None]
-    of: dict[_Target, str | None] = field(init=False)
-    holder: dict[str, _Target] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.of = {**self.stored}
-        self.holder = {key: target for target, key in self.stored.items() if key is not None}
+class _Holders:
+    """The keys as they stand after the rows so far. `cells`: the key columns of each row of the table."""
+
+    def __init__(self, stored: Sequence[KeyCells], keys: Sequence[Key], blank: KeyCells) -> None:
+        self._keys = keys
+        self._blank = blank
+        self._holders: list[dict[tuple[str | None, ...], _Target]] = [{} for _ in keys]
+        self.cells: dict[_Target, dict[str, str | None]] = {}
+        for number, cells in enumerate(stored):
+            self.give(-1 - number, cells)
 
     def target(self, row: KeyedRow) -> _Target | None:
-        """The row of the table that `row` means; None if its id and its natural key point at two."""
-        holder = None if row.key is None else self.holder.get(row.key)
-        if row.id is None:
-            return row.row if holder is None else holder
-        return row.id if holder in (None, row.id) else None
+        """Return the row of the table that `row` means, by the first of its keys; None if its keys point at several,
+        or if it would take the key of another one."""
+        named = [(holders, key_value(key, row.says)) for holders, key in self._pairs()]
+        complete = [(holders, value) for holders, value in named if value is not None]
+        found = complete[0][0].get(complete[0][1]) if complete else None
+        target = row.row if found is None else found
+        after = {**self.cells.get(target, self._blank), **row.says}
+        taken = ((holders, key_value(key, after)) for holders, key in self._pairs())
+        if all(value is None or holders.get(value, target) == target for holders, value in taken):
+            return target
+        return None
 
-    def give(self, target: _Target, key: str | None) -> None:
-        before = self.of.get(target)
-        if before is not None:
-            del self.holder[before]
-        self.of[target] = key
-        if key is not None:
-            self.holder[key] = target
+    def give(self, target: _Target, says: KeyCells) -> bool:
+        """Let a row of the table have these cells; return whether that changes its key columns."""
+        before = self.cells.get(target, {})
+        after = {**(before or self._blank), **says}
+        if after == before:
+            return False
+        for holders, key in self._pairs():
+            if (old := key_value(key, before)) is not None:
+                del holders[old]
+            if (new := key_value(key, after)) is not None:
+                holders[new] = target
+        self.cells[target] = after
+        return True
+
+    def _pairs(self) -> Iterable[tuple[dict[tuple[str | None, ...], _Target], Key]]:
+        return zip(self._holders, self._keys, strict=True)
 
 
 def _carried(row: KeyedRow, overwritten: KeyedRow, before: Decision) -> tuple[tuple[str, int], ...]:

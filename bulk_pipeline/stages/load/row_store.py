@@ -3,39 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import ForeignKey, Key, Mode
+from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.failures import none
-from bulk_pipeline.stages.load.resolve import Decision
-
-
-@dataclass(frozen=True)
-class LoadCounts:
-    """What became of source rows; every row is counted once."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    rejected: int = 0
-
-    @property
-    def settled(self) -> int:
-        return self.inserted + self.updated + self.unchanged + self.superseded + self.rejected
-
-    def __add__(self, other: "LoadCounts") -> "LoadCounts":
-        return LoadCounts(
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.unchanged + other.unchanged,
-            self.superseded + other.superseded,
-            self.rejected + other.rejected,
-        )
+from bulk_pipeline.stages.load.resolve import Decision, KeyCells
 
 
 @dataclass(frozen=True, order=True)
@@ -45,12 +21,15 @@ class Range:
     first: int
     last: int
 
+    def __str__(self) -> str:
+        return f"rows {self.first} to {self.last}"
+
 
 @dataclass(frozen=True)
-class Settled:
+class RangeOutcome:
     """What became of the rows of a range. `failures`: found while loading, in row order."""
 
-    counts: LoadCounts = LoadCounts()
+    counts: LoadCounts = field(default_factory=LoadCounts)
     failures: pa.RecordBatch = field(default_factory=none)
 
 
@@ -58,10 +37,9 @@ class Settled:
 class Comparison:
     """Rows of an upsert beside the table: four int64 arrays of row numbers. Rows in none are new.
 
-    `same`: already there as they are. `changed`: there, but different. `conflicting`: their id and natural
-    key point at two different rows. `linked`: they name a natural key that another row of the file takes
-    away from its row, or does not name where it names that row by its id; or they are such another row. These are
-    in one of the other arrays too, or new.
+    `same`: already there as they are. `changed`: there, but different. `conflicting`: their keys point at different
+    rows. `linked`: they name a key that another row of the file takes away from its row, or does not name where it
+    names that row by another key; or they are such another row. These are in one of the other arrays too, or new.
     """
 
     same: np.ndarray
@@ -70,11 +48,19 @@ class Comparison:
     linked: np.ndarray
 
 
+@dataclass(frozen=True)
+class Rekey:
+    """Key columns that a stored row gets. `by`: the key that it is found by, which keeps its value among `cells`."""
+
+    by: Key
+    cells: KeyCells
+
+
 Event: TypeAlias = Literal["insert", "update"]
 
 
 @dataclass(frozen=True)
-class Updated:
+class UpdateResult:
     """`changed`: how many rows of the table are different now. `missing`: the `_row`s that met no row. `dropped`: those
     that met one, which a trigger has kept as it was."""
 
@@ -96,7 +82,7 @@ class BatchWriter(Protocol):
         ...
 
     def insert(self, rows: pa.Table) -> np.ndarray:
-        """Add rows with ids; gives the `_row`s of those that are not in the table then, as a trigger dropped them."""
+        """Add rows; gives the `_row`s of those that are not in the table then, as a trigger dropped them."""
         ...
 
     def skips_taken(self) -> bool:
@@ -104,31 +90,35 @@ class BatchWriter(Protocol):
         ...
 
     def insert_unless_taken(self, rows: pa.Table) -> np.ndarray:
-        """Add those rows with ids whose keys are free; gives the `_row`s of those that are not in the table then."""
+        """Add those rows whose keys are free; gives the `_row`s of those that are not in the table then."""
         ...
 
     def dropped(self, event: Event) -> str:
         """Why a row may not be in the table after it was inserted or updated: names the triggers."""
         ...
 
-    def update(self, rows: pa.Table, by: str) -> Updated:
-        """Change the rows found by the column `by` wherever they differ, or where `_forced` says so."""
+    def update(self, rows: pa.Table, by: Key) -> UpdateResult:
+        """Change the rows found by the key `by` wherever they differ, or where `_forced` says so."""
         ...
 
-    def rekey(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Give the rows of these ids their natural keys, in the order given."""
+    def rekey(self, rekeys: Sequence[Rekey]) -> None:
+        """Give stored rows their new key columns, in the order given."""
         ...
 
-    def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]:
-        """id -> natural key of the rows that have one of the ids or natural keys."""
+    def existing(self, rows: pa.Table) -> Mapping[int, np.ndarray]:
+        """Number of a key -> the `_row`s that have that key of a row in the table; each of them once."""
+        ...
+
+    def owners(self, rows: pa.Table) -> Sequence[KeyCells]:
+        """The key columns of the stored rows that have a key of one of the rows."""
         ...
 
     def broken_checks(self, rows: pa.Table) -> Mapping[int, str]:
         """`_row` -> name of a check constraint that the row would break."""
         ...
 
-    def hold_parents(self, table: str, ids: pa.Array) -> pa.Array:
-        """Keep the rows of `table` with these ids from being removed; gives the ids that do not exist."""
+    def hold_parents(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
+        """Keep the rows that these values refer to from being removed; gives a mask of values that refer to none."""
         ...
 
 
@@ -156,23 +146,19 @@ class RowStore(Protocol):
         """The ranges that are in, from whatever attempt."""
         ...
 
-    def now(self) -> datetime:
-        """The server's clock."""
-        ...
-
     def is_empty(self) -> bool:
         """Whether the table has no rows at all."""
         ...
 
-    def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[str, np.ndarray]:
-        """Key column -> those of the rows (`_row` and key columns) that it finds in the table."""
+    def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[int, np.ndarray]:
+        """Number of a key -> those of the rows (`_row` and key columns) that it finds in the table; each once."""
         ...
 
     def compare(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> Comparison:
         """Set the rows (`_row` and the file's columns; from the start at each call) beside the table."""
         ...
 
-    def owners(self, ids: pa.Array, keys: pa.Array | None) -> Mapping[str, str | None]: ...
+    def owners(self, rows: pa.Table) -> Sequence[KeyCells]: ...
 
     def decisions(self) -> list[Decision]:
         """Those kept with the job."""
@@ -182,7 +168,7 @@ class RowStore(Protocol):
         """Keep decisions with the job, so that a later attempt decides alike."""
         ...
 
-    def settle(self, range_: Range, write: Callable[[BatchWriter], Settled]) -> LoadCounts:
+    def settle(self, range_: Range, write: Callable[[BatchWriter], RangeOutcome]) -> LoadCounts:
         """Call `write` in a transaction of its own and commit what it wrote together with the range.
 
         `write` is called again when the transaction got into the way of another one. Threads may settle
@@ -198,6 +184,6 @@ class RowStore(Protocol):
         """The numbers of the rows that were settled again, from whatever attempt: int64, sorted, each once."""
         ...
 
-    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], Settled]) -> None:
+    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], RangeOutcome]) -> None:
         """Call `write` for rows of these numbers, which count as rejected, and commit what became of them instead."""
         ...

@@ -12,14 +12,15 @@ from typing import assert_never
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline.arrow.row_sets import difference, positions, union
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages import absence
+from bulk_pipeline.stages.key_cells import key_rows, keys_in, of_blank_row, sayings
+from bulk_pipeline.stages.load.absent_cells import lacks_some, unsaid_by_row
+from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.repeats import find_repeats
 from bulk_pipeline.stages.load.resolve import Decision, KeyedRow, resolve
-from bulk_pipeline.stages.load.row_store import Range, RowStore
-from bulk_pipeline.stages.load.unsaid import lacks_some, unsaid_by_row
-from bulk_pipeline.stages.sorted_sets import difference, positions, union
-from bulk_pipeline.stages.split.keys import key_columns
+from bulk_pipeline.stages.load.row_store import Range
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 
@@ -28,14 +29,14 @@ class Verdict(IntEnum):
     """What is known about a row before it is written."""
 
     NEW = 0
-    ID_EXISTS = 1
-    KEY_EXISTS = 2
-    SAME = 3
-    CHANGED = 4
-    SUPERSEDED = 5
-    CONFLICT = 6
-    RESOLVED = 7
-    INCOMPLETE = 8
+    SAME = 1
+    CHANGED = 2
+    SUPERSEDED = 3
+    CONFLICT = 4
+    RESOLVED = 5
+    INCOMPLETE = 6
+    EXISTS = 7
+    """And above: the key of the number `code - EXISTS` is in the table."""
 
 
 @dataclass(frozen=True)
@@ -49,107 +50,89 @@ class Verdicts:
     decisions: dict[int, Decision] = field(default_factory=dict)
     sources: list[pa.RecordBatch] = field(default_factory=list)
 
-    def mark(self, rows: np.ndarray, verdict: Verdict) -> None:
+    def mark(self, rows: np.ndarray, verdict: int) -> None:
         """Say it of these rows, whatever was said of them before; rows past the last missing one do not matter."""
         self.codes[rows[rows < len(self.codes)]] = verdict
 
 
-def search(good: Batches, table: Table, mode: Mode, store: RowStore, missing: Sequence[Range]) -> Verdicts:
+def search(good: Batches, context: LoadContext, missing: Sequence[Range]) -> Verdicts:
     """Verdicts for the rows of the ranges that are `missing` in the table.
 
     Ranges that are in are not compared again; but all rows are looked through for keys that repeat.
     """
-    verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.int8))
-    if next(within(good(), missing), None) is None:
+    verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.uint8))
+    first = next(within(good(), missing), None)
+    if first is None:
         return verdicts
-    match mode:
+    has_keys = bool(keys_in(context.table, key_rows(first, context.table).schema.names))
+    match context.mode:
         case Mode.INSERT_ONLY:
-            found = store.existing(_keys(rows, table) for rows in within(good(), missing))
-            for column, rows in found.items():
-                verdicts.mark(rows, Verdict.ID_EXISTS if column == "id" else Verdict.KEY_EXISTS)
+            if has_keys:
+                keys = (key_rows(rows, context.table) for rows in within(good(), missing))
+                for number, rows in context.store.existing(keys).items():
+                    verdicts.mark(rows, Verdict.EXISTS + number)
         case Mode.UPSERT:
-            _mark_compared(verdicts, good, table, mode, store, missing)
+            _mark_compared(verdicts, good, context, missing, has_keys)
         case _:
-            assert_never(mode)
+            assert_never(context.mode)
     return verdicts
 
 
 def _mark_compared(
-    verdicts: Verdicts,
-    good: Batches,
-    table: Table,
-    mode: Mode,
-    store: RowStore,
-    missing: Sequence[Range],
+    verdicts: Verdicts, good: Batches, context: LoadContext, missing: Sequence[Range], has_keys: bool
 ) -> None:
-    repeats = find_repeats(good, table)
+    repeats, store = find_repeats(good, context.table), context.store
     tangled, conflicting = repeats.tangled, np.empty(0, np.int64)
-    if not store.is_empty():
+    if has_keys and not store.is_empty():
         found = store.compare(lambda: within(good(), missing))
         verdicts.mark(found.same, Verdict.SAME)
         verdicts.mark(found.changed, Verdict.CHANGED)
         conflicting = found.conflicting
         tangled = union([tangled, found.linked])
-    incomplete = _incomplete(verdicts, within(good(), missing), table, mode)
+    incomplete = _incomplete(verdicts, within(good(), missing), context)
     verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
     verdicts.mark(incomplete, Verdict.INCOMPLETE)
     verdicts.mark(conflicting, Verdict.CONFLICT)
-    verdicts.decisions.update(_resolved(good, table, mode, store, missing, tangled))
+    verdicts.decisions.update(_resolved(good, context, missing, tangled))
     verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
     carried = [source for decision in verdicts.decisions.values() for _, source in decision.carried]
     verdicts.sources.extend(_rows(good(), union([np.array(carried, np.int64)])))
 
 
-def _incomplete(
-    verdicts: Verdicts, batches: Iterable[pa.RecordBatch], table: Table, mode: Mode
-) -> np.ndarray:
+def _incomplete(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], context: LoadContext) -> np.ndarray:
     """The numbers of new rows that lack a required column."""
     lacking = [np.empty(0, np.int64)]
     for rows in batches:
         if absence.COLUMN not in rows.schema.names:
             break
-        lacking.append(rows["_row"].to_numpy()[lacks_some(rows, table, mode)])
+        lacking.append(rows["_row"].to_numpy()[lacks_some(rows, context.table, context.mode)])
     numbers = np.concatenate(lacking)
     return numbers[verdicts.codes[numbers] == Verdict.NEW]
 
 
 def _resolved(
-    good: Batches,
-    table: Table,
-    mode: Mode,
-    store: RowStore,
-    missing: Sequence[Range],
-    tangled: np.ndarray,
+    good: Batches, context: LoadContext, missing: Sequence[Range], tangled: np.ndarray
 ) -> dict[int, Decision]:
     """Decisions about the tangled rows: those that an earlier attempt kept, and new ones for the others."""
+    table, store = context.table, context.store
     decisions = {decision.row: decision for decision in store.decisions()}
     tangled = difference(tangled, np.array(sorted(decisions), np.int64))
     rows = list(_rows(within(good(), missing), tangled))
     if rows:
         keyed = pa.Table.from_batches(rows)
-        stored = store.owners(*owner_keys(keyed, table))
-        found = resolve(keyed_rows(keyed, table, mode), stored)
+        stored = store.owners(keyed)
+        found = resolve(keyed_rows(keyed, table, context.mode), stored, table.keys, of_blank_row(table))
         store.keep_decisions(found)
         decisions |= {decision.row: decision for decision in found}
     return decisions
 
 
-def owner_keys(rows: pa.Table, table: Table) -> tuple[pa.Array, pa.Array | None]:
-    """The ids and the natural keys that rows have."""
-    ids = rows["id"] if "id" in rows.column_names else pa.chunked_array([], pa.string())
-    keys = rows[table.natural_key] if table.natural_key in rows.column_names else None
-    return _array(ids), None if keys is None else _array(keys)
-
-
 def keyed_rows(rows: pa.Table, table: Table, mode: Mode) -> Iterator[KeyedRow]:
     """Rows as `resolve` wants them."""
-    nothing = [None] * rows.num_rows
-    keys = {name: rows[name].to_pylist() for name in key_columns(table) if name in rows.column_names}
     return map(
         KeyedRow,
         rows["_row"].to_pylist(),
-        keys.get("id", nothing),
-        keys.get(table.natural_key or "", nothing),
+        sayings(rows, table),
         unsaid_by_row(rows, table),
         lacks_some(rows, table, mode).tolist(),
     )
@@ -176,11 +159,3 @@ def _rows(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[pa.
         found, _ = positions(rows["_row"].to_numpy(), wanted)
         if found.any():
             yield rows.filter(pa.array(found))
-
-
-def _keys(rows: pa.RecordBatch, table: Table) -> pa.RecordBatch:
-    return rows.select(["_row", *(name for name in key_columns(table) if name in rows.schema.names)])
-
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks()

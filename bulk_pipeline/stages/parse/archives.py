@@ -1,33 +1,37 @@
-"""Takes the only file out of a .zip or .tar, and names what else such an archive is: a workbook, a document, several
-files.
+"""Extracts the only file of a .zip or .tar archive, and refuses archives that are documents or hold several files.
 
-An archive is read from a file on disk, so that all of its names are known before a byte of a member is.
+An archive is read from a file on disk, so that all names are known before any member is read.
 """
 
 import re
+import struct
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.file_formats import EXPECTED
+from bulk_pipeline.stages.file_formats import expected
 from bulk_pipeline.stages.junk_files import is_junk
-from bulk_pipeline.stages.parse.chunks import READ_BYTES, Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import BAD_ZIP, capped, damaged
+from bulk_pipeline.stages.parse.stream import READ_BYTES, Chunks, Uploaded
 
 _SHOWN_NAMES = 10
 _MOST_TAR_MEMBERS = 10_000
 _TAR_READ_BYTES = 16 << 20
-"""The longest read `tarfile` may ask for: it holds extended headers in memory, and a damaged one may say any size."""
+"""Bytes that `tarfile` may read at once: it reads extended headers whole, and a damaged one may declare any size."""
 _BAD_TAR = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, AttributeError)
 _METHODS = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 16: "IBM CMPSC", 18: "IBM TERSE", 19: "IBM LZ77",
     20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd", 99: "AES",
 }  # fmt: skip
 _READABLE_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+_MOST_DIRECTORY_BYTES = 8 << 20
+_END_BYTES, _MOST_COMMENT_BYTES = 22, 65_535
+_LARGE_END_BYTES = 56 + 20
+"""Size of the zip64 end-of-directory record and its locator, which precede the end-of-directory record."""
 _WORKBOOK = "xl/workbook.xml"
 _OPEN_DOCUMENTS = {
     "spreadsheet": "an OpenDocument spreadsheet (.ods): save it as .xlsx or CSV",
@@ -38,8 +42,8 @@ _MIME_TYPES = (
     ("application/epub", "an e-book (.epub)"),
 )
 _MEMBERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), what)
-    for pattern, what in (
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
         (r"xl/workbook\.bin", "an Excel binary workbook (.xlsb): save it as .xlsx"),
         (r"word/document\.xml", "a Word document (.docx): save its table as .xlsx or CSV"),
         (r"ppt/presentation\.xml", "a PowerPoint file (.pptx)"),
@@ -59,35 +63,35 @@ _PAX_FOLDER = re.compile(r"PaxHeaders?(?:\.\d+)?")
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether the zip is an .xlsx file; `FileError` if it is another document."""
+    """Return True if the zip is an .xlsx file. Raises `FileError` if it is another kind of document."""
     names = [info.filename for info in _zip_files(path)]
     if _WORKBOOK in names:
         return True
-    what = _document(path, names)
-    if what is not None:
-        raise FileError("unsupported_format", f"this is {what}; {EXPECTED}")
+    kind = _document(path, names)
+    if kind is not None:
+        raise FileError(FileErrorCode.UNSUPPORTED_FORMAT, f"this is {kind}; {expected()}")
     return False
 
 
 def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
-    """The bytes of the only file in a zip."""
+    """Return the bytes of the only file in a zip. Raises `FileError` if it holds more, or one that cannot be read."""
     members = [info for info in _zip_files(path) if not is_junk(info.filename)]
     if len(members) != 1:
         raise FileError(
-            "unsupported_format",
+            FileErrorCode.UNSUPPORTED_FORMAT,
             f"a zip file must hold exactly one file; this one holds "
             f"{_listed([info.filename for info in members])}: upload the files by themselves",
         )
     (member,) = members
     if member.flag_bits & 1:
         raise FileError(
-            "unsupported_format",
+            FileErrorCode.UNSUPPORTED_FORMAT,
             f"the file {member.filename!r} in the zip is encrypted: save it without a password",
         )
     if member.compress_type not in _READABLE_METHODS:
         method = _METHODS.get(member.compress_type, f"method {member.compress_type}")
         raise FileError(
-            "unsupported_format",
+            FileErrorCode.UNSUPPORTED_FORMAT,
             f"the file {member.filename!r} in the zip is compressed with {method}, which is not supported: "
             "pack it with Deflate, or as .gz",
         )
@@ -95,11 +99,11 @@ def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
 
 
 def untar(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
-    """The bytes of the only file in a tar archive."""
+    """Return the bytes of the only file in a tar archive. Raises `FileError` if it holds none or several."""
     members = list(_tar_files(path))
     if len(members) != 1:
         raise FileError(
-            "unsupported_format",
+            FileErrorCode.UNSUPPORTED_FORMAT,
             f"a tar archive must hold exactly one file; this one holds "
             f"{_listed([member.name for member in members])}: upload the files by themselves, or gzip one file",
         )
@@ -107,7 +111,14 @@ def untar(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
 
 
 def _zip_files(path: Path) -> list[zipfile.ZipInfo]:
-    """Everything in a zip that is no folder."""
+    """Return the entries of a zip that are not folders."""
+    size = _directory_bytes(path)
+    if size > _MOST_DIRECTORY_BYTES:
+        raise FileError(
+            FileErrorCode.TOO_LARGE,
+            f"this is a zip of very many files: its directory has {size:,} bytes, which is more than "
+            f"{_MOST_DIRECTORY_BYTES:,}; upload the files by themselves",
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             return [info for info in archive.infolist() if not info.is_dir()]
@@ -115,16 +126,33 @@ def _zip_files(path: Path) -> list[zipfile.ZipInfo]:
         raise damaged("zip") from error
 
 
+def _directory_bytes(path: Path) -> int:
+    """Return the size in bytes of a zip's directory, located as in `zipfile`, which would read it whole."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _END_BYTES - _MOST_COMMENT_BYTES - _LARGE_END_BYTES))
+        tail = file.read()
+    at = len(tail) - _END_BYTES
+    if not (tail[at:].startswith(b"PK\5\6") and tail.endswith(b"\0\0")):
+        at = tail.rfind(b"PK\5\6", max(0, at - _MOST_COMMENT_BYTES))
+    if at < 0 or len(tail) - at < _END_BYTES:
+        return 0
+    (size,) = struct.unpack_from("<I", tail, at + 12)
+    large = at - _LARGE_END_BYTES
+    if large >= 0 and tail[large:].startswith(b"PK\6\6"):
+        size = max(size, *struct.unpack_from("<Q", tail, large + 40))
+    return size
+
+
 def _document(path: Path, names: Sequence[str]) -> str | None:
-    """What document consists of such members; None for a zip of files."""
+    """Return the kind of document that has these members, or None for a zip of files."""
     if "mimetype" in names:
         type_ = _beginning(path, "mimetype").strip()
-        for prefix, what in _MIME_TYPES:
+        for prefix, kind in _MIME_TYPES:
             if type_.startswith(prefix):
-                return _OPEN_DOCUMENTS.get(type_.removeprefix(prefix).partition("-")[0], what)
-    for pattern, what in _MEMBERS:
+                return _OPEN_DOCUMENTS.get(type_.removeprefix(prefix).partition("-")[0], kind)
+    for pattern, kind in _MEMBERS:
         if any(pattern.fullmatch(name) for name in names):
-            return what
+            return kind
     return None
 
 
@@ -146,7 +174,7 @@ def _zip_member(path: Path, member: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 class _BoundedReads:
-    """A file for `tarfile` that refuses to read more at once than memory should hold."""
+    """A file for `tarfile` that raises `FileError` instead of reading more than `_TAR_READ_BYTES` at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -155,19 +183,20 @@ class _BoundedReads:
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _TAR_READ_BYTES:
             raise FileError(
-                "unreadable_compression", f"the tar data is damaged: a header asks for {size:,} bytes"
+                FileErrorCode.UNREADABLE_COMPRESSION,
+                f"the tar data is damaged: a header asks for {size:,} bytes",
             )
         return self._file.read(size)
 
 
 def _tar_files(path: Path) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar, without what macOS and `pax` add."""
+    """Yield the regular files of a tar, without those that macOS and `pax` add."""
     try:
         with path.open("rb") as file, _opened_tar(file) as archive:
             for count, member in enumerate(archive):
                 if count == _MOST_TAR_MEMBERS:
                     raise FileError(
-                        "unsupported_format",
+                        FileErrorCode.UNSUPPORTED_FORMAT,
                         f"a tar archive must hold exactly one file; this one holds over {count:,} members",
                     )
                 if member.isreg() and not is_junk(member.name) and not _is_pax_header(member.name):
@@ -191,7 +220,7 @@ def _opened_tar(file: IO[bytes]) -> tarfile.TarFile:
 
 
 def _is_pax_header(name: str) -> bool:
-    """Headers that an old program has unpacked and packed again as files."""
+    """Return True for a pax header that an old program unpacked and then packed as a file."""
     return any(_PAX_FOLDER.fullmatch(part) for part in name.split("/"))
 
 

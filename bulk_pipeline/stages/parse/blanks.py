@@ -1,6 +1,6 @@
-"""Blanks around the cells of a delimited file, in UTF-8: the ordinary ones, of one byte, and all others.
+"""Finds blanks around the cells of a delimited file in UTF-8: narrow ones, of one byte, and wide ones, of more.
 
-The others begin with one of few bytes, which most texts do not hold: looking for these costs next to nothing.
+Wide blanks begin with one of a few bytes that most texts do not have, so that searching for them costs next to nothing.
 """
 
 import re
@@ -21,18 +21,18 @@ _PREFIXES = {
 }
 _CODES = {size: np.array([int.from_bytes(wide) for wide in _WIDE if len(wide) == size]) for size in (2, 3)}
 WIDE_LEADS = b"".join(_PREFIXES)
-"""The bytes that a blank of more than one byte begins with."""
+"""The first bytes of wide blanks."""
 
 
 @dataclass(frozen=True)
 class Blanks:
-    """`narrow`: the blanks of one byte. Line ends are none of them, as they end records."""
+    """The blanks of a file: all wide ones, and `narrow`, the blanks of one byte. Line ends are not among them."""
 
     narrow: bytes
 
     @property
     def pattern(self) -> bytes:
-        """A regular expression for any number of blanks, without a way back into them."""
+        """A regular expression for any number of blanks; its quantifiers are possessive."""
         return b"(?:[%b]|%b)*+" % (re.escape(self.narrow), b"|".join(_WIDE))
 
     @cached_property
@@ -44,7 +44,7 @@ class Blanks:
         return self.narrow + WIDE_LEADS
 
     def skip(self, data: bytes, at: int, stop: int) -> int:
-        """The place of the first byte from `at` on that belongs to no blank, at most `stop`."""
+        """Return the offset of the first byte from `at` on that belongs to no blank, at most `stop`."""
         if at >= stop or data[at] not in self._first:
             return at
         match = self._leading.match(data, at, stop)
@@ -52,7 +52,7 @@ class Blanks:
         return match.end()
 
     def strip(self, cell: bytes) -> bytes:
-        """The cell without blanks around it."""
+        """Return the cell without blanks around it."""
         cell = cell.strip(self.narrow)
         if not cell or (cell[0] < 0x80 and cell[-1] < 0x80):
             return cell
@@ -68,7 +68,7 @@ class Blanks:
 
 
 def _wide_before(cell: bytes, begin: int, end: int) -> int:
-    """How many bytes the wide blank has that ends at `end`; 0 if there is none."""
+    """Return the number of bytes of the wide blank that ends at `end`, or 0 if there is none."""
     for size in (2, 3):
         if end - size >= begin and cell[end - size : end] in _WIDE_SET:
             return size
@@ -76,10 +76,10 @@ def _wide_before(cell: bytes, begin: int, end: int) -> int:
 
 
 def wide_places(data: bytes, start: int, stop: int) -> npt.NDArray[np.int64]:
-    """Where the bytes of wide blanks stand in `data[start:stop]`, counted from its start."""
+    """Return the offsets in `data[start:stop]` of the bytes that belong to wide blanks."""
     block = np.frombuffer(data, np.uint8, stop - start, start)
-    found = list(_wide_places(data, start, stop, block))
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    places = list(_wide_places(data, start, stop, block))
+    return np.sort(np.concatenate(places)) if places else np.empty(0, np.int64)
 
 
 def _wide_places(

@@ -1,7 +1,7 @@
 """Matches names in a file with the columns of a table: declared names first, then names that are spelt alike.
 
-Spelt alike are names that differ in case, blanks, hyphens, underscores, camelCase, accents, quotes around them and
-invisible characters only.
+Names are spelt alike if they differ only in case, blanks, hyphens, underscores, camelCase, accents, surrounding quotes
+and invisible characters.
 """
 
 import re
@@ -10,61 +10,73 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Table, UploadFormat
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS
 
 _LONGEST = 200
 _QUOTES = "\"'`´‘’‚“”„‹›«»[]"
 _NO_LETTERS = {"Pd", "Pc"}
-"""Dashes and underscores, beside all marks, blanks, controls and invisible characters."""
+"""Unicode categories of dashes and underscores, ignored in addition to marks, blanks and control characters."""
 _AROUND = "\ufeff\u200b\xa0 \t\r\n"
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
 class ColumnNames:
-    """The names of one table's columns, and those that are declared for an upload. Raises `FileError` for a name that
-    is declared to stand for a column which the table does not have."""
+    """The names of a table's columns, and those declared for an upload.
+
+    Raises `FileError` if a name is declared to stand for a column that the table does not have.
+    """
 
     def __init__(self, table: Table, declared: UploadFormat = NOTHING_DECLARED) -> None:
         self.table = table
         self._declared = dict(declared.columns)
+        self._read_only = {column.name for column in table.columns if not column.is_writable}
         self._of_upload = {
             name for name, column in declared.columns if (name, column) not in table.upload_format.columns
         }
         for name, column in self._declared.items():
             if column not in table.column_names and column != LEFT_OUT:
                 raise FileError(
-                    "unknown_column",
-                    f"{name!r} is declared to stand for {column}, which is no column of {table.name}: expected one of "
-                    f"{', '.join(table.column_names)}",
+                    FileErrorCode.UNKNOWN_COLUMN,
+                    f"{name!r} is declared to stand for {column}, which is not a column of {table.upload_name}: "
+                    f"expected one of {', '.join(table.column_names)}",
                 )
         self._declared_alike = _by_spelling(self._declared)
         self._own = _by_spelling(table.column_names)
 
     def column(self, name: str) -> str | None:
-        """The table's column of that name, or None."""
+        """Return the table's column that the name stands for, or None."""
         column = self._stands_for(name)
-        return None if column == LEFT_OUT else column
+        return None if column == LEFT_OUT or column in self._read_only else column
 
     def known(self, names: Iterable[str]) -> set[str]:
-        """The columns of the table that are among the names."""
+        """Return the table's columns that the names stand for."""
         return {column for name in names if (column := self.column(name)) is not None}
 
     def is_left_out(self, name: str) -> bool:
-        """Whether a name that is no column's needs no word: reports bring it along, or it is declared so."""
-        return is_brought_along(name) or self._stands_for(name) == LEFT_OUT
+        """Whether a name that is no column's needs no word: reports bring it along, or it is declared so.
+
+        A column whose values are not written is left out too (see `read_only`).
+        """
+        return is_added_column(name) or self._stands_for(name) in (LEFT_OUT, *self._read_only)
+
+    def read_only(self, names: Iterable[str]) -> list[str]:
+        """The names that stand for columns whose values are made by the database, and not taken from files."""
+        return [name for name in dict.fromkeys(names) if self._stands_for(name) in self._read_only]
 
     def unused(self, names: Iterable[str]) -> list[str]:
-        """The names declared for this very upload that are not among the names of the file."""
+        """Return the names that are declared for this upload, not for the table, and do not occur in the file."""
         names = list(names)
-        found = {*names, *map(spelling, names)}
+        spellings = {*names, *map(spelling, names)}
         return [
-            name for name in self._declared if name in self._of_upload and not {name, spelling(name)} & found
+            name
+            for name in self._declared
+            if name in self._of_upload and not {name, spelling(name)} & spellings
         ]
 
     def plain_spellings(self) -> list[str]:
-        """All names in the form that `plain` gives them, where that says something."""
+        """Return the `plain` forms of all names, without empty ones."""
         return sorted({plain(name) for name in (*self.table.column_names, *self._declared)} - {""})
 
     def _stands_for(self, name: str) -> str | None:
@@ -76,24 +88,24 @@ class ColumnNames:
         declared = {self._declared[alike] for alike in self._declared_alike.get(form, ())}
         if len(declared) == 1:
             return declared.pop()
-        if is_brought_along(name):
+        if is_added_column(name):
             return None
         own = self._own.get(form, [])
         return own[0] if len(own) == 1 else next((column for column in own if column == _written(name)), None)
 
 
 def spelling(name: str) -> str:
-    """What names that are spelt alike have in common: `First Name`, `firstName` and `FIRST-NAME` are `firstname`."""
+    """Return the common form of names that are spelt alike: `firstname` for `First Name`, `firstName`, `FIRST-NAME`."""
     return name if len(name) > _LONGEST else _spelling(name)
 
 
 def plain(text: str) -> str:
-    """A rougher spelling, which Arrow can find too: the ASCII letters and digits."""
+    """Return a rougher spelling of only ASCII letters and digits, which an Arrow kernel can search for too."""
     return _NOT_PLAIN.sub("", text.lower())
 
 
-def is_brought_along(name: str) -> bool:
-    """Whether a column is one that reports and exports add to a file."""
+def is_added_column(name: str) -> bool:
+    """Return True if reports or exports add a column of this name to a file."""
     return name.strip(_AROUND).lower() in IGNORED_COLUMNS
 
 
@@ -108,7 +120,7 @@ def _spelling(name: str) -> str:
 
 
 def _written(name: str) -> str:
-    """The older, narrower spelling, which tells columns apart that are spelt alike (`first_name`, `firstname`)."""
+    """Return a stricter spelling, which tells columns apart that are spelt alike (`first_name`, `firstname`)."""
     return name.strip(_AROUND).lower().replace(" ", "_").replace("-", "_")
 
 

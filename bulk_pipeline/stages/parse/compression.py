@@ -1,7 +1,7 @@
-"""Takes .gz, .zst and .bz2 off a stream of bytes; knows nothing about what is inside. Archives are in `archives`.
+"""Decompresses .gz, .zst and .bz2 streams of bytes, whatever they hold. Archives are in `archives`.
 
-Unpacking is bounded: output comes in pieces, and a bomb stops at a ratio. A pack that is cut short or damaged
-is a `FileError`; an error of the stream underneath passes through as it is.
+Memory is bounded: output comes in pieces, and a compression bomb stops at a ratio. Damaged or truncated data raise
+`FileError`; errors of the underlying stream propagate unchanged.
 """
 
 import bz2
@@ -15,12 +15,14 @@ from typing import Protocol
 import zstandard
 from isal import igzip_lib
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.parse.chunks import READ_BYTES, Chunks, Uploaded
+from bulk_pipeline.stages.parse.stream import READ_BYTES, Chunks, Uploaded
 
 ZSTD_SLICE = 2048
-"""A zstd block of 4 bytes can unpack to 128 KiB and its decoder has no bound: feed it little at a time."""
+"""Bytes fed to the zstd decoder at once: it has no output bound, and 4 bytes can unpack to 128 KiB."""
+
+_SHORT_MEMBER_BYTES = 1 << 10
 
 _IsalError: type[Exception] = igzip_lib.error  # pyright: ignore[reportAssignmentType]  # a class; its stub errs
 _DAMAGED = (zlib.error, _IsalError, zstandard.ZstdError, zipfile.BadZipFile, EOFError, OSError, ValueError)
@@ -33,11 +35,11 @@ BAD_ZIP = (
     struct.error,
     lzma.LZMAError,
 )
-"""All that `zipfile` raises for a file that is damaged, found by damaging one at random."""
+"""All exceptions that `zipfile` raises for a damaged file, found by damaging files at random."""
 
 
 class _Member(Protocol):
-    """One gzip or bzip2 member, as the standard library's incremental decompressors have it."""
+    """The decompressor of one gzip or bzip2 member, with the interface of the standard library's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -45,24 +47,26 @@ class _Member(Protocol):
     def needs_input(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /, max_length: int = -1) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, /, max_length: int = -1) -> bytes: ...
 
 
 def unpack(chunks: Chunks, kind: str, uploaded: Uploaded, limits: Limits) -> Chunks:
-    """The bytes inside a `gzip`, `zstd` or `bzip2` stream of one or more members."""
+    """Return the decompressed bytes of a `gzip`, `zstd` or `bzip2` stream of one or more members."""
     if kind == "zstd":
         return Chunks(capped(_zstd(chunks), uploaded, limits))
-    new = bz2.BZ2Decompressor if kind == "bzip2" else _gzip_member
+    new = bz2.BZ2Decompressor if kind == "bzip2" else gzip_member
     return Chunks(capped(_members(chunks, new, kind), uploaded, limits))
 
 
 def damaged(kind: str) -> FileError:
-    """The error of a packing that cannot be read to its end."""
-    return FileError("unreadable_compression", f"the {kind} data is damaged or cut short: pack it again")
+    """Return the error for compressed data that cannot be read to the end."""
+    return FileError(
+        FileErrorCode.UNREADABLE_COMPRESSION, f"the {kind} data is damaged or cut short: pack it again"
+    )
 
 
 def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Iterator[bytes]:
-    """The chunks, as long as they are no compression bomb."""
+    """Yield the chunks. Raises `FileError` if they become a compression bomb or exceed the size limit."""
     total = 0
     for chunk in chunks:
         uploaded.check()
@@ -70,39 +74,56 @@ def capped(chunks: Iterator[bytes], uploaded: Uploaded, limits: Limits) -> Itera
         refuse_bomb(total, uploaded.size, limits)
         if total > limits.unpacked_bytes:
             raise FileError(
-                "too_large", f"the file unpacks to over {total:,} bytes, {limits.of('unpacked_bytes')}"
+                FileErrorCode.TOO_LARGE,
+                f"the file unpacks to over {total:,} bytes, {limits.of('unpacked_bytes')}",
             )
         yield chunk
 
 
 def refuse_bomb(decoded_bytes: int, uploaded_bytes: int, limits: Limits) -> None:
-    """`FileError` if so few uploaded bytes become so many that somebody means harm."""
+    """Raise `FileError` if the ratio of decoded to uploaded bytes is that of a compression bomb."""
     if decoded_bytes > limits.ratio_from_bytes and decoded_bytes > limits.ratio * uploaded_bytes:
         raise FileError(
-            "too_large",
+            FileErrorCode.TOO_LARGE,
             f"{uploaded_bytes:,} uploaded bytes become over {decoded_bytes:,}: looks like a compression bomb; "
             f"of decoded bytes per uploaded byte, {limits.of('ratio')}",
         )
 
 
-def _gzip_member() -> _Member:
+def gzip_member() -> _Member:
     return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
 
 def _members(chunks: Chunks, new: Callable[[], _Member], kind: str) -> Iterator[bytes]:
-    member, began, members = new(), False, 0
+    """Yield the bytes of the members. Later members are fed small pieces first, since unused input is copied."""
+    member, began, members, size = new(), False, 0, READ_BYTES
     for data in chunks:
-        while data or (began and not member.needs_input):
-            if members and not began and not (data := data.lstrip(b"\0")):
-                break  # gzip files may end in zero padding
+        rest = memoryview(data)
+        while len(rest) or (began and not member.needs_input):
+            if members and not began:
+                rest = rest[_zeros(rest) :]  # gzip files may end in zero padding
+                if not len(rest):
+                    break
             began = True
-            if out := _step(kind, lambda d=data, m=member: m.decompress(d, READ_BYTES)):
+            piece = rest[:size] if member.needs_input else rest[:0]
+            if out := _step(kind, lambda d=piece, m=member: m.decompress(d, READ_BYTES)):
                 yield out
-            data = b""
+            rest, size = rest[len(piece) :], min(4 * size, READ_BYTES)
             if member.eof:
-                data, member, began, members = member.unused_data, new(), False, members + 1
+                left = len(member.unused_data)
+                rest = memoryview(data)[len(data) - len(rest) - left :]
+                member, began, members, size = new(), False, members + 1, _SHORT_MEMBER_BYTES
     if began:
         raise damaged(kind)
+
+
+def _zeros(data: memoryview) -> int:
+    """Return how many zero bytes the data begin with."""
+    count = 0
+    while count < len(data) and not data[count]:
+        piece = bytes(data[count : count + READ_BYTES])
+        count += len(piece) - len(piece.lstrip(b"\0"))
+    return count
 
 
 def _zstd(chunks: Chunks) -> Iterator[bytes]:

@@ -1,5 +1,4 @@
-"""Tells whether a first row is data rather than names: only where its cells are of the kind of the cells
-below."""
+"""Tells whether a file's first row is data rather than column names, by the kinds of its cells."""
 
 import re
 from collections.abc import Sequence
@@ -18,8 +17,7 @@ _SAMPLE, _SHARE, _LENGTH = 100, 0.8, 200
 
 
 def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """True if columns that are of one kind throughout are of that kind in the first row too, and none is
-    not."""
+    """Return True if every column of one kind (numbers, dates, …) has a cell of that kind in the first row too."""
     if any(not cell.strip() for cell in first) and not rows:
         return False
     same = different = years = 0

@@ -1,7 +1,7 @@
-"""Counts cells whose text was decoded wrongly before it was saved: UTF-8 read as cp1252, `JÃ¼rgen` for `Jürgen`.
+"""Counts cells whose UTF-8 was read as cp1252 before it was saved: `JÃ¼rgen` for `Jürgen`.
 
-Only texts with the bytes of such a character (Ã, â, …) directly before another one beyond ASCII are searched, so that
-other text costs a look at its bytes.
+The pattern is matched only against texts in which the bytes of such a character (Ã, â, …) stand directly before
+another one beyond ASCII; all other texts cost one pass over their bytes.
 """
 
 import re
@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema.masks import mask
-from bulk_pipeline.schema.octets import rows_of_bytes, text_bytes
-from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Parsed
+from bulk_pipeline.arrow.bytes import rows_of_bytes, text_bytes
+from bulk_pipeline.arrow.masks import mask
+from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, ParsedChunk
 
 _MAPPED = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"  # cp1252 at 0x80 to 0x9F
 _NEXT = f"[\x80-\xbf{_MAPPED}]"
@@ -25,19 +25,20 @@ _LEAD, _FIRST_NEXT, _LATIN = 0xC3, 0xC2, range(0x82, 0xB5)
 _SHOWN_LENGTH = 40
 
 
-class Misread:
-    """What has been seen in the chunks of a file so far."""
+class MisreadCounter:
+    """The number of such cells in the chunks counted so far, and the first of them as an example."""
 
     def __init__(self) -> None:
         self._cells = 0
         self._example = ""
 
-    def look_at(self, parsed: Parsed) -> None:
+    def count(self, parsed: ParsedChunk) -> None:
         for name, column in zip(parsed.records.schema.names, parsed.records.columns, strict=True):
-            if name not in IGNORED_COLUMNS and pa.types.is_string(column.type):
-                suspects = _suspects(column)
-                if len(suspects):
-                    self._look_into(parsed.records.column("_row").take(suspects), column.take(suspects))
+            if name in IGNORED_COLUMNS or not pa.types.is_string(column.type):
+                continue
+            if len(suspects := _suspects(column)):
+                cells = pa.array(suspects)
+                self._count_in(parsed.records.column("_row").take(cells), column.take(cells))
 
     @property
     def warning(self) -> str | None:
@@ -46,28 +47,33 @@ class Misread:
         cells = "1 cell looks" if self._cells == 1 else f"{self._cells:,} cells look"
         return f"{cells} as if UTF-8 had been read as cp1252 before: {self._example}"
 
-    def _look_into(self, rows: pa.Array, column: pa.Array) -> None:
-        found = np.flatnonzero(mask(pc.match_substring_regex(column, _SEQUENCE)))
-        if not len(found):
+    def _count_in(self, rows: pa.Array, column: pa.Array) -> None:
+        matches = np.flatnonzero(mask(pc.match_substring_regex(column, _SEQUENCE)))
+        if not len(matches):
             return
-        self._cells += len(found)
+        self._cells += len(matches)
         if not self._example:
-            text = column[int(found[0])].as_py()
-            row = rows[int(found[0])].as_py()
+            text = column[int(matches[0])].as_py()
+            row = rows[int(matches[0])].as_py()
             self._example = f"'{_short(text)}' (row {row}) for '{_short(_PART.sub(_restored, text))}'"
 
 
-def _suspects(column: pa.Array) -> pa.Array:
-    """Indexes of the cells that could hold such a text."""
+def _suspects(column: pa.Array) -> np.ndarray:
+    """Return the indexes of the cells that may have such a text."""
     octets = text_bytes(column)
-    at = np.flatnonzero(octets[:-2] == _LEAD)
-    at = at[octets[at + 2] >= _FIRST_NEXT]
+    if octets.max(initial=0) < _LEAD:
+        return np.empty(0, np.int64)
+    may_be = octets[:-2] == _LEAD
+    may_be &= octets[2:] >= _FIRST_NEXT
+    if not may_be.any():
+        return np.empty(0, np.int64)
+    at = np.flatnonzero(may_be)
     following = octets[at + 1]
-    return pa.array(rows_of_bytes(column, at[(following >= _LATIN.start) & (following < _LATIN.stop)]))
+    return rows_of_bytes(column, at[(following >= _LATIN.start) & (following < _LATIN.stop)], 3)
 
 
 def _restored(match: re.Match[str]) -> str:
-    """The characters that were meant; the text itself if its bytes are none."""
+    """Return the original characters, or the text itself if its bytes are not UTF-8."""
     octets = b"".join(c.encode("cp1252") if c in _MAPPED else c.encode("latin-1") for c in match[0])
     try:
         return octets.decode("utf-8")

@@ -1,13 +1,13 @@
-"""Tells which column of a table somebody may have meant by a name that is none.
+"""Guesses which column of a table an unknown name stands for.
 
-A name is near a column if a guess that it is something else could lose its cells:
+A name is near a column if ignoring it could lose data:
 
-- one letter is missing, added, other or exchanged with the next, in all or in each word (`fone_number`, `titel`);
-- the column's name stands in it as a word, or as a part of a word from five letters on (`mobile phone`, `telephone`);
-- it is how the column's name begins, word by word (`updated` for updated_at).
+- one letter is missing, added, replaced or swapped with the next, in the name or in each word (`fone_number`, `titel`);
+- it has the column's name as a word, or as part of a word from five letters on (`mobile phone`, `telephone`);
+- it is the beginning of the column's name, word by word (`updated` for updated_at).
 
-Nothing is near a column of fewer than four letters (`id`). `country` is not near city, nor `created_by`
-near created_at.
+Nothing is near a column of fewer than four letters (`id`). `country` is not near city, nor `created_by` near
+created_at.
 """
 
 import difflib
@@ -26,25 +26,25 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def near(names: Iterable[str], columns: Sequence[str]) -> dict[str, str]:
-    """The column that each of the names is near; names that are near none are left out."""
-    found = {}
+    """Return the nearby column of each name that has one."""
+    guesses = {}
     for name in list(names)[:_MOST_NAMES]:
         column = next((column for column in columns if _is_near(name, column)), None)
         if column is not None:
-            found[name] = column
-    return found
+            guesses[name] = column
+    return guesses
 
 
 def nearest(names: Iterable[str], columns: Sequence[str]) -> dict[str, str]:
-    """The same, and for other names the column that looks most like it, where one does: only to be shown."""
+    """Return the nearby or else the most similar column of each name, where there is one. Only for messages."""
     names = list(names)[:_MOST_NAMES]
-    found = near(names, columns)
+    guesses = near(names, columns)
     spellings = {spelling(column): column for column in columns}
     for name in names:
-        if name not in found and len(name) <= _LONGEST:
+        if name not in guesses and len(name) <= _LONGEST:
             alike = difflib.get_close_matches(spelling(name), spellings, 1, _SIMILAR)
-            found |= {name: spellings[alike[0]]} if alike else {}
-    return {name: found[name] for name in names if name in found}
+            guesses |= {name: spellings[alike[0]]} if alike else {}
+    return {name: guesses[name] for name in names if name in guesses}
 
 
 @lru_cache(4096)
@@ -76,7 +76,7 @@ def _is_almost(word: str, wanted: str) -> bool:
 
 
 def _is_one_edit(a: str, b: str) -> bool:
-    """Whether one letter is added, lost, replaced or exchanged with the next."""
+    """Return True if the words differ in at most one letter: added, lost, replaced or swapped with the next."""
     if abs(len(a) - len(b)) > 1:
         return False
     while a and b and a[0] == b[0]:

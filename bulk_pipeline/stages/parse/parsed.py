@@ -1,13 +1,15 @@
-"""What the parser hands on: the dialect it found, and the file in chunks of rows."""
+"""The results of the parser: the dialect of a file, and its rows in chunks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline.limits import Limits
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages import spreadsheets
-from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code
+from bulk_pipeline.stages.failures import FAILURES, Code, FailureCode, shortened
 from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
 from bulk_pipeline.stages.parse.cells import encodable
 
@@ -18,35 +20,34 @@ RAW = pa.schema(
         pa.field("raw", pa.binary()),
     ]
 )
-"""Every data record as it stood in the file, without its record end, malformed ones included."""
+"""The bytes of every data record, without its record end; malformed records are included."""
 
 IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", spreadsheets.MARK})
-"""Columns that a file of rejected rows, or an export for spreadsheets, brings along; they are never data."""
-
+"""Columns that reports of rejected rows and exports for spreadsheets add to a file; they are never data."""
 
 RAW_KEPT_BYTES = 64 << 10
-"""So much is kept of a row that is past a bound, in `RAW` and so in reports."""
+"""Most bytes kept of a row that exceeds a limit, in `RAW` and so in reports."""
 
 _FAILURES_AT_ONCE = 16_384
 
 
 class Oversize(str):
-    """The problem of a row that is past a bound; with any other problem it is malformed."""
+    """The problem of a row that exceeds a limit; a row with any other problem is malformed."""
 
     __slots__ = ()
 
 
-def code_of(problem: str) -> Code:
-    """The failure code of a row that is no record."""
+def code_of(problem: str) -> FailureCode:
+    """Return the failure code of a row that was rejected as a whole."""
     return Code.TOO_LONG if isinstance(problem, Oversize) else Code.MALFORMED_ROW
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the file was read, for people. None means: this format has no such thing.
+    """How a file was read, for people. None means that its format has no such property.
 
-    `format`: csv, ndjson, json, parquet or xlsx. `header`: the column names as they were written.
-    `header_line`: the line (sheet row) they stood in. `skipped_lines`: lines before it that were not used.
+    `format` is csv, ndjson, json, parquet or xlsx. `header` has the column names as written, `header_line` is the line
+    or sheet row of the header, `skipped_lines` the number of unused lines before it.
     """
 
     format: str
@@ -66,13 +67,13 @@ class Dialect:
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """One chunk of the file, in file order; all three parts speak about the same range of rows.
+class ParsedChunk:
+    """One chunk of a file, in file order; all parts cover the same range of rows.
 
-    `records`: `_row` int64, `_line` int64, then text columns (string; NULL and "" are different).
-    `raw`: `RAW`. `failures`: `FAILURES`, in row order. A malformed row is in `raw` and `failures` only.
-    `absent`: a cell of `stages.absence` for each of the records; None where there is nothing to tell, as in
-    formats whose rows all have the same columns.
+    `records` has `_row` int64, `_line` int64, then text columns (string; NULL and "" differ). `raw` has the schema
+    `RAW`, `failures` the schema `FAILURES`, in row order. A malformed row is in `raw` and `failures` only. `absent`
+    has a cell of `stages.absence` for each record; None if no record lacks columns, as in formats whose rows all have
+    the same ones.
     """
 
     records: pa.RecordBatch
@@ -83,7 +84,7 @@ class Parsed:
 
 @dataclass
 class Notes:
-    """What a reader learns while it reads; complete when it has been read to its end."""
+    """The columns and warnings that a reader collects; complete once the file has been read to its end."""
 
     columns: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
@@ -94,36 +95,53 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A file whose beginning is understood. `chunks` may be iterated once."""
+class ParseContext:
+    """The properties of an upload that its reader needs, apart from its bytes.
+
+    Without a `table` and a `mode`, records have the columns of the file. `check` is called while a file is read, and
+    raises to stop the reading.
+    """
+
+    notes: Notes
+    declared: UploadFormat
+    table: Table | None
+    mode: Mode | None
+    limits: Limits
+    check: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file whose header has been read. `chunks` may be iterated once."""
 
     dialect: Dialect
     notes: Notes
-    chunks: Iterator[Parsed]
+    chunks: Iterator[ParsedChunk]
 
 
 class FailureRows:
-    """Failures of one chunk, kept as columns."""
+    """The failures of one chunk. A few thousand are collected as objects before they become Arrow columns."""
 
     def __init__(self) -> None:
-        self._columns: tuple[list[object], ...] = tuple([] for _ in FAILURES)
+        self._rows: list[tuple[int, int | None, str | None, str, str | None, str]] = []
         self._batches: list[pa.RecordBatch] = []
 
     def add(
-        self, row: int, line: int | None, column: str | None, code: Code, value: str | None, message: str
+        self,
+        row: int,
+        line: int | None,
+        column: str | None,
+        code: FailureCode,
+        value: str | None,
+        message: str,
     ) -> None:
-        rows, lines, columns, codes, values, messages = self._columns
-        rows.append(row)
-        lines.append(line)
-        columns.append(column)
-        codes.append(code.value)
-        values.append(None if value is None else value[:MAX_VALUE_LENGTH])
-        messages.append(encodable(message))
-        if len(rows) == _FAILURES_AT_ONCE:  # as objects they take three times the memory
+        value = None if value is None else shortened(value)
+        self._rows.append((row, line, column, code, value, message))
+        if len(self._rows) == _FAILURES_AT_ONCE:  # objects take three times the memory of columns
             self._flush()
 
     def batch(self) -> pa.RecordBatch:
-        """In row order; those of one row as they were added."""
+        """Return the failures in row order, those of one row in the order in which they were added."""
         self._flush()
         together = pa.concat_batches(self._batches)
         rows = together["row"].to_numpy()
@@ -132,10 +150,17 @@ class FailureRows:
         return together.take(pa.array(np.argsort(rows, kind="stable")))
 
     def _flush(self) -> None:
-        arrays = [pa.array(v, f.type) for v, f in zip(self._columns, FAILURES, strict=True)]
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(FAILURES)
+        arrays = [_array(values, field.type) for values, field in zip(columns, FAILURES, strict=True)]
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=FAILURES))
-        for column in self._columns:
-            column.clear()
+        self._rows.clear()
+
+
+def _array(values: Sequence[object], type_: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, type_)
+    except UnicodeEncodeError:  # a text has a lone surrogate, which is too rare to check each text for it
+        return pa.array([encodable(value) if isinstance(value, str) else value for value in values], type_)
 
 
 def records_schema(columns: Iterable[str]) -> pa.Schema:
@@ -143,14 +168,14 @@ def records_schema(columns: Iterable[str]) -> pa.Schema:
     return pa.schema(numbers + [pa.field(name, pa.string()) for name in columns])
 
 
-def empty(columns: Iterable[str]) -> Parsed:
-    """A chunk without rows: it shows the columns of a file that has none."""
+def empty(columns: Iterable[str]) -> ParsedChunk:
+    """Return a chunk without rows, for a file that has columns but no rows."""
     schemas = (records_schema(columns), RAW, FAILURES)
-    return Parsed(*(pa.RecordBatch.from_pylist([], schema=schema) for schema in schemas))
+    return ParsedChunk(*(pa.RecordBatch.from_pylist([], schema=schema) for schema in schemas))
 
 
-def in_batches(parsed: Parsed) -> Iterator[Parsed]:
-    """The chunk in pieces of at most `BATCH_ROWS` rows."""
+def in_batches(parsed: ParsedChunk) -> Iterator[ParsedChunk]:
+    """Yield the chunk in pieces of at most `BATCH_ROWS` rows."""
     if parsed.raw.num_rows <= BATCH_ROWS:
         yield parsed
         return
@@ -158,10 +183,10 @@ def in_batches(parsed: Parsed) -> Iterator[Parsed]:
     for start in range(0, len(numbers), BATCH_ROWS):
         raw = parsed.raw.slice(start, BATCH_ROWS)
         first, last = int(numbers[start]), int(numbers[start + raw.num_rows - 1])
-        kept = _between(parsed.records, "_row", first, last)
-        absent = None if parsed.absent is None else parsed.absent[kept]
-        yield Parsed(
-            parsed.records[kept], raw, parsed.failures[_between(parsed.failures, "row", first, last)], absent
+        rows = _between(parsed.records, "_row", first, last)
+        absent = None if parsed.absent is None else parsed.absent[rows]
+        yield ParsedChunk(
+            parsed.records[rows], raw, parsed.failures[_between(parsed.failures, "row", first, last)], absent
         )
 
 

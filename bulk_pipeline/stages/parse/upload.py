@@ -1,52 +1,70 @@
-"""Opens an uploaded file of any format and hands it on as chunks of numbered rows of text.
+"""Opens an uploaded file of any format as chunks of numbered rows of text.
 
-The first step of the way of a row. What is in here: which packing, which format, which reader. Not in here:
-what a cell means (that is `stages.validate`).
+Chooses decompression, format and reader. The meaning of cells belongs to `stages.validate`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from bulk_pipeline.errors import FileError
+from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages import file_formats, spreadsheets
 from bulk_pipeline.stages.file_formats import HEAD_BYTES
+from bulk_pipeline.stages.formats import FORMATS
 from bulk_pipeline.stages.junk_files import refuse_junk
 from bulk_pipeline.stages.parse.archives import is_workbook, untar, unzip
-from bulk_pipeline.stages.parse.chunks import Chunks, Uploaded
 from bulk_pipeline.stages.parse.compression import refuse_bomb, unpack
-from bulk_pipeline.stages.parse.csv_file import open_csv
+from bulk_pipeline.stages.parse.csv.reader import open_csv
 from bulk_pipeline.stages.parse.encoding import has_mark, to_utf8
 from bulk_pipeline.stages.parse.end_mark import without_end_mark
-from bulk_pipeline.stages.parse.json_file import open_json_array, open_ndjson
-from bulk_pipeline.stages.parse.misread import Misread
-from bulk_pipeline.stages.parse.parquet import open_parquet
-from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Dialect, Notes, Opened, Parsed, empty
+from bulk_pipeline.stages.parse.json.reader import open_json_array, open_ndjson
+from bulk_pipeline.stages.parse.misread import MisreadCounter
+from bulk_pipeline.stages.parse.parquet.reader import open_parquet
+from bulk_pipeline.stages.parse.parsed import (
+    IGNORED_COLUMNS,
+    Dialect,
+    Notes,
+    OpenFile,
+    ParseContext,
+    ParsedChunk,
+    empty,
+)
 from bulk_pipeline.stages.parse.spool import Spool
-from bulk_pipeline.stages.parse.xlsx import open_xlsx
+from bulk_pipeline.stages.parse.stream import Chunks, Uploaded
+from bulk_pipeline.stages.parse.xlsx.reader import open_xlsx
 
-PARSER_VERSION = "8"
-"""Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did
-before."""
+PARSER_VERSION = "9"
+"""Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did before."""
+
+TEXT_READERS: dict[str, Callable[[Chunks, str, ParseContext], OpenFile]] = {
+    "csv": open_csv,
+    "ndjson": open_ndjson,
+    "json": open_json_array,
+}
+"""Readers of UTF-8 text, by format. The second argument is the text's original encoding."""
+
+FILE_READERS: dict[str, Callable[[Path, ParseContext], OpenFile]] = {
+    "parquet": open_parquet,
+    "xlsx": open_xlsx,
+}
+"""Readers of files on disk, by format: the formats of `stages.formats` that are not text."""
 
 _MOST_PACKINGS = 3
 
 
 class Upload:
-    """A file being read. Iterate it once; `rows`, `columns`, `warnings` and `sha256` are complete afterwards.
+    """A file being read. Iterate over it once; afterwards `rows`, `columns`, `warnings` and `sha256` are complete.
 
-    A file without rows gives one empty chunk. Iterating raises `FileError` where the file turns out to be
-    damaged as a whole.
+    A file without rows gives one empty chunk. Iteration raises `FileError` if the file is damaged as a whole.
     """
 
     def __init__(
-        self, opened: Opened, uploaded: Uploaded, rest: Chunks, spool: Spool, limits: Limits
+        self, opened: OpenFile, uploaded: Uploaded, rest: Chunks, spool: Spool, limits: Limits
     ) -> None:
         self.dialect: Dialect = opened.dialect
         self.rows = 0
@@ -56,8 +74,8 @@ class Upload:
         self._spool = spool
         self._limits = limits
 
-    def __iter__(self) -> Iterator[Parsed]:
-        misread, decoded_bytes = Misread(), 0
+    def __iter__(self) -> Iterator[ParsedChunk]:
+        misread_cells, decoded_bytes = MisreadCounter(), 0
         defused = spreadsheets.MARK in self.dialect.header
         try:
             for chunk in self._opened.chunks:
@@ -65,12 +83,12 @@ class Upload:
                 self.rows += parsed.raw.num_rows
                 decoded_bytes += parsed.records.nbytes + parsed.raw.nbytes
                 refuse_bomb(decoded_bytes, self._uploaded.size, self._limits)
-                misread.look_at(parsed)
+                misread_cells.count(parsed)
                 yield parsed
-            for _ in self._rest:  # what a reader had no use for still belongs to the checksum
+            for _ in self._rest:  # bytes that the reader did not need still belong to the checksum
                 pass
-            if misread.warning:
-                self._opened.notes.warn(misread.warning)
+            if misread_cells.warning:
+                self._opened.notes.warn(misread_cells.warning)
             if self.rows == 0:
                 self._opened.notes.warn("the file has no rows")
                 yield empty(self.columns)
@@ -78,12 +96,12 @@ class Upload:
             self._spool.close()
 
     def close(self) -> None:
-        """Removes temporary files of an upload that is not read to its end."""
+        """Remove the temporary files of an upload that is not read to its end."""
         self._spool.close()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the record columns that the file brought along."""
+        """The names of the columns that the file has."""
         return self._opened.notes.columns
 
     @property
@@ -92,7 +110,7 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes as they were uploaded, before any unpacking."""
+        """The hash of the uploaded bytes, before decompression."""
         return self._uploaded.sha256
 
 
@@ -107,12 +125,11 @@ def open_upload(
     spool_dir: Path | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Upload:
-    """The upload `name`, whose bytes `stream.read` gives from first to last.
+    """Open the upload `name`, whose bytes `stream.read` gives from first to last.
 
-    With a `table`, its columns are looked for in the header, those that `mode` requires among them; without
-    one, the records have the columns of the file. What is `declared` about the upload goes before what the table
-    declares about all of its uploads. `check` is called for each piece that is read, and raises if reading should stop.
-    Raises `FileError` for a file that cannot be read as a whole.
+    With a `table`, the header must name its columns, at least those that `mode` requires; without one, the records have
+    the columns of the file. The format `declared` for the upload takes precedence over the table's. `check` is called
+    for each piece that is read, and raises to stop the reading. Raises `FileError` for a file that cannot be read.
     """
     declared = declared.over(table.upload_format) if table else declared
     refuse_junk(name)
@@ -120,15 +137,15 @@ def open_upload(
     try:
         chunks = Chunks(uploaded)
         if not chunks.peek(1):
-            raise FileError("empty_file", "the file is empty (0 bytes)")
+            raise FileError(FileErrorCode.EMPTY_FILE, "the file is empty (0 bytes)")
         packings, kind, content = _unpacked(chunks, uploaded, spool, limits, declared.encoding)
         _compare_names(name, packings, kind, notes)
         marked = not isinstance(content, Path) and has_mark(content)
+        context = ParseContext(notes, declared, table, mode, limits, check)
         if isinstance(content, Path):
-            open_file = open_parquet if kind == "parquet" else partial(open_xlsx, check=check)
-            opened = open_file(content, notes, declared, table=table, mode=mode, limits=limits)
+            opened = FILE_READERS[str(kind)](content, context)
         else:
-            opened = _open_text(content, name, declared, notes, table, mode, limits, spool_dir)
+            opened = _open_text(content, name, context, spool_dir)
     except BaseException:
         spool.close()
         raise
@@ -136,8 +153,8 @@ def open_upload(
     return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool, limits)
 
 
-def _restored(parsed: Parsed) -> Parsed:
-    """The chunk with the texts that the cells had before they were made harmless for spreadsheets."""
+def _restored(parsed: ParsedChunk) -> ParsedChunk:
+    """Return the chunk with the texts that its cells had before they were defused for spreadsheets."""
     names, columns = parsed.records.schema.names, parsed.records.columns
     texts = [
         column if name in IGNORED_COLUMNS else spreadsheets.restored(column)
@@ -149,15 +166,17 @@ def _restored(parsed: Parsed) -> Parsed:
 def _unpacked(
     chunks: Chunks, uploaded: Uploaded, spool: Spool, limits: Limits, encoding: str | None
 ) -> tuple[list[str], str | None, Chunks | Path]:
-    """The packings, the format if its first bytes say it, and the content, as a file for formats that need
+    """Return the packings, the format if the first bytes show it, and the content, as a file for formats that need
     one."""
     packings: list[str] = []
     while True:
         kind = file_formats.recognised(chunks.peek(HEAD_BYTES), encoding)
         if kind not in file_formats.PACKED:
-            return packings, kind, spool.write(chunks) if kind == "parquet" else chunks
+            return packings, kind, spool.write(chunks) if kind else chunks
         if len(packings) == _MOST_PACKINGS:
-            raise FileError("unsupported_format", f"the file is packed more than {_MOST_PACKINGS} times over")
+            raise FileError(
+                FileErrorCode.UNSUPPORTED_FORMAT, f"the file is packed more than {_MOST_PACKINGS} times over"
+            )
         if kind == "zip":
             path = spool.write(chunks)
             if is_workbook(path):
@@ -169,40 +188,31 @@ def _unpacked(
             chunks = unpack(chunks, kind, uploaded, limits)
         packings.append(kind)
         if not chunks.peek(1):
-            raise FileError("empty_file", f"the file is empty: the {kind} data unpacks to 0 bytes")
+            raise FileError(
+                FileErrorCode.EMPTY_FILE, f"the file is empty: the {kind} data unpacks to 0 bytes"
+            )
 
 
-def _open_text(
-    chunks: Chunks,
-    name: str,
-    declared: UploadFormat,
-    notes: Notes,
-    table: Table | None,
-    mode: Mode | None,
-    limits: Limits,
-    spool_dir: Path | None,
-) -> Opened:
-    used, decoded = to_utf8(chunks, declared.encoding, notes, spool_dir)
+def _open_text(chunks: Chunks, name: str, context: ParseContext, spool_dir: Path | None) -> OpenFile:
+    encoding, decoded = to_utf8(chunks, context.declared.encoding, context.notes, spool_dir)
     if not decoded.peek(1):
-        raise FileError("empty_file", "the file is empty: it has a byte order mark and nothing else")
-    text = Chunks(without_end_mark(decoded, notes))
+        raise FileError(
+            FileErrorCode.EMPTY_FILE, "the file is empty: it has a byte order mark and nothing else"
+        )
+    text = Chunks(without_end_mark(decoded, context.notes))
     head = text.peek(HEAD_BYTES)
     if not head:
-        raise FileError("empty_file", "the file is empty: it has Ctrl-Z (0x1A) and nothing else")
-    format_ = file_formats.of_text(head, name, notes)
-    if format_ == "csv":
-        return open_csv(text, used, notes, declared, table=table, mode=mode, limits=limits)
-    open_file = open_ndjson if format_ == "ndjson" else open_json_array
-    return open_file(text, used, notes, declared, table=table, mode=mode, limits=limits)
+        raise FileError(FileErrorCode.EMPTY_FILE, "the file is empty: it has Ctrl-Z (0x1A) and nothing else")
+    return TEXT_READERS[file_formats.of_text(head, name, context.notes)](text, encoding, context)
 
 
 def _compare_names(name: str, packings: list[str], kind: str | None, notes: Notes) -> None:
-    said, format_ = file_formats.by_name(name)
-    if said != packings[: len(said)] or (packings and not said):
+    named_packings, format_ = file_formats.by_name(name)
+    if named_packings != packings[: len(named_packings)] or (packings and not named_packings):
         notes.warn(
             f"the file's name is {name!r}, its content is packed with {' and '.join(packings) or 'nothing'}"
         )
-    if format_ in ("parquet", "xlsx") and format_ != kind:
+    if format_ is not None and not FORMATS[format_].is_text and format_ != kind:
         notes.warn(f"the file's name says {format_}, its content does not: it was read as what it is")
     if kind is not None and format_ is not None and format_ != kind:
         notes.warn(f"the file's name says {format_}, its content is {kind}: it was read as {kind}")

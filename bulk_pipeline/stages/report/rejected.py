@@ -1,11 +1,10 @@
-"""The rejected rows, verbatim in the upload's own dialect, to be fixed and dropped again.
+"""Writes the rejected rows verbatim in the upload's own dialect, to be corrected and uploaded again.
 
-The three columns `_row,_line,_errors` stand FIRST: a quote that is never closed would swallow what comes
-after it, and a row with three cells too few would even become right by them. CSV stays CSV (a sheet
-becomes CSV); JSON arrays and Parquet become NDJSON. A file of rejected rows that is dropped again and
-rejected again gets new values in these columns, not six of them. The text is UTF-8, with a byte order mark
-if the upload's was not, because a mark wins over the encoding that may be declared for the upload's name; CSV also if
-the upload had one or was a sheet, because Excel reads it in the machine's code page without.
+The columns `_row,_line,_errors` come first: a quote that is never closed would swallow later columns, and a row with
+three cells too few would even become valid with them. CSV stays CSV, a sheet becomes CSV, JSON arrays and Parquet
+become NDJSON. If a file of rejected rows is rejected again, its three columns get new values. The text is UTF-8. It has
+a byte order mark if the upload had another encoding, since a mark takes precedence over an encoding declared for the
+upload's name. CSV also has one if the upload had one or was a sheet, since Excel would otherwise use a code page.
 """
 
 import codecs
@@ -18,11 +17,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema.masks import mask
+from bulk_pipeline.arrow.masks import mask
+from bulk_pipeline.arrow.text import doubled, joined, json_parts
 from bulk_pipeline.stages.failures import Code
+from bulk_pipeline.stages.formats import FORMATS
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.sink import Sink
-from bulk_pipeline.stages.texts import doubled, joined, json_parts
 
 COLUMNS = ("_row", "_line", "_errors")
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
@@ -34,16 +34,16 @@ _ANY_OLD_KEY = r'"_(?:row|line|errors)"\s*:'
 
 
 def rejected_suffix(dialect: Dialect) -> str:
-    """How the name of the file ends: .csv, .tsv or .ndjson."""
-    if dialect.format == "csv" and dialect.delimiter == "\t":
-        return ".tsv"
-    return ".csv" if dialect.format in ("csv", "xlsx") else ".ndjson"
+    """Return the suffix of the file's name: .csv, .tsv or .ndjson."""
+    format_ = FORMATS[dialect.format]
+    is_tabbed = format_.delimiter is not None and dialect.delimiter == FORMATS["tsv"].delimiter
+    return FORMATS["tsv" if is_tabbed else format_.rejected_as].suffixes[0]
 
 
 def rejected_start(dialect: Dialect) -> bytes:
-    """What comes before the first row: a byte order mark if one is needed, and the header if there is one."""
-    is_marked = dialect.byte_order_mark or dialect.format == "xlsx"
-    dialect = _written(dialect)
+    """Return the bytes before the first row: a byte order mark if needed, and the header if there is one."""
+    is_marked = dialect.byte_order_mark or _becomes_csv(dialect)
+    dialect = _output_dialect(dialect)
     mark = codecs.BOM_UTF8 if dialect.encoding not in (None, "utf-8") else b""
     if rejected_suffix(dialect) == ".ndjson":
         return mark
@@ -55,21 +55,32 @@ def rejected_start(dialect: Dialect) -> bytes:
 
 
 def rejected_lines(
-    rows: pa.RecordBatch, errors: pa.Array, told: pa.RecordBatch, dialect: Dialect, file: Sink
+    rows: pa.RecordBatch, errors: pa.Array, failures: pa.RecordBatch, dialect: Dialect, file: Sink
 ) -> None:
-    """Write `rows` (`_row`, `_line`, `raw`) with their `errors` (sentences); `told` are their failures."""
+    """Write `rows` (`_row`, `_line`, `raw`) with their `errors` (sentences); `failures` are their failures."""
     if rejected_suffix(dialect) == ".ndjson":
-        malformed = told.filter(pc.equal(told["code"], Code.MALFORMED_ROW.value))["row"]
-        _ndjson(rows, errors, mask(pc.is_in(rows["_row"], malformed)), file)
+        _ndjson(rows, errors, mask(pc.is_in(rows["_row"], _not_objects(failures))), file)
         return
-    if dialect.format == "xlsx":
+    if _becomes_csv(dialect):
         rows = rows.set_column(2, "raw", _as_csv(rows["raw"], dialect))
-    _csv(rows, errors, _written(dialect), file)
+    _csv(rows, errors, _output_dialect(dialect), file)
 
 
-def _written(dialect: Dialect) -> Dialect:
-    """A sheet has no dialect of its own."""
-    return replace(dialect, delimiter=",", quote='"') if dialect.format == "xlsx" else dialect
+def _not_objects(failures: pa.RecordBatch) -> pa.Array:
+    """Return the rows that may not be JSON objects: malformed ones, and oversize ones, of which only a part is kept."""
+    oversize = pc.and_(pc.equal(failures["code"], Code.TOO_LONG), failures["column"].is_null())
+    return failures.filter(pc.or_(pc.equal(failures["code"], Code.MALFORMED_ROW), oversize))["row"]
+
+
+def _output_dialect(dialect: Dialect) -> Dialect:
+    """Return the dialect in which the rows are written; a sheet has none of its own."""
+    return replace(dialect, delimiter=",", quote='"') if _becomes_csv(dialect) else dialect
+
+
+def _becomes_csv(dialect: Dialect) -> bool:
+    """Return True if the rows are objects that are written as CSV, as those of a sheet are."""
+    format_ = FORMATS[dialect.format]
+    return format_.rejected_as == "csv" and not format_.is_text
 
 
 def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: Sink) -> None:
@@ -77,20 +88,20 @@ def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: Sink) -
     raw = rows["raw"]
     if dialect.header[: len(COLUMNS)] == COLUMNS:
         raw = _without_old_cells(raw, dialect)
-    then = _delimiter(dialect).encode()
+    delimiter = _delimiter(dialect).encode()
     end = _record_end(dialect).encode()
-    file.write(joined([row, then, line, then, *_quoted(errors, dialect), then, raw, end]))
+    file.write(joined([row, delimiter, line, delimiter, *_quoted(errors, dialect), delimiter, raw, end]))
 
 
 def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
-    """Without the three cells of an earlier rejection, which stand first."""
+    """Return the rows without the first three cells, which are those of an earlier rejection."""
     delimiter, quote = re.escape(_delimiter(dialect)), re.escape(dialect.quote or '"')
     cell = rf"(?:{quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{quote}\n]*?){delimiter}"
     return pc.replace_substring_regex(raw, rf"\A(?:{cell}){{3}}", "", max_replacements=1)
 
 
 def _quoted(cells: pa.Array, dialect: Dialect) -> list[pa.Array | bytes]:
-    """The parts of a cell. Where there are no quotes, a delimiter becomes a space."""
+    """Return the parts of quoted cells; in a dialect without quotes, delimiters become spaces."""
     if dialect.quote is None:
         return [pc.replace_substring(cells, _delimiter(dialect), " ")]
     mark = dialect.quote.encode()
@@ -105,8 +116,10 @@ def _cell(name: str, dialect: Dialect) -> str:
 
 
 def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
-    """Objects of a sheet as CSV records: NULL is an empty cell, an empty text a quoted one. Cells beyond the header
-    stay where they were, so that a row which is too wide is so again."""
+    """Return the objects of a sheet as CSV records: NULL is an empty cell, an empty text a quoted one.
+
+    Cells beyond the header keep their places, so that a row that is too wide stays too wide.
+    """
     names = [name for name in dialect.header if name not in COLUMNS]
     records = []
     for cells in map(orjson.loads, raw.to_pylist()):
@@ -115,7 +128,7 @@ def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
     return pa.array(records, pa.binary())
 
 
-def _sheet_cell(value: Any) -> str:  # whatever JSON can hold
+def _sheet_cell(value: Any) -> str:  # any JSON value
     if value is None:
         return ""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
@@ -125,8 +138,11 @@ def _sheet_cell(value: Any) -> str:  # whatever JSON can hold
 
 
 def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file: Sink) -> None:
-    """Our keys go in after the opening brace. What is no object is kept under `_raw`, so that every line is
-    JSON (save for bytes that are not UTF-8, which stay as they are)."""
+    """Write objects with the three keys inserted after the opening brace.
+
+    Rows that are not objects are written under the key `_raw`, so that every line is JSON, apart from bytes that are
+    not UTF-8, which stay unchanged.
+    """
     rest = _after_brace(rows["raw"], malformed)
     line = pc.fill_null(rows["_line"].cast(pa.string()), "null")
     parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":']
@@ -134,7 +150,7 @@ def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file:
 
 
 def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:
-    """Each object without its opening brace, and with a comma if anything but the closing one follows."""
+    """Return each object without its opening brace, after a comma unless the object is empty."""
     rest = pc.replace_substring_regex(raw, _OLD_KEYS, "{", max_replacements=1)
     rest = pc.replace_substring_regex(rest, r"\A\s*\{\s*", ",", max_replacements=1)
     rest = pc.replace_substring_regex(rest, r"\A,\}", "}", max_replacements=1)
@@ -147,7 +163,7 @@ def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:
 
 
 def _rewritten(record: bytes) -> bytes | None:
-    """What follows our keys, made anew; None if the record can stay as it is."""
+    """Return the text after the three keys for a record that cannot be used as it is, else None."""
     try:
         cells = orjson.loads(record)
     except orjson.JSONDecodeError:
@@ -156,8 +172,8 @@ def _rewritten(record: bytes) -> bytes | None:
         return b',"_raw":' + orjson.dumps(record.decode("utf-8", "replace")) + b"}"
     if not cells.keys() & set(COLUMNS):
         return None
-    kept = orjson.dumps({name: value for name, value in cells.items() if name not in COLUMNS})
-    return b"," + kept[1:] if len(kept) > len(b"{}") else b"}"
+    others = orjson.dumps({name: value for name, value in cells.items() if name not in COLUMNS})
+    return b"," + others[1:] if len(others) > len(b"{}") else b"}"
 
 
 def _delimiter(dialect: Dialect) -> str:

@@ -1,4 +1,4 @@
-"""Walks along a file with several streams of failures beside it, one range of rows at a time."""
+"""Reads a file and several streams of its failures together, one range of rows at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,18 +10,18 @@ from bulk_pipeline.stages.failures import FAILURES
 def by_row_range(
     raw: Iterable[pa.RecordBatch], failures: Sequence[Iterable[pa.RecordBatch]]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Each batch of `raw` that has failures, with these (stream after stream, not sorted).
+    """Yield each batch of `raw` that has failures, with its failures, stream by stream and not sorted.
 
-    All streams are sorted by row. Raises `ValueError` for failures of rows after the last.
+    All streams must be sorted by row. Raises `ValueError` for failures of rows after the last.
     """
     streams = [_Stream(iter(batches)) for batches in failures]
     for rows in raw:
         if not rows.num_rows:
             continue
         last = rows["_row"][-1].as_py()
-        found = [batch for stream in streams for batch in stream.up_to(last) if batch.num_rows]
-        if found:
-            yield rows, pa.concat_batches(found)
+        in_range = [batch for stream in streams for batch in stream.up_to(last) if batch.num_rows]
+        if in_range:
+            yield rows, pa.concat_batches(in_range)
     for stream in streams:
         for batch in stream.rest():
             if batch.num_rows:
@@ -29,7 +29,7 @@ def by_row_range(
 
 
 class _Stream:
-    """One stream of failures, read as far as is needed."""
+    """One stream of failures, read as far as needed."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches

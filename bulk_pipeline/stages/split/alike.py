@@ -10,22 +10,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.arrow.bytes import text_bytes
+from bulk_pipeline.arrow.row_sets import positions, union
 from bulk_pipeline.schema import Table
-from bulk_pipeline.schema.octets import text_bytes
-from bulk_pipeline.stages.sorted_sets import positions, union
+from bulk_pipeline.stages.split.checks import Batches
 from bulk_pipeline.stages.split.keys import fingerprints, repeated
-from bulk_pipeline.stages.split.parted import Batches
 
 _SHOWN_LENGTH = 60
 
 
 def alike_keys(batches: Batches, table: Table, folder: Path | None = None) -> str | None:
-    """A warning about natural keys that differ from an earlier one only in this way; None if there are none.
+    """Return a warning about keys of one text column that differ from an earlier one only in this way, or None.
 
     `folder`: for keys of a file with very many.
     """
-    name = table.natural_key
-    if name is None or all(_is_folded(keys) for _, keys in _keys(batches(), name)):
+    keys = (key.columns for key in table.keys if len(key.columns) == 1)
+    names = (name for (name,) in keys if table.column(name).type.facts.is_text)
+    warnings = (_alike(batches, name, folder) for name in names)
+    return next((warning for warning in warnings if warning is not None), None)
+
+
+def _alike(batches: Batches, name: str, folder: Path | None) -> str | None:
+    if all(_is_folded(keys) for _, keys in _keys(batches(), name)):
         return None
     again = repeated((_folded(keys) for _, keys in _keys(batches(), name)), folder=folder)
     if not len(again):

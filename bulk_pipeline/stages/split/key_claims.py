@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bulk_pipeline.stages.sorted_sets import positions
+from bulk_pipeline.arrow.row_sets import positions
+from bulk_pipeline.schema import Key, Table
+from bulk_pipeline.stages import key_cells
 from bulk_pipeline.stages.split.keys import confirmations, fingerprints
 
 Stored = Callable[[pa.RecordBatch], np.ndarray]
@@ -20,51 +22,52 @@ def nothing_stored(rows: pa.RecordBatch) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Losers:
-    """Positions of rows whose cell in `column` an earlier row has claimed, and the numbers of those rows."""
+class LostClaims:
+    """Positions of rows whose `key` an earlier row has claimed, and the numbers of those rows."""
 
-    column: str
+    key: Key
     positions: np.ndarray
     winners: np.ndarray
 
 
 class Claims:
-    """The claims of one file. `repeated`: for each key column, the fingerprints that occur more than once.
+    """The claims of one file. `repeated`: for each key, the fingerprints that occur more than once.
 
     `stored` is asked about the rows that have such a fingerprint only.
     """
 
-    def __init__(self, repeated: Mapping[str, np.ndarray], stored: Stored) -> None:
-        self._ledgers = {name: _Ledger(prints) for name, prints in repeated.items() if len(prints)}
-        self._keys = tuple(repeated)
+    def __init__(self, table: Table, repeated: Mapping[Key, np.ndarray], stored: Stored) -> None:
+        self._table = table
+        self._ledgers = {key: _Ledger(prints) for key, prints in repeated.items() if len(prints)}
         self._stored = stored
 
-    def make(self, rows: pa.RecordBatch, failed: np.ndarray) -> Iterator[Losers]:
+    def make(self, rows: pa.RecordBatch, failed: np.ndarray) -> Iterator[LostClaims]:
         """Let the rows claim their keys in turn. Losers claim nothing, and neither do rows that `failed`, which lose
         nothing either, nor rows with a key that is in the table: loading will reject them."""
-        watched = {name: ledger.watched(rows[name]) for name, ledger in self._ledgers.items()}
+        keys = key_cells.key_rows(rows, self._table)
+        cells = {key: key_cells.cells(keys, self._table, key) for key in self._ledgers}
+        watched = {key: ledger.watched(cells[key]) for key, ledger in self._ledgers.items()}
         repeats = np.logical_or.reduce([found for found, _ in watched.values()] or [[]])
         suspects = np.flatnonzero(repeats & ~failed if watched else repeats)
         if not len(suspects):
             return
         claims = [
-            self._ledgers[name].claims(rows[name], suspects, found[suspects], at[suspects])
-            for name, (found, at) in watched.items()
+            self._ledgers[key].claims(cells[key], suspects, found[suspects], at[suspects])
+            for key, (found, at) in watched.items()
         ]
         numbers = rows["_row"].to_numpy()[suspects]
-        keys = rows.select(["_row", *(name for name in self._keys if name in rows.schema.names)])
         is_stored = np.isin(numbers, self._stored(keys.take(pa.array(suspects))))
         for turn, (row, exists) in enumerate(zip(numbers.tolist(), is_stored.tolist(), strict=True)):
             beaten = [claim.is_beaten(turn) for claim in claims]
             if not exists and not any(beaten):
                 for claim in claims:
                     claim.win(turn, row)
-        for name, claim in zip(watched, claims, strict=True):
-            yield Losers(name, suspects[claim.lost], np.array(claim.winners, np.int64))
+        for key, claim in zip(watched, claims, strict=True):
+            yield LostClaims(key, suspects[claim.lost], np.array(claim.winners, np.int64))
 
 
 class _Ledger:
-    """Of one column: who claimed each repeated fingerprint, and what confirms the key. 16 bytes for each."""
+    """Of one key: who claimed each repeated fingerprint, and what confirms the key. 16 bytes for each."""
 
     def __init__(self, repeated: np.ndarray) -> None:
         self._repeated = repeated

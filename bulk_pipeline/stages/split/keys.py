@@ -15,22 +15,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.schema import Table
-from bulk_pipeline.stages.sorted_sets import union
+from bulk_pipeline.arrow.row_sets import union
 
 _IN_MEMORY = 4 << 20
 _READ_AT_ONCE = 1 << 20
 _SIGN = np.uint64(1 << 63)
 
 
-def key_columns(table: Table) -> tuple[str, ...]:
-    """The columns a row of the table can be known by."""
-    return ("id", table.natural_key) if table.natural_key else ("id",)
-
-
 def fingerprints(cells: pa.Array) -> np.ndarray:
-    """One int64 per cell, 0 for NULL; equal texts have equal ones, within this process."""
+    """One int64 per cell, 0 for NULL only; equal texts have equal ones, within this process."""
     hashes = np.fromiter(map(hash, _texts(cells)), np.int64, len(cells))
+    hashes[hashes == 0] = 1  # the empty text
     return _without_nulls(hashes, cells)
 
 

@@ -1,5 +1,5 @@
-"""Text records -> typed rows, and a failure for every rule of the declaration that a row breaks by itself."""
+"""Converts text records to typed rows, with a failure for every declared rule that a row breaks by itself."""
 
-from bulk_pipeline.stages.validate.checked import Checked, validate
+from bulk_pipeline.stages.validate.checked import ValidationResult, validate
 
-__all__ = ["Checked", "validate"]
+__all__ = ["ValidationResult", "validate"]

@@ -1,8 +1,9 @@
-"""Text rows to typed rows, and a failure for every rule of the declaration that a row breaks.
+"""Converts text rows to typed rows, with a failure for every declared rule that a row breaks.
 
-Each row is looked at by itself here; keys and references of the whole file are for `stages.split`.
+Each row is checked by itself; `stages.split` checks keys and references across the file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,23 +11,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.arrow.masks import mask, without
 from bulk_pipeline.schema import Column, ColumnType, Mode, Table
-from bulk_pipeline.schema.frames import broken
-from bulk_pipeline.schema.masks import mask, without
+from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, none
-from bulk_pipeline.stages.shown import value
-from bulk_pipeline.stages.validate import sentences
-from bulk_pipeline.stages.validate.convert import convert
-from bulk_pipeline.stages.validate.unseen import invisible_in
-
-# What breaks one of these is not worth a second sentence about the same cell.
-_FINAL = frozenset({"required", "nul", "invisible"})
+from bulk_pipeline.stages.key_cells import keys_in
+from bulk_pipeline.stages.shown import shown, value
+from bulk_pipeline.stages.validate.checks import CHECKS, code_of
+from bulk_pipeline.stages.validate.frames import broken
+from bulk_pipeline.stages.validate.invisible_cells import invisible_in
+from bulk_pipeline.stages.validate.server_types import Refusal, ServerTypes
 
 
 @dataclass(frozen=True)
-class Checked:
-    """`rows`: all the rows, typed, NULL for cells that failed. `failures`: the new ones, in row order."""
+class ValidationResult:
+    """All rows, typed, with NULL for cells that failed, and the new failures in row order."""
 
     rows: pa.RecordBatch
     failures: pa.RecordBatch
@@ -38,16 +38,18 @@ def validate(
     table: Table,
     mode: Mode,
     absent: pa.Array | None = None,
-) -> Checked:
+    server: ServerTypes | None = None,
+) -> ValidationResult:
     """Check `records` (`_row`, `_line`, then text columns of `table`) by the rules for one row.
 
-    `found`: failures of the parser in these rows; cells named there are not looked at again. A column that
-    `records` does not have is not made. `absent`: a cell of `stages.absence` for each of the records, if some of them
-    lack a column. Raises `DeclarationError` when a check cannot be run.
+    `found` are the parser's failures in these rows; their cells are not checked again. Columns that `records` lacks
+    are not added. `absent` has a cell of `stages.absence` for each record if some lack a column. `server` checks cells
+    of types that only Postgres can read; without it they are accepted. Raises `DeclarationError` if a check cannot be
+    run.
     """
     columns = [table.column(name) for name in records.schema.names if not name.startswith("_")]
     finding = _Finding(records, _named_cells(records, found))
-    typed = {column.name: _typed(column, finding, mode) for column in columns}
+    typed = {column.name: _typed(column, finding, mode, server) for column in columns}
     left_to_load = _left_to_load(records, typed, table, mode, absent)
     for rule_broken in broken(table, mode, _frame(typed, len(records))):
         if rule_broken.column is None:
@@ -61,45 +63,48 @@ def validate(
     cells = [without(values, finding.failed_cells(name)) for name, values in typed.items()]
     names = ["_row", "_line", *typed]
     rows = pa.RecordBatch.from_arrays([records["_row"], records["_line"], *cells], names=names)
-    return Checked(rows, finding.failures())
+    return ValidationResult(rows, finding.failures())
 
 
-def _typed(column: Column, finding: "_Finding", mode: Mode) -> pa.Array:
-    """The column converted, with its default in the place of NULL, unless a stored value may stand there."""
-    converted = convert(column, finding.records[column.name])
+def _typed(column: Column, finding: "_Finding", mode: Mode, server: ServerTypes | None) -> pa.Array:
+    """Return the column converted, with its default instead of NULL unless the mode may keep a stored value."""
+    converted = codec_of(column).from_text(column, finding.records[column.name])
     for problem, rows in converted.problems.items():
         if problem == "type" and column.type is ColumnType.UUID:
             finding.add("invisible", column, rows & invisible_in(finding.records[column.name]), final=True)
         finding.add(problem, column, rows, final=True)
-    if column.default is None or not converted.values.null_count or mode.updates_rows:
+    if server is not None and (type_ := codec_of(column).server_type) is not None:
+        texts = codec_of(column).to_literal(column, converted.values)
+        finding.add_refusals(column, texts, server.refused(type_, pc.unique(texts).drop_null()))
+    if column.default is None or not converted.values.null_count or mode.rules.keeps_absent_cells:
         return converted.values
-    filled = pc.fill_null(converted.values, column.default)
+    filled = pc.fill_null(converted.values, codec_of(column).default(column))
     return without(filled, finding.failed_cells(column.name))
 
 
 def _left_to_load(
     records: pa.RecordBatch, typed: dict[str, pa.Array], table: Table, mode: Mode, absent: pa.Array | None
 ) -> dict[str, np.ndarray]:
-    """By required column, the rows that need no value in it if they turn out to change a stored row.
+    """Return masks, by required column, of the rows that need no value there if they change a stored row.
 
-    A row without any key is always a new one.
+    A row without any key is always new.
     """
-    if not mode.updates_rows:
+    if not mode.rules.keeps_absent_cells:
         return {}
     defaults = [table.column(name) for name in typed if table.column(name).default is not None]
     left = {column.name: mask(typed[column.name].is_null()) for column in defaults}
     if absent is None:
         return left
     has_key = np.zeros(len(records), bool)
-    for name in ("id", table.natural_key):
-        if name is not None and name in typed:
-            has_key |= mask(pc.not_equal(records[name], ""))
+    for _, key in keys_in(table, list(typed)):
+        filled = (mask(pc.not_equal(records[name], "")) for name in key.columns)
+        has_key |= np.logical_and.reduce(list(filled))
     lacking = absence.absent(pa.table({absence.COLUMN: absent}), table)
     return left | {name: rows & has_key for name, rows in lacking.items()}
 
 
 def _frame(typed: dict[str, pa.Array], rows: int) -> pd.DataFrame:
-    """Arrow-backed, without a copy. The index is the position in the batch: row numbers may have gaps."""
+    """Return an Arrow-backed frame without a copy, indexed by position in the batch: row numbers may have gaps."""
     cells = {
         name: pd.arrays.ArrowExtensionArray(pa.chunked_array([values])) for name, values in typed.items()
     }
@@ -107,7 +112,7 @@ def _frame(typed: dict[str, pa.Array], rows: int) -> pd.DataFrame:
 
 
 def _named_cells(records: pa.RecordBatch, found: pa.RecordBatch) -> dict[str, np.ndarray]:
-    """For each column that `found` names, the rows of `records` it names."""
+    """Return masks of the rows of `records` that `found` names, by column."""
     named = found.filter(pc.is_valid(found["column"]))
     return {
         name: mask(pc.is_in(records["_row"], named.filter(pc.equal(named["column"], name))["row"]))
@@ -116,7 +121,7 @@ def _named_cells(records: pa.RecordBatch, found: pa.RecordBatch) -> dict[str, np
 
 
 class _Finding:
-    """Failures of a batch as they are found, and the cells that need no further look."""
+    """Collects the failures of a batch, and the cells that need no further checks."""
 
     def __init__(self, records: pa.RecordBatch, done: dict[str, np.ndarray]) -> None:
         self.records = records
@@ -129,27 +134,45 @@ class _Finding:
         if not rows.any():
             return
         self._failed[column.name] = self._rows(self._failed, column.name) | rows
-        if final or check in _FINAL:
+        if final or CHECKS[check].is_final:
             self._done[column.name] = self._rows(self._done, column.name) | rows
         places = pa.array(np.flatnonzero(rows))
         cells = self.records[column.name].take(places)
-        message = sentences.sentences(check, column, cells)
-        self._append(check, places, column.name, value(cells), message)
+        message = CHECKS[check].sentences(column, cells)
+        self._append(_codes(check, places), places, column.name, value(cells), message)
+
+    def add_refusals(self, column: Column, texts: pa.Array, refusals: Mapping[str, Refusal]) -> None:
+        """Add failures of the cells whose texts the database refuses."""
+        place_of = pc.index_in(texts, pa.array(refusals, pa.string()))
+        rows = mask(pc.is_valid(place_of)) & ~self._rows(self._done, column.name)
+        if not rows.any():
+            return
+        for done in (self._failed, self._done):
+            done[column.name] = self._rows(done, column.name) | rows
+        places = pa.array(np.flatnonzero(rows))
+        answers = [*refusals.values()]
+        cells, known = self.records[column.name].take(places), place_of.take(places)
+        said = pa.array([answer.message for answer in answers], pa.string()).take(known)
+        before = pc.binary_join_element_wise(
+            f"{column.name} '", shown(cells), f"' is not {column.type}: ", ""
+        )
+        codes = pa.array([str(answer.code) for answer in answers], pa.string()).take(known)
+        self._append(codes, places, column.name, value(cells), pc.binary_join_element_wise(before, said, ""))
 
     def add_rule(self, check: str, columns: tuple[str, ...], message: str, rows: np.ndarray) -> None:
-        """A row rule speaks only where all of its cells are right."""
+        """Add failures of a row rule, for rows in which none of the rule's cells has failed."""
         for name in columns:
             rows = rows & ~self.failed_cells(name)
         if rows.any():
             places = pa.array(np.flatnonzero(rows))
             unknown = pa.nulls(len(places), pa.string())
-            self._append(check, places, None, unknown, pa.repeat(message, len(places)))
+            self._append(_codes(check, places), places, None, unknown, pa.repeat(message, len(places)))
 
     def failed_cells(self, name: str) -> np.ndarray:
         return self._rows(self._failed, name)
 
     def failures(self) -> pa.RecordBatch:
-        """In row order; those of one row in the order of its columns, row rules last."""
+        """Return the failures in row order, those of one row in the order of its columns, row rules last."""
         if not self._batches:
             return none()
         names = self.records.schema.names
@@ -161,10 +184,13 @@ class _Finding:
         return cells.get(name, np.zeros(len(self.records), dtype=bool))
 
     def _append(
-        self, check: str, places: pa.Array, column: str | None, value: pa.Array, message: pa.Array
+        self, code: pa.Array, places: pa.Array, column: str | None, value: pa.Array, message: pa.Array
     ) -> None:
         name = pa.repeat(pa.scalar(column, pa.string()), len(places))
-        code = pa.repeat(str(sentences.code(check)), len(places))
         rows, lines = self.records["_row"].take(places), self.records["_line"].take(places)
         batch = pa.RecordBatch.from_arrays([rows, lines, name, code, value, message], schema=FAILURES)
         self._batches.append(batch)
+
+
+def _codes(check: str, places: pa.Array) -> pa.Array:
+    return pa.repeat(code_of(check), len(places))

@@ -1,4 +1,4 @@
-"""Accounts and tokens: who gets one, who does not, and how often one may guess."""
+"""Accounts and tokens: their creation, their refusal, and limits of guesses."""
 
 import base64
 import threading
@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from bulk_pipeline.api.accounts import HASHED_AT_A_TIME
-from bulk_pipeline.api.body_limit import MOST_BYTES
+from bulk_pipeline.api.hashing import HASHED_AT_A_TIME
+from bulk_pipeline.api.middleware import MOST_BODY_BYTES
+from bulk_pipeline.ledger import accounts, login_limits
+from bulk_pipeline.ledger.accounts import HASH as RECOMMENDED
+from bulk_pipeline.ledger.login_limits import WINDOW_SECONDS
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores import accounts
-from bulk_pipeline.stores.accounts import HASH as RECOMMENDED
-from bulk_pipeline.stores.accounts import WINDOW_SECONDS
-from bulk_pipeline_tests.integration.api.conftest import SECRET, Person
+from bulk_pipeline_tests.rigs.api import SECRET, Person
 
 ANN = {"email": "Ann@Example.com", "password": "correct horse"}
 FAILURES = 3
@@ -29,8 +29,8 @@ NOBODYS_JOB = "/imports/01a00000-0000-7000-8000-000000000000"
 
 @pytest.fixture(autouse=True)
 def few_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few failures are too many."""
-    monkeypatch.setattr(accounts, "FAILURES", FAILURES)
+    """A low limit of failures."""
+    monkeypatch.setattr(login_limits, "FAILURES", FAILURES)
 
 
 def test_an_address_is_registered_in_lower_case(api: TestClient) -> None:
@@ -48,7 +48,7 @@ def test_an_address_is_registered_once_in_whatever_case(api: TestClient) -> None
     )
 
 
-def test_of_two_who_register_at_once_one_gets_the_account(api_url: str) -> None:
+def test_one_of_two_concurrent_registrations_gets_the_account(api_url: str) -> None:
     with httpx2.Client(base_url=api_url, timeout=60) as client, ThreadPoolExecutor(4) as threads:
         answers = threads.map(lambda _: client.post("/auth/register", json=ANN).status_code, range(4))
         assert sorted(answers) == [200] + [409] * 3
@@ -101,7 +101,7 @@ def test_a_wrong_password_and_an_unknown_address_are_the_same_answer(
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "nobody@example.com"])
-def test_after_too_many_failures_nobody_may_guess_for_a_while(
+def test_after_too_many_failures_logins_are_refused_for_a_while(
     api: TestClient, settings: Settings, email: str
 ) -> None:
     api.post("/auth/register", json=ANN)
@@ -116,11 +116,11 @@ def test_after_too_many_failures_nobody_may_guess_for_a_while(
 
 def test_guesses_at_once_are_all_counted(api_url: str) -> None:
     guesses = 2 * FAILURES
-    found = at_once(api_url, guesses, {"email": "ann@example.com", "password": "wrong"})
-    assert sorted(found) == [401] * FAILURES + [429] * (guesses - FAILURES)
+    result = at_once(api_url, guesses, {"email": "ann@example.com", "password": "wrong"})
+    assert sorted(result) == [401] * FAILURES + [429] * (guesses - FAILURES)
 
 
-def test_who_knows_the_password_may_log_in_many_times_at_once(api: TestClient, api_url: str) -> None:
+def test_the_owner_may_log_in_many_times_at_once(api: TestClient, api_url: str) -> None:
     api.post("/auth/register", json=ANN)
     assert set(at_once(api_url, 2 * FAILURES, ANN)) == {200}
 
@@ -190,7 +190,7 @@ class TestTokensThatAreNotGood:
         refused(api, jwt.encode({"sub": ann.id, "iat": 0, "exp": 1 << 40}, "", "none"))
 
     @pytest.mark.parametrize("subject", ["nobody", "01a00000-0000-7000-8000-000000000000"])
-    def test_one_of_nobody(self, api: TestClient, subject: str) -> None:
+    def test_one_of_no_account(self, api: TestClient, subject: str) -> None:
         refused(api, token(subject))
 
     def test_one_of_an_account_that_is_gone(self, api: TestClient, ann: Person, settings: Settings) -> None:
@@ -204,7 +204,7 @@ class TestTokensThatAreNotGood:
 
 def test_a_large_body_is_not_taken_in(api: TestClient) -> None:
     for path in ("/auth/register", "/auth/token"):
-        answer = api.post(path, content=b" " * (MOST_BYTES + 1), headers=AS_JSON)
+        answer = api.post(path, content=b" " * (MOST_BODY_BYTES + 1), headers=AS_JSON)
         assert (answer.status_code, "larger than 64,000 bytes" in answer.json()["detail"]) == (413, True)
 
 
@@ -227,7 +227,7 @@ def token(subject: str, *, secret: str = SECRET, iat: int = 0, exp: int = 3600) 
 
 
 class EndlessHashes:
-    """Each is at work until the test ends it. `begun`: as many are at it as may be."""
+    """Hashes that run until the test ends them; `begun` is set when as many run as may."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()

@@ -1,4 +1,4 @@
-"""What every request gets: an id, and errors in the words of its family."""
+"""Every request gets an id, and errors in the format of its family."""
 
 import httpx2
 import pytest
@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.errors import SettingsError
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
 
 
@@ -24,9 +24,36 @@ def test_a_request_without_a_harmless_id_gets_one(api: TestClient, given: str) -
 @pytest.mark.parametrize(
     ("path", "name"), [("/nothing", "detail"), ("/api/v1/nothing", "error"), ("/v1/nothing", "error")]
 )
-def test_what_is_not_there_is_said_in_the_words_of_the_family(api: TestClient, path: str, name: str) -> None:
+def test_a_404_has_the_format_of_its_family(api: TestClient, path: str, name: str) -> None:
     answer = api.get(path)
     assert (answer.status_code, list(answer.json())) == (404, [name])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/v1/exports", "GET, POST"),
+        ("DELETE", "/v1/imports", "GET, POST"),
+        ("GET", "/auth/token", "POST"),
+        ("POST", "/imports/x", "GET"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_405_with_those_it_has(
+    api: TestClient, method: str, path: str, allowed: str
+) -> None:
+    answer = api.request(method, path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize(("token_required", "others"), [(False, [{}]), (True, [])])
+def test_the_document_says_where_a_token_is_needed(
+    settings: Settings, token_required: bool, others: list[dict[str, str]]
+) -> None:
+    stores = Stores(settings.model_copy(update={"api_token_required": token_required}))
+    paths = create_app(stores).openapi()["paths"]
+    for path in ("/api/v1/imports", "/api/v1/exports/{export_id}/download"):
+        assert paths[path]["get"]["security"] == [{"HTTPBearer": []}, *others]
+    assert paths["/imports/{job_id}"]["get"]["security"] == [{"HTTPBearer": []}]
 
 
 @pytest.mark.parametrize("secret", [None, "", "too short"])

@@ -1,12 +1,12 @@
-"""What browsers may do with the API, and what they are told about its answers."""
+"""Rights of browsers, and headers of answers."""
 
 import re
 
 import pytest
 from starlette.testclient import TestClient
 
-from bulk_pipeline_tests.integration.api.conftest import Person
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.api import Person
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 ALWAYS = {
@@ -21,8 +21,8 @@ ALWAYS = {
 @pytest.mark.parametrize("path", ["/live", "/api/v1/exports", "/docs", "/nothing"])
 def test_a_name_that_is_not_ours_is_421(api: TestClient, path: str) -> None:
     answer = api.get(path, headers={"Host": "evil.example"})
-    told = "this server is not known by the request's Host, which is 'evil.example': API_HOSTS can name it"
-    assert (answer.status_code, list(answer.json().values())) == (421, [told])
+    message = "the request's Host is 'evil.example', which is not a name of this server: see API_HOSTS"
+    assert (answer.status_code, list(answer.json().values())) == (421, [message])
 
 
 def test_a_write_of_another_site_does_nothing(api: TestClient, ann: Person, pipeline: Pipeline) -> None:

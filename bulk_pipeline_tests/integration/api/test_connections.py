@@ -20,14 +20,14 @@ def connected(url: str) -> Iterator[socket.socket]:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
-    taken = bytearray()
+    """Return all bytes until the server closes the connection."""
+    received = bytearray()
     try:
         while piece := connection.recv(65_536):
-            taken += piece
+            received += piece
     except ConnectionResetError:
         pass  # it had not read all of what was sent
-    return bytes(taken)
+    return bytes(received)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which test shows which line of the contract with the clients: a table, and a test that it leaves nothing out."""
+"""The tests of each line of the contract with clients, and a test that the table is complete."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from bulk_pipeline.api.app import create_app
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
 
 HERE = "bulk_pipeline_tests.integration.api"
@@ -30,19 +30,22 @@ CONTRACT = {
     "GET /metrics 200": "test_metrics:test_jobs_rows_and_failures_come_from_the_ledger",
     "POST /auth/register 200": "test_accounts:test_an_address_is_registered_in_lower_case",
     "POST /auth/register 400": "test_accounts:test_a_body_that_is_no_object_of_texts_is_refused",
-    "POST /auth/register 409": "test_accounts:test_of_two_who_register_at_once_one_gets_the_account",
+    "POST /auth/register 403": "test_rights:test_registration_is_refused_if_it_is_closed",
+    "POST /auth/register 409": "test_accounts:test_one_of_two_concurrent_registrations_gets_the_account",
     "POST /auth/register 413": "test_accounts:test_a_large_body_is_not_taken_in",
+    "POST /auth/register 429": "test_login_limits:TestTheQueueOfHashes",
     "POST /auth/register 422": "test_accounts:test_a_bad_address_or_password_is_refused_without_being_repeated",
     "POST /auth/token 200": "test_accounts:test_a_token_says_whose_it_is_and_until_when",
     "POST /auth/token 400": "test_accounts:test_a_body_that_is_no_object_of_texts_is_refused",
     "POST /auth/token 401": "test_accounts:test_a_wrong_password_and_an_unknown_address_are_the_same_answer",
     "POST /auth/token 413": "test_accounts:test_a_large_body_is_not_taken_in",
     "POST /auth/token 422": "test_accounts:test_an_address_that_cannot_be_one_is_unknown_or_refused",
-    "POST /auth/token 429": "test_accounts:test_after_too_many_failures_nobody_may_guess_for_a_while",
+    "POST /auth/token 429": "test_accounts:test_after_too_many_failures_logins_are_refused_for_a_while test_login_limits:TestTheQueueOfHashes",
     "POST /imports 200": "test_customers:test_the_same_request_again_is_200_with_the_same_job",
     "POST /imports 201": "test_customers:test_a_good_file_is_pending_then_done",
     "POST /imports 400": "test_customers:test_the_order_of_the_checks",
     "POST /imports 401": "test_customers:test_the_order_of_the_checks",
+    "POST /imports 403": "test_rights:test_a_file_that_may_not_be_imported_is_not_taken_in",
     "POST /imports 409": "test_customers:test_a_key_with_another_file_or_mode_is_409",
     "POST /imports 413": "test_customers:test_a_file_that_is_too_large_is_413",
     "POST /imports 422": "test_customers:test_the_order_of_the_checks",
@@ -59,6 +62,7 @@ CONTRACT = {
     "POST /api/v1/imports 202": f"{FILE} {AGAIN} {URL}",
     "POST /api/v1/imports 400": f"{WRONG} {URL}",
     "POST /api/v1/imports 401": f"{LOOKING}",
+    "POST /api/v1/imports 403": "test_rights:test_a_file_that_may_not_be_imported_is_not_taken_in",
     "POST /api/v1/imports 409": f"{AGAIN}",
     "POST /api/v1/imports 413": f"{WRONG}",
     "POST /api/v1/imports 503": f"{WRONG} {URL}",
@@ -81,40 +85,44 @@ CONTRACT = {
     "POST /api/v1/imports/{job_id}/cancel 409": "test_imports:test_a_cancelled_import_is_202_and_409_from_then_on",
     "POST /api/v1/exports 202": "test_exports:test_a_request_is_a_pending_job test_exports:test_the_same_token_at_once_is_one_job",
     "POST /api/v1/exports 400": "test_exports:test_a_request_that_cannot_be_met_is_400",
-    "POST /api/v1/exports 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
-    "POST /api/v1/exports 409": "test_exports:test_the_same_token_with_other_words_is_409",
+    "POST /api/v1/exports 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
+    "POST /api/v1/exports 403": "test_rights:TestAnAccountThatHasRegisteredItself",
+    "POST /api/v1/exports 409": "test_exports:test_the_same_token_with_another_request_is_409",
     "POST /api/v1/exports 413": "test_accounts:test_a_large_body_is_not_taken_in",
     "GET /api/v1/exports 200": "test_exports:test_exports_are_listed_newest_first_page_by_page test_streams:test_both_doors_give_the_same_file",
-    "GET /api/v1/exports 400": "test_exports:test_a_page_that_cannot_be_is_400 test_streams:test_what_cannot_be_streamed_is_400",
-    "GET /api/v1/exports 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
+    "GET /api/v1/exports 400": "test_exports:test_a_page_that_cannot_be_is_400 test_streams:test_a_request_that_cannot_be_streamed_is_400",
+    "GET /api/v1/exports 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
+    "GET /api/v1/exports 403": "test_rights:TestAnAccountThatHasRegisteredItself",
     "GET /api/v1/exports 429": "test_streams:test_more_streams_than_are_allowed_are_429_until_a_client_leaves_and_its_statement_ends",
-    "GET /api/v1/exports 503": "test_streams:test_what_fails_before_the_first_byte_is_503",
+    "GET /api/v1/exports 503": "test_streams:test_a_failure_before_the_first_byte_is_503",
     "GET /api/v1/exports/{resource}/stream 200": "test_streams:test_both_doors_give_the_same_file test_streams:test_a_stream_that_breaks_off_does_not_look_complete",
-    "GET /api/v1/exports/{resource}/stream 400": "test_streams:test_what_cannot_be_streamed_is_400",
-    "GET /api/v1/exports/{resource}/stream 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
+    "GET /api/v1/exports/{resource}/stream 400": "test_streams:test_a_request_that_cannot_be_streamed_is_400",
+    "GET /api/v1/exports/{resource}/stream 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
+    "GET /api/v1/exports/{resource}/stream 403": "test_rights:TestAnAccountThatHasRegisteredItself",
     "GET /api/v1/exports/{resource}/stream 429": "test_streams:test_more_streams_than_are_allowed_are_429_until_a_client_leaves_and_its_statement_ends",
-    "GET /api/v1/exports/{resource}/stream 503": "test_streams:test_what_fails_before_the_first_byte_is_503",
+    "GET /api/v1/exports/{resource}/stream 503": "test_streams:test_a_failure_before_the_first_byte_is_503",
     "GET /api/v1/exports/{export_id} 200": "test_exports:test_a_finished_job_says_where_its_file_is",
     "GET /api/v1/exports/{export_id} 400": "test_exports:test_a_job_that_is_not_there",
-    "GET /api/v1/exports/{export_id} 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
+    "GET /api/v1/exports/{export_id} 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
     "GET /api/v1/exports/{export_id} 404": "test_exports:test_a_job_that_is_not_there",
     "GET /api/v1/exports/{export_id}/download 200": "test_exports:test_a_file_without_rows_has_its_header",
     "GET /api/v1/exports/{export_id}/download 307": "test_exports:test_a_finished_job_says_where_its_file_is",
     "GET /api/v1/exports/{export_id}/download 400": "test_exports:test_a_job_that_is_not_there",
-    "GET /api/v1/exports/{export_id}/download 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
+    "GET /api/v1/exports/{export_id}/download 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
+    "GET /api/v1/exports/{export_id}/download 403": "test_rights:test_a_right_that_is_taken_away_is_missing_at_once",
     "GET /api/v1/exports/{export_id}/download 404": "test_exports:test_a_download_before_the_end_is_409_and_of_nothing_404",
     "GET /api/v1/exports/{export_id}/download 409": "test_exports:test_a_download_before_the_end_is_409_and_of_nothing_404",
-    "GET /api/v1/exports/{export_id}/download 410": "test_exports:test_a_download_of_what_has_expired_is_410",
+    "GET /api/v1/exports/{export_id}/download 410": "test_exports:test_a_download_of_expired_files_is_410",
     "POST /api/v1/exports/{export_id}/cancel 202": "test_exports:test_a_cancelled_job",
     "POST /api/v1/exports/{export_id}/cancel 400": "test_exports:test_a_job_that_is_not_there",
-    "POST /api/v1/exports/{export_id}/cancel 401": "test_exports:test_a_token_is_asked_for_where_the_settings_say_so",
+    "POST /api/v1/exports/{export_id}/cancel 401": "test_exports:test_a_token_is_required_where_the_settings_say_so",
     "POST /api/v1/exports/{export_id}/cancel 404": "test_exports:test_a_job_that_is_not_there",
     "POST /api/v1/exports/{export_id}/cancel 409": "test_exports:test_a_cancelled_job",
 }  # fmt: skip
-"""Call and answer → the tests that show it, as `module:name`."""
+"""The tests of each call and answer, as `module:name`."""
 
 EVERYWHERE = {"503"}
-"""A store that is down is told alike by every call: `problems` does it, once."""
+"""Every call reports an unavailable store alike, by one function in `problems`."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Imports of customers as the clients of the replaced service know them; line by line of the contract."""
+"""Imports of customers in the contract of the replaced service, line by line."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline_tests.integration.api.conftest import Person
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.api import Person
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 GOOD = b"email,city\na@example.com,Rome\nb@example.com,Oslo\n"
 BAD = b"email\na@example.com\nnobody\nno\nnever\nnot\n"
@@ -75,15 +75,13 @@ def test_failed_means_that_a_row_was_rejected_and_the_good_ones_are_in(
         1,
         5,
     )
-    told = done["error"]
-    assert told.startswith("errors: 4; first: row 2: ")
-    assert (told.count(" | "), told.endswith(" ...")) == (2, True)
-    assert "local@domain.tld" in told
+    message = done["error"]
+    assert message.startswith("errors: 4; first: row 2: ")
+    assert (message.count(" | "), message.endswith(" ...")) == (2, True)
+    assert "local@domain.tld" in message
 
 
-def test_a_file_nobody_can_read_is_failed_with_its_sentence(
-    api: TestClient, ann: Person, pipeline: Pipeline
-) -> None:
+def test_an_unreadable_file_fails_with_its_message(api: TestClient, ann: Person, pipeline: Pipeline) -> None:
     job = send(api, ann, b"name\nx\n").json()
     pipeline.work_off()
     done = look(api, ann, job["id"])
@@ -94,7 +92,7 @@ def test_a_file_nobody_can_read_is_failed_with_its_sentence(
 def test_processed_rows_grow_while_it_runs(
     api: TestClient, ann: Person, pipeline: Pipeline, settings: Settings
 ) -> None:
-    """Somebody is about to insert the address of the last batch: it waits until the one before it has been seen."""
+    """Another transaction inserts the address of the last batch, which waits until the progress of the first was seen."""
     small = Stores(settings.model_copy(update={"bulk_batch_rows": 2, "bulk_load_connections": 1}))
     job = send(api, ann, b"email\na@example.com\nb@example.com\nc@example.com\n").json()
     with psycopg.connect(small.database_url) as somebody:
@@ -165,7 +163,7 @@ def test_a_key_is_its_users(api: TestClient, ann: Person, bob: Person) -> None:
 
 
 def test_the_order_of_the_checks(api: TestClient, ann: Person) -> None:
-    """Each request is wrong in all that comes after, too."""
+    """Each request is also wrong in all later checks."""
     assert send(api, None, b"", mode="never", Idempotency_Key=" ").status_code == 401
     assert send(api, ann, b"", mode="never", Idempotency_Key=" ").status_code == 422
     answer = api.post("/imports", headers=ann.headers | {"Idempotency-Key": " "})

@@ -1,7 +1,6 @@
-"""What one door accepts every door accepts: the bucket, both families over HTTP, and the command line.
+"""A file is accepted by all ways of upload or by none: the bucket, both families over HTTP, and the command line.
 
-Every sample of the suite goes through all of them, and the same becomes of it, in the same words. A short run takes
-every tenth.
+Every sample of the suite is uploaded in all ways, with the same outcome and messages. A short run takes every tenth.
 """
 
 import json
@@ -13,15 +12,15 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from bulk_pipeline.cli.app import app
+from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.stages.junk_files import is_junk
-from bulk_pipeline.stores.jobs import ImportJob
-from bulk_pipeline_tests.integration.api.conftest import Person
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.corpus import Sample, samples
+from bulk_pipeline_tests.rigs.api import Person
+from bulk_pipeline_tests.rigs.corpus import Sample, samples
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 SAMPLES = dict(enumerate(samples()))
 Outcome = str | tuple[int, int]
-"""The sentence with which a file is refused, or how many rows it has and how many of them are rejected."""
+"""The message of a refused file, or its numbers of rows and of rejected rows."""
 
 
 def declared(sample: Sample) -> dict[str, str]:
@@ -36,7 +35,7 @@ def outcome(pipeline: Pipeline, job: ImportJob) -> Outcome:
 
 
 def checked(sample: Sample, folder: Path) -> Outcome:
-    """By `check`."""
+    """Return the outcome of `check`."""
     folder.mkdir()
     file = folder / sample.name
     file.write_bytes(sample.content)
@@ -49,7 +48,7 @@ def checked(sample: Sample, folder: Path) -> Outcome:
 
 
 def posted(api: TestClient, sample: Sample) -> tuple[str | None, str | None]:
-    """The job's id or the sentence of the refusal, by the second family."""
+    """Return the job's id, or the message of the refusal, by the second family."""
     fields: dict[str, Any] = {"resource_type": "customers", "mode": "upsert", **declared(sample)}
     answer = api.post("/api/v1/imports", data=fields, files={"file": (sample.name, sample.content)})
     assert answer.status_code in (202, 400), answer.text
@@ -57,7 +56,7 @@ def posted(api: TestClient, sample: Sample) -> tuple[str | None, str | None]:
 
 
 def posted_by(person: Person, api: TestClient, sample: Sample, number: int) -> str | None:
-    """The sentence of the refusal, by the first family; None if it takes the file in."""
+    """Return the message of the refusal by the first family, or None if it accepts the file."""
     answer = api.post(
         "/imports?mode=upsert",
         files={"file": (sample.name, sample.content)},
@@ -94,7 +93,7 @@ def test_the_same_becomes_of_a_file_at_every_door(
             assert same(by_http, said)
             if is_junk(sample.name):
                 assert f"customers/upsert/{number}/{sample.name}" in pipeline.inbox()
-                assert "is no upload" in str(said)
+                assert "is not an upload" in str(said)
             else:
                 job = pipeline.job(f"customers/upsert/{number}/{sample.name}")
                 assert outcome(pipeline, job) == said
@@ -102,10 +101,10 @@ def test_the_same_becomes_of_a_file_at_every_door(
                 assert posted_by(ann, api, sample, number) == refusals.get(number)
 
 
-def same(by_http: Outcome, said: Outcome) -> bool:
-    """HTTP has always said of an empty file what it says, without the number of bytes."""
-    return by_http == said or (
-        by_http == "the file is empty" and str(said).startswith("the file is empty (0")
+def same(by_http: Outcome, outcome: Outcome) -> bool:
+    """Return the message without the number of bytes of an empty file, which HTTP has never had."""
+    return by_http == outcome or (
+        by_http == "the file is empty" and str(outcome).startswith("the file is empty (0")
     )
 
 
@@ -119,7 +118,7 @@ AT_ONCE = {
     "CSV in utf-16-le, declared": False,
     "JSON in utf-16-be": False,
 }
-"""What its first bytes give away is refused before there is a job, and nothing else."""
+"""Samples that are, or are not, refused before there is a job, because of their first bytes."""
 
 
 def test_a_file_is_refused_over_http_before_there_is_a_job(pipeline: Pipeline, api: TestClient) -> None:

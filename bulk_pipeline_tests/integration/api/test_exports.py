@@ -1,4 +1,4 @@
-"""Exports as jobs, for clients of /api/v1: ask, look, list, cancel, download."""
+"""Exports as jobs for clients of /api/v1: request, read, list, cancel, download."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,23 +9,23 @@ import httpx2
 from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.integration.api.conftest import Person
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs.api import Person
+from bulk_pipeline_tests.rigs.exports import Exporting
 
 V1 = "/api/v1/exports"
 NO_JOB = "0199a1b2-0000-7000-8000-000000000000"  # an id of nothing
 
 
-def ask(api: TestClient, **given: Any) -> dict[str, Any]:
-    answer = api.post(V1, json={"resource_type": "customers", "format": "csv"} | given)
+def ask(api: TestClient, **kwargs: Any) -> dict[str, Any]:
+    answer = api.post(V1, json={"resource_type": "customers", "format": "csv"} | kwargs)
     assert answer.status_code == 202, answer.text
     return answer.json()
 
 
-def done(api: TestClient, exporting: Exporting, **given: Any) -> dict[str, Any]:
-    job = ask(api, **given)
+def done(api: TestClient, exporting: Exporting, **kwargs: Any) -> dict[str, Any]:
+    job = ask(api, **kwargs)
     exporting.run(exporting.stores.exports.get(job["id"]))
     return api.get(f"{V1}/{job['id']}").json()
 
@@ -103,7 +103,7 @@ def test_a_download_before_the_end_is_409_and_of_nothing_404(api: TestClient) ->
     assert api.get(f"{V1}/march/download").status_code == 400
 
 
-def test_a_download_of_what_has_expired_is_410(api: TestClient, exporting: Exporting) -> None:
+def test_a_download_of_expired_files_is_410(api: TestClient, exporting: Exporting) -> None:
     exporting.have("ann@x.co")
     job = done(api, exporting)
     exporting.stores.exports.files_removed(job["id"])
@@ -145,18 +145,18 @@ def test_a_cancelled_job(api: TestClient) -> None:
 
 def test_a_request_that_cannot_be_met_is_400(api: TestClient) -> None:
     users = {"resource_type": "users", "format": "csv"}
-    told = {
+    expected = {
         "resource_type is required": {"format": "csv"},
         "resource_type must be one of: ": users | {"resource_type": "cats"},
         "format is required": {"resource_type": "users"},
         "format must be one of: csv, ndjson, parquet": users | {"format": "xlsx"},
         "idempotency_token must be a valid UUID": users | {"idempotency_token": "x"},
         "users has no column 'age': expected one of": users | {"filters": {"age": 1}},
-        "role is never 'king'": users | {"filters": {"role": "king"}},
+        "'king' is not a value of role": users | {"filters": {"role": "king"}},
         "users has no column 'size': expected one of": users | {"fields": ["size"]},
         "the body must be a JSON object": [],
     }
-    for text, body in told.items():
+    for text, body in expected.items():
         answer = api.post(V1, json=body)
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
         assert text in answer.json()["error"]
@@ -182,17 +182,17 @@ def test_the_same_token_at_once_is_one_job(api_url: str) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-def test_the_same_token_with_other_words_is_409(api: TestClient) -> None:
+def test_the_same_token_with_another_request_is_409(api: TestClient) -> None:
     token = str(uuid4())
     job = ask(api, idempotency_token=token)
-    told = f"the idempotency token {token} was used for another export: job {job['id']}"
+    expected = f"the idempotency token {token} was used for another export: job {job['id']}"
     for other in ({"format": "ndjson"}, {"fields": ["id"]}, {"resource_type": "users"}):
         body = {"resource_type": "customers", "format": "csv", "idempotency_token": token} | other
         answer = api.post(V1, json=body)
-        assert (answer.status_code, answer.json()) == (409, {"error": told})
+        assert (answer.status_code, answer.json()) == (409, {"error": expected})
 
 
-def test_a_token_whose_job_came_to_nothing_may_be_used_again(api: TestClient) -> None:
+def test_a_token_whose_job_failed_may_be_used_again(api: TestClient) -> None:
     token = str(uuid4())
     first = ask(api, idempotency_token=token)
     api.post(f"{V1}/{first['id']}/cancel")
@@ -218,7 +218,7 @@ def test_a_page_that_cannot_be_is_400(api: TestClient) -> None:
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-def test_a_token_is_asked_for_where_the_settings_say_so(settings: Settings, new_person: Any) -> None:
+def test_a_token_is_required_where_the_settings_say_so(settings: Settings, new_person: Any) -> None:
     strict = Stores(settings.model_copy(update={"api_token_required": True}))
     ann: Person = new_person("ann@example.com")
     with TestClient(create_app(strict)) as api:

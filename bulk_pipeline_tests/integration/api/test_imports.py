@@ -1,4 +1,4 @@
-"""Imports as the clients of the users, articles and comments service know them; line by line of the contract."""
+"""Imports in the contract of the users, articles and comments service, line by line."""
 
 import threading
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 from bulk_pipeline.api import import_intake
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stores.objects import ObjectStore
-from bulk_pipeline_tests.integration.api.conftest import Person
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.api import Person
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 IMPORTS = "/api/v1/imports"
 IDS = [f"01a00000-0000-7000-8000-00000000000{number}" for number in range(3)]
@@ -49,8 +49,8 @@ def send(
     return api.post(f"{prefix}{query}", files=parts, headers=headers)
 
 
-def sent(api: TestClient, content: bytes = GOOD, **given: Any) -> dict[str, Any]:
-    answer = send(api, content, **given)
+def sent(api: TestClient, content: bytes = GOOD, **kwargs: Any) -> dict[str, Any]:
+    answer = send(api, content, **kwargs)
     assert answer.status_code == 202, answer.text
     return answer.json()
 
@@ -95,7 +95,7 @@ class TestAFileThatIsSent:
         ]
         assert all(set(one) == {"row", "field", "value", "reason"} for one in done["errors"])
 
-    def test_that_nobody_can_read_is_failed_and_says_why(self, api: TestClient, pipeline: Pipeline) -> None:
+    def test_that_cannot_be_read_is_failed_with_the_reason(self, api: TestClient, pipeline: Pipeline) -> None:
         job = sent(api, b"name\nx\n")
         pipeline.work_off()
         done = look(api, job)
@@ -135,8 +135,8 @@ def numbers(job: dict[str, Any]) -> tuple[Any, ...]:
 
 
 class TestWhatIsWrongWithAFile:
-    def test_is_said_in_the_contracts_order(self, api: TestClient) -> None:
-        """Each request is wrong in all that comes after, too."""
+    def test_is_reported_in_the_contracts_order(self, api: TestClient) -> None:
+        """Each request is also wrong in all later checks."""
         wrong: dict[str, Any] = {"idempotency_token": "x", "mode": "never"}
         assert refused(send(api, None, resource_type="", **wrong)) == (400, "resource_type is required")
         assert refused(send(api, None, resource_type="kings", **wrong)) == (
@@ -158,22 +158,22 @@ class TestWhatIsWrongWithAFile:
 
     def test_a_key_that_is_none_is_400(self, api: TestClient) -> None:
         for key, length in ((" ", 0), ("k" * 129, 129)):
-            said = f"Idempotency-Key has {length} characters: give it 1 to 128, or leave it out"
-            assert refused(send(api, key=key)) == (400, said)
+            message = f"Idempotency-Key has {length} characters: send 1 to 128, or no such header"
+            assert refused(send(api, key=key)) == (400, message)
 
-    def test_what_is_no_table_is_refused_at_once(self, api: TestClient, pipeline: Pipeline) -> None:
-        status, said = refused(send(api, b"%PDF-1.7 ..."))
-        assert (status, "this is a PDF document" in said) == (400, True)
+    def test_a_file_that_is_no_table_is_refused_at_once(self, api: TestClient, pipeline: Pipeline) -> None:
+        status, message = refused(send(api, b"%PDF-1.7 ..."))
+        assert (status, "this is a PDF document" in message) == (400, True)
         assert pipeline.query("SELECT count(*) FROM bulk.import_jobs") == [(0,)]
 
-    def test_odd_names_are_nobodys_trouble(self, api: TestClient) -> None:
+    def test_odd_names_are_accepted(self, api: TestClient) -> None:
         for name in ("a\0b.csv", "x" * 1_000, "../../etc/passwd", " "):
             assert sent(api, name=name)["status"] == "pending"
 
     def test_too_large_is_413(self, settings: Settings) -> None:
         with api_with(settings, api_max_upload_bytes=1_000) as api:
-            status, said = refused(send(api, b"x" * 100_000))
-        assert (status, "larger than 1,000 bytes" in said) == (413, True)
+            status, message = refused(send(api, b"x" * 100_000))
+        assert (status, "larger than 1,000 bytes" in message) == (413, True)
 
     def test_a_store_that_is_down_is_503_and_the_key_may_be_used_again(
         self, api: TestClient, monkeypatch: pytest.MonkeyPatch
@@ -226,21 +226,21 @@ class TestTheSameRequestAgain:
         for other in others:
             assert refused(send(api, **other, key="k"))[0] == 409
 
-    def test_is_another_of_somebody_else(self, api: TestClient, ann: Person, bob: Person) -> None:
+    def test_is_another_one_for_another_client(self, api: TestClient, ann: Person, bob: Person) -> None:
         jobs = {send(api, key="k", person=person).json()["id"] for person in (None, ann, bob)}
         customers = api.post("/imports", files={"file": GOOD}, headers=ann.headers | {"Idempotency-Key": "k"})
         assert len(jobs | {customers.json()["id"]}) == 4
 
 
 class TestLooking:
-    def test_at_what_is_not_there(self, api: TestClient) -> None:
+    def test_at_a_missing_job(self, api: TestClient) -> None:
         for path in ("", "/errors"):
             assert refused(api.get(f"{IMPORTS}/{NO_JOB}{path}"))[0] == 404
             assert refused(api.get(f"{IMPORTS}/march{path}"))[0] == 400
         assert refused(api.post(f"{IMPORTS}/{NO_JOB}/cancel"))[0] == 404
         assert refused(api.post(f"{IMPORTS}/march/cancel"))[0] == 400
 
-    def test_somebody_elses_is_not_there(self, api: TestClient, ann: Person, bob: Person) -> None:
+    def test_that_of_another_account_is_404(self, api: TestClient, ann: Person, bob: Person) -> None:
         job = send(api, person=ann).json()["id"]
         assert api.get(f"{IMPORTS}/{job}", headers=ann.headers).status_code == 200
         for headers in ({}, bob.headers):
@@ -249,7 +249,7 @@ class TestLooking:
             assert api.post(f"{IMPORTS}/{job}/cancel", headers=headers).status_code == 404
             assert api.get(IMPORTS, headers=headers).json()["imports"] == []
 
-    def test_a_token_is_asked_for_if_the_settings_say_so(self, settings: Settings, ann: Person) -> None:
+    def test_a_token_is_required_if_the_settings_say_so(self, settings: Settings, ann: Person) -> None:
         with api_with(settings, api_token_required=True) as api:
             for answer in (send(api, None), api.get(IMPORTS), api.get(f"{IMPORTS}/{NO_JOB}")):
                 assert refused(answer)[0] == 401
@@ -376,7 +376,7 @@ def test_a_cancelled_import_is_202_and_409_from_then_on(api: TestClient, pipelin
 class TestAFileAtAUrl:
     @pytest.fixture
     def here(self, tmp_path: Path) -> Iterator[str]:
-        """A server on this machine that has users.csv and `data`."""
+        """A server on this machine with users.csv and `data`."""
 
         class Files(SimpleHTTPRequestHandler):
             def __init__(self, *given: Any) -> None:
@@ -424,15 +424,15 @@ class TestAFileAtAUrl:
         with api_with(settings, api_fetch_ports=here.rpartition(":")[2]) as api:
             for host in inside:
                 url = f"{here.replace('127.0.0.1', host)}/users.csv"
-                status, said = refused(api.post(IMPORTS, json={"resource": "users", "file_url": url}))
-                assert (status, "not on the public internet" in said) == (400, True)
+                status, message = refused(api.post(IMPORTS, json={"resource": "users", "file_url": url}))
+                assert (status, "not on the public internet" in message) == (400, True)
         assert pipeline.query("SELECT count(*) FROM bulk.import_jobs") == [(0,)]
 
-    def test_what_is_wrong_is_said_in_the_same_order(self, trusting: TestClient, here: str) -> None:
+    def test_problems_are_reported_in_the_same_order(self, trusting: TestClient, here: str) -> None:
         wrong = {"idempotency_token": "x", "mode": "never", "format": "doc"}
 
-        def post(**given: object) -> tuple[int, str]:
-            return refused(trusting.post(IMPORTS, json=given))
+        def post(**kwargs: object) -> tuple[int, str]:
+            return refused(trusting.post(IMPORTS, json=kwargs))
 
         assert post(**wrong) == (400, "resource is required")
         assert post(resource="kings", **wrong) == (400, f"resource must be one of: {TABLES}")
@@ -449,7 +449,7 @@ class TestAFileAtAUrl:
         )
         assert post(resource="users", file_url=f"{here}/none") == (400, "127.0.0.1 answers 404, not the file")
         assert post(resource="users", file_url=f"{here}/empty.csv") == (400, "the file is empty")
-        assert post(resource="users", file_url=7) == (400, "'file_url' must be a text")
+        assert post(resource="users", file_url=7) == (400, "'file_url' must be a string")
 
     def test_a_body_that_is_no_object_is_refused(self, api: TestClient) -> None:
         headers = {"Content-Type": "application/json"}
@@ -466,9 +466,9 @@ class TestAFileAtAUrl:
     def test_is_503_while_too_many_are_on_their_way(
         self, trusting: TestClient, here: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(import_intake, "_FETCHES", threading.BoundedSemaphore(1))
+        monkeypatch.setattr(import_intake, "FETCH_SLOTS", threading.BoundedSemaphore(1))
         given = {"resource": "users", "file_url": f"{here}/users.csv"}
-        with import_intake._FETCHES:  # pyright: ignore[reportPrivateUsage]  # somebody's fetch
+        with import_intake.FETCH_SLOTS:  # somebody's fetch
             assert refused(trusting.post(IMPORTS, json=given))[0] == 503
         assert trusting.post(IMPORTS, json=given).status_code == 202
 

@@ -1,4 +1,4 @@
-"""The API's log: a line for each request, JSON for machines, and never what is nobody's business."""
+"""The API's log: a line for each request, JSON for machines, and no personal data."""
 
 import io
 import json
@@ -16,13 +16,13 @@ from starlette.testclient import TestClient
 
 from bulk_pipeline.api import logs
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline_tests.integration.conftest import Pipeline
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 PASSWORD, TOKEN, CONTENT = "correct-horse-battery", "eyJhbGciOi.token.signature", "marked-row-content"
 
 
 class Log(io.StringIO):
-    """Where the log goes."""
+    """Receives the log."""
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.getvalue().splitlines()]
@@ -30,7 +30,7 @@ class Log(io.StringIO):
 
 @pytest.fixture
 def log() -> Iterator[Callable[..., Log]]:
-    """Configures the logs of this process in a given format, and sets everything back in the end."""
+    """A function that configures the logs of this process in a format; the fixture restores them."""
     root, ours = logging.getLogger(), logging.getLogger("bulk_pipeline")
     before = (root.handlers[:], root.level, ours.level)
 
@@ -46,7 +46,7 @@ def log() -> Iterator[Callable[..., Log]]:
 
 @pytest.fixture
 def broken(api: TestClient) -> TestClient:
-    """The API, with paths that fail in some way."""
+    """The API, with paths that fail."""
     assert isinstance(api.app, FastAPI)
 
     @api.app.get("/bug")
@@ -73,9 +73,9 @@ def broken(api: TestClient) -> TestClient:
 
 
 def test_a_request_is_one_line(broken: TestClient, log: Callable[..., Log]) -> None:
-    told, job_id = log(), str(uuid4())
+    output, job_id = log(), str(uuid4())
     broken.get(f"/named/{job_id}", headers={"X-Request-ID": "march-17"})
-    (line,) = told.lines()
+    (line,) = output.lines()
     assert isinstance(line.pop("ms"), float)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -92,35 +92,35 @@ def test_a_request_is_one_line(broken: TestClient, log: Callable[..., Log]) -> N
 
 
 def test_every_line_about_a_request_has_its_id(broken: TestClient, log: Callable[..., Log]) -> None:
-    told = log()
+    output = log()
     answer = broken.get("/bug", headers={"X-Request-ID": "march-17"})
     assert answer.headers["X-Request-ID"] == "march-17"
-    assert [line["request_id"] for line in told.lines()] == ["march-17", "march-17"]
-    assert {line["message"] for line in told.lines()} == {"request", "a request failed"}
+    assert [line["request_id"] for line in output.lines()] == ["march-17", "march-17"]
+    assert {line["message"] for line in output.lines()} == {"request", "a request failed"}
 
 
-def test_an_exception_is_told_in_json_with_its_cause_and_without_what_it_met(
+def test_an_exception_is_logged_in_json_with_its_cause_and_without_data(
     broken: TestClient, log: Callable[..., Log]
 ) -> None:
-    told = log()
+    output = log()
     broken.get("/bug")
-    (line,) = [line for line in told.lines() if "exception" in line]
+    (line,) = [line for line in output.lines() if "exception" in line]
     first, cause = line["exception"]
     assert (first["kind"], first.get("message")) == ("ValueError", None)
     assert (cause["kind"], cause["message"]) == ("StoreUnavailableError", "Postgres at db:5432: gone")
     assert first["stack"][-1].endswith(" bug")
 
 
-def test_probes_that_go_well_are_not_told_of(api: TestClient, log: Callable[..., Log]) -> None:
-    told = log()
+def test_successful_probes_are_not_logged(api: TestClient, log: Callable[..., Log]) -> None:
+    output = log()
     api.get("/live")
-    assert told.lines() == []
+    assert output.lines() == []
     api.post("/live")
-    assert [line["status"] for line in told.lines()] == [405]
+    assert [line["status"] for line in output.lines()] == [405]
 
 
 def test_the_lines_of_libraries_look_the_same(log: Callable[..., Log]) -> None:
-    told = log()
+    output = log()
     logging.getLogger("uvicorn.error").error("cannot bind to %s", "port 1")
     logging.getLogger("httpx2").info("GET https://example.org/?signature=secret")
     try:
@@ -130,38 +130,38 @@ def test_the_lines_of_libraries_look_the_same(log: Callable[..., Log]) -> None:
         logging.getLogger("uvicorn.error").exception(
             "Exception in ASGI application"
         )  # told of, with its request
-    first, second = told.lines()
+    first, second = output.lines()
     assert (first["message"], first["level"], first["logger"]) == (
         "cannot bind to port 1",
         "error",
         "uvicorn.error",
     )
     assert second["exception"][0]["kind"] == "ValueError"
-    assert CONTENT not in told.getvalue()
+    assert CONTENT not in output.getvalue()
 
 
 def test_people_get_lines_that_they_can_read(broken: TestClient, log: Callable[..., Log]) -> None:
-    told = log("text")
+    output = log("text")
     broken.get("/bug")
-    assert "StoreUnavailableError: Postgres at db:5432: gone\n" in told.getvalue()
-    assert "/bug" in told.getvalue()
-    assert "{" not in told.getvalue()
-    assert CONTENT not in told.getvalue()
+    assert "StoreUnavailableError: Postgres at db:5432: gone\n" in output.getvalue()
+    assert "/bug" in output.getvalue()
+    assert "{" not in output.getvalue()
+    assert CONTENT not in output.getvalue()
 
 
-def test_without_a_format_what_is_not_a_terminal_gets_json(
+def test_without_a_format_an_output_that_is_no_terminal_gets_json(
     broken: TestClient, log: Callable[..., Log]
 ) -> None:
-    told = log(None)
+    output = log(None)
     broken.get("/nowhere")
-    assert [line["status"] for line in told.lines()] == [404]
+    assert [line["status"] for line in output.lines()] == [404]
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_no_password_token_or_row_is_ever_told(
+def test_no_password_token_or_row_is_ever_logged(
     broken: TestClient, pipeline: Pipeline, log: Callable[..., Log], log_format: logs.LogFormat
 ) -> None:
-    told = log(log_format)
+    output = log(log_format)
     secrets = {"Authorization": f"Bearer {TOKEN}", "Cookie": f"token={TOKEN}", "Idempotency-Key": "k"}
     person = {"email": f"{CONTENT}@x.co", "password": PASSWORD}
     rows = f"email,city\n{CONTENT}@x.co,Lund\n{CONTENT},Lund\n".encode()
@@ -182,6 +182,6 @@ def test_no_password_token_or_row_is_ever_told(
         broken.get(path, headers=secrets)
     pipeline.drop("customers/people.csv", rows)
     pipeline.work_off()
-    assert told.getvalue().count("a request failed") == 3
+    assert output.getvalue().count("a request failed") == 3
     for secret in (PASSWORD, TOKEN, CONTENT):
-        assert secret not in told.getvalue()
+        assert secret not in output.getvalue()

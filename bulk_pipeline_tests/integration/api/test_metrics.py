@@ -1,4 +1,4 @@
-"""GET /metrics: all that the contract names, from the ledger and from this process, without anybody's names in it."""
+"""GET /metrics has all metrics of the contract, from the ledger and the process, without personal data."""
 
 from collections.abc import Generator
 from uuid import uuid4
@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
 from bulk_pipeline.api.metrics import Metrics
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.ports import free_port
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.stores.dagster_signs import leave_signs
+from bulk_pipeline_tests.rigs.dagster_signs import leave_signs
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 USERS = b"id,email,name,role\n,a@x.co,Ann,reader\n,b@x.co,Bob,nobody\n,,Cy,reader\n"
@@ -101,7 +101,7 @@ def test_a_route_is_named_as_it_is_declared(api: TestClient, prefix: str) -> Non
     assert value(scraped(api), "bulk_http_requests_total", method="GET", route=route, status="200") == 2
 
 
-def test_no_label_holds_an_id_or_a_name_that_somebody_gave(api: TestClient, pipeline: Pipeline) -> None:
+def test_no_label_has_an_id_or_a_user_chosen_name(api: TestClient, pipeline: Pipeline) -> None:
     job = pipeline.load("users/upsert/secret-name.csv", USERS)
     pipeline.load("secret-folder/secret-name.csv", USERS)
     for path in (f"/imports/{job.id}", "/secret-name", "/secret-name?x=secret-name"):
@@ -120,7 +120,7 @@ def test_streams_are_counted_however_they_end(
 ) -> None:
     def stream() -> Generator[None]:
         with metrics_of(api).streaming("users", "ndjson") as watched:
-            watched.sent(7)
+            watched.add_rows(7)
             yield
 
     running = stream()
@@ -135,14 +135,25 @@ def test_streams_are_counted_however_they_end(
     assert value(series, "bulk_stream_export_duration_seconds_count", table="users", format="ndjson") == 1
 
 
-def test_the_newer_format_is_served_to_whoever_asks(api: TestClient) -> None:
+def test_the_newer_format_is_served_on_request(api: TestClient) -> None:
     answer = api.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     names = {family.name for family in openmetrics.text_string_to_metric_families(answer.text)}
     assert {"bulk_rows", "bulk_http_requests"} <= names
 
 
-def test_without_a_database_the_rest_is_told_all_the_same(settings: Settings) -> None:
+def test_free_space_is_reported_with_the_needed_space(settings: Settings) -> None:
+    needed = 1 << 60
+    with TestClient(create_app(Stores(settings.model_copy(update={"bulk_min_free_bytes": needed})))) as api:
+        series = scraped(api)
+    assert value(series, "bulk_up", part="disk") == 0
+    assert value(series, "bulk_disk_needed_bytes", place="work files") == needed
+    free = value(series, "bulk_disk_free_bytes", place="work files")
+    assert free is not None
+    assert 0 < free < needed
+
+
+def test_without_a_database_the_rest_is_reported_nevertheless(settings: Settings) -> None:
     nowhere = f"postgresql://me@127.0.0.1:{free_port()}/none"
     stores = Stores(Settings.model_validate({**settings.model_dump(), "database_url": nowhere}))
     with TestClient(create_app(stores)) as api:
@@ -152,11 +163,11 @@ def test_without_a_database_the_rest_is_told_all_the_same(settings: Settings) ->
     assert not [name for name, _ in series if name.startswith("bulk_queue")]
 
 
-def test_nothing_is_read_before_somebody_scrapes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_before_a_scrape(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the database is asked")
 
-    monkeypatch.setattr("bulk_pipeline.stores.postgres.connect", refuse)
+    monkeypatch.setattr("bulk_pipeline.postgres.connection.connect", refuse)
     create_app(Stores(settings))
 
 

@@ -1,23 +1,19 @@
 """`METRICS_PORT`: a real API process serves /metrics there, and nowhere else."""
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
-from pydantic import SecretStr
 
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stack.api import answers
 from bulk_pipeline.stack.ports import HOST, free_port
 from bulk_pipeline.stack.process import Child, Service, running
-from bulk_pipeline_tests.compose import ROOT
+from bulk_pipeline_tests.rigs.api import service_of
 
 API = f"http://{HOST}:{{}}"
 HIDDEN = ["/metrics", "/metrics/", "/metrics%0a", "//metrics", "/%6detrics", "/METRICS", "/live/../metrics"]
@@ -25,27 +21,14 @@ HIDDEN = ["/metrics", "/metrics/", "/metrics%0a", "//metrics", "/%6detrics", "/M
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    """Of the API, and of its metrics."""
+    """The ports of the API and of its metrics."""
     return free_port(), free_port()
 
 
 @pytest.fixture
 def service(settings: Settings, tmp_path: Path, ports: tuple[int, int]) -> Service:
     """`python -m bulk_pipeline.api` on the tests' servers."""
-    environment = {
-        name.upper(): str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-        for name, value in settings
-        if value is not None
-    }
-    environment |= {"API_PORT": str(ports[0]), "METRICS_PORT": str(ports[1])}
-    return Service(
-        name="api",
-        command=[sys.executable, "-m", "bulk_pipeline.api"],
-        environment={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
-        folder=ROOT,  # whose package it is that runs
-        log=tmp_path / "api.log",
-        answers=lambda: answers(API.format(ports[0])),
-    )
+    return service_of(settings, tmp_path, ports[0], metrics_port=ports[1])
 
 
 @pytest.fixture
@@ -55,7 +38,7 @@ def process(service: Service) -> Iterator[Child]:
 
 
 def status(port: int, path: str, host: str | None = None) -> int:
-    """The path goes over the wire as it stands."""
+    """Return the status of a request with an unchanged path."""
     with closing(socket.create_connection((HOST, port), timeout=30)) as connection:
         connection.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {host or HOST}\r\nConnection: close\r\n\r\n".encode()

@@ -1,4 +1,4 @@
-"""The API keeps to its own document: whatever is sent, no call fails inside, and no answer contradicts its schema."""
+"""The API agrees with its own document: no request causes an internal error, and no answer contradicts its schema."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,30 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
-from schemathesis.checks import not_a_server_error, response_schema_conformance, status_code_conformance
+from schemathesis.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    ignored_auth,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from bulk_pipeline.api.app import create_app
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.integration.api.conftest import Person
+from bulk_pipeline_tests.rigs.api import Person
 
-CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
+CHECKS = [
+    allow_header_conformance,
+    content_type_conformance,
+    ignored_auth,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
 PROBES = "/health|/ready|/metrics"
 """Their answers depend on Dagster, which does not run here; they have tests of their own."""
 
@@ -21,8 +37,8 @@ PROBES = "/health|/ready|/metrics"
 @pytest.fixture
 def document(settings: Settings) -> Iterator[schemathesis.BaseSchema]:
     stores = Stores(settings.model_copy(update={"api_fetch_seconds": 1}))
-    found = schemathesis.openapi.from_asgi("/openapi.json", create_app(stores))
-    yield found.exclude(path_regex=PROBES)
+    result = schemathesis.openapi.from_asgi("/openapi.json", create_app(stores))
+    yield result.exclude(path_regex=PROBES)
     stores.close()
 
 
@@ -32,9 +48,9 @@ def document(settings: Settings) -> Iterator[schemathesis.BaseSchema]:
 def test_no_answer_contradicts_the_document(
     document: schemathesis.BaseSchema, ann: Person, subtests: pytest.Subtests, has_token: bool, count: int
 ) -> None:
-    """Not by schemathesis's own plugin, which does not know this pytest."""
+    """Without schemathesis's plugin, which does not support this version of pytest."""
     headers = ann.headers if has_token else {}
-    operations = [found.ok() for found in document.get_all_operations()]
+    operations = [entry.ok() for entry in document.get_all_operations()]
     assert len(operations) > 15
     for operation in operations:
         with subtests.test(operation.label):

@@ -7,11 +7,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from bulk_pipeline_tests.acceptance.prometheus import OPS, alerts, dashboard_queries, selectors
 from bulk_pipeline_tests.integration.api.test_metrics import USERS, metrics_of
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.exports import Exporting
-from bulk_pipeline_tests.integration.stores.dagster_signs import ALIVE, leave_signs
+from bulk_pipeline_tests.rigs.dagster_signs import ALIVE, leave_signs
+from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
+from bulk_pipeline_tests.rigs.prometheus import OPS, alerts, dashboard_queries, selectors
 
 DOCS = OPS.parent / "docs" / "alerts.md"
 OF_PROMETHEUS = {"instance", "job", "le"}
@@ -20,46 +20,46 @@ Labels = dict[str, set[str]]
 
 @pytest.fixture
 def exported(api: TestClient, pipeline: Pipeline, exporting: Exporting) -> dict[str, Labels]:
-    """Every series that a stack exports on which everything has happened once: name → label → values."""
+    """All series of a stack on which everything has happened once: values by name and label."""
     leave_signs(pipeline.stores.database_url, ALIVE, {"upload_sensor": 1, "reaper_sensor": 1})
     pipeline.load("users/upsert/people.csv", USERS)
     exporting.exported("users")
     with metrics_of(api).streaming("users", "csv") as stream:
-        stream.sent(1)
+        stream.add_rows(1)
     api.get("/live")
-    found: dict[str, Labels] = {}
+    result: dict[str, Labels] = {}
     for family in text_string_to_metric_families(api.get("/metrics").text):
         for sample in family.samples:
-            labels = found.setdefault(sample.name, {})
+            labels = result.setdefault(sample.name, {})
             for name, value in sample.labels.items():
                 labels.setdefault(name, set()).add(value)
-    return found
+    return result
 
 
 def test_every_series_of_an_alert_or_a_panel_is_exported(exported: dict[str, Labels]) -> None:
     for query in [*dashboard_queries(), *(rule["expr"] for rule in alerts())]:
-        found = selectors(query)
-        assert found or "ALERTS" in query or query.startswith("up{"), query
-        for name, wanted in found:
+        result = selectors(query)
+        assert result or "ALERTS" in query or query.startswith("up{"), query
+        for name, wanted in result:
             assert name in exported, query
             for label, pattern in wanted.items():
                 assert label in exported[name], query
                 if label not in ("status", "route"):
                     assert all(part in exported[name][label] for part in pattern.split("|")), query
         grouped = {label for by in re.findall(r"by \(([^)]*)\)", query) for label in re.split(r",\s*", by)}
-        known = {label for name, _ in found for label in exported[name]} | OF_PROMETHEUS
+        known = {label for name, _ in result for label in exported[name]} | OF_PROMETHEUS
         assert grouped <= known, query
 
 
 def test_every_series_is_in_the_docs_and_the_docs_name_no_other(exported: dict[str, Labels]) -> None:
     ours = {re.sub("_(total|bucket|count|sum|info)$", "", name) for name in exported if "process" not in name}
-    told = {
+    names = {
         re.sub("_(total|info)$", "", name) for name in re.findall(r"^\| `(bulk_\w+)", DOCS.read_text(), re.M)
     }
-    assert told == {name for name in ours if name.startswith("bulk_")}
+    assert names == {name for name in ours if name.startswith("bulk_")}
 
 
-def test_every_alert_says_how_long_how_bad_and_what_to_do() -> None:
+def test_every_alert_has_duration_severity_and_remedy() -> None:
     sections = set(re.findall(r"^### (\w+)$", DOCS.read_text(), re.M))
     for rule in alerts():
         assert rule["for"]

@@ -1,4 +1,4 @@
-"""Exports that are streamed: what comes, in which order, and what a client sees and leaves behind when it goes wrong."""
+"""Streamed exports: their content and order, and errors and disconnects on the way."""
 
 import json
 import threading
@@ -14,18 +14,18 @@ from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from bulk_pipeline.api.app import create_app
-from bulk_pipeline.api.channel import MOST_BYTES
+from bulk_pipeline.api.byte_pipe import MOST_BYTES
 from bulk_pipeline.api.streams import Streams
-from bulk_pipeline.orchestration.stores import Stores
+from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.settings import Settings
-from bulk_pipeline_tests.integration.api.conftest import Person, serving
-from bulk_pipeline_tests.integration.conftest import Pipeline
-from bulk_pipeline_tests.integration.exports import Exporting
+from bulk_pipeline_tests.rigs.api import Person, serving
+from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 V1 = "/api/v1/exports"
 ALL = f"{V1}?resource=customers&format=ndjson"
 MANY = 200_000
-"""Of customers, 40 MB: more than the buffers of both connections hold, from Postgres to us and from us to the client."""
+"""Customers of 40 MB, more than the buffers of both connections: from Postgres to us, and from us to the client."""
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'bulk-pipeline stream%'"
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'bulk-pipeline stream%'"
 
@@ -46,7 +46,7 @@ def served(settings: Settings, **changes: object) -> Iterator[tuple[str, Streams
 
 @contextmanager
 def begun(url: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[bytes]]:
-    """The rest of a stream of which the first bytes have come."""
+    """Yield the rest of a stream after its first bytes."""
     with httpx2.stream("GET", url, headers=headers, timeout=60) as answer:
         assert answer.status_code == 200
         pieces = answer.iter_bytes(1_000)
@@ -91,23 +91,23 @@ def test_a_table_without_rows(api: TestClient) -> None:
         assert (answer.status_code, answer.text) == (200, content)
 
 
-def test_only_the_rows_that_are_asked_for(api: TestClient, exporting: Exporting) -> None:
+def test_only_the_selected_rows(api: TestClient, exporting: Exporting) -> None:
     exporting.execute(
         "INSERT INTO customers (email, city) VALUES ('ann@x.co', 'Rome'), ('bob@x.co', 'Pisa'), ('eve@x.co', NULL)"
     )
-    asked = {
+    expected = {
         "city=Rome": ["ann@x.co"],
         "city=Rome&city=Pisa": ["ann@x.co", "bob@x.co"],
         "where=city+is+null": ["eve@x.co"],
         "where=email%3E%3Dbob@x.co&where=city+is+not+null": ["bob@x.co"],
         "city=O'Hara": [],
     }
-    for query, emails in asked.items():
+    for query, emails in expected.items():
         answer = api.get(f"{V1}?resource=customers&format=ndjson&fields=email&{query}")
         assert sorted(json.loads(line)["email"] for line in answer.text.splitlines()) == emails, query
 
 
-def test_what_cannot_be_streamed_is_400(api: TestClient) -> None:
+def test_a_request_that_cannot_be_streamed_is_400(api: TestClient) -> None:
     told = {
         f"{V1}?resource=cats&format=csv": "resource_type must be one of: ",
         f"{V1}?format=csv": "resource_type is required",
@@ -117,7 +117,7 @@ def test_what_cannot_be_streamed_is_400(api: TestClient) -> None:
         f"{V1}/users/stream": "format is required",
         f"{V1}/users/stream?format=csv&fields=id,age": "users has no column 'age'",
         f"{V1}/users/stream?format=csv&age=3": "users has no column 'age'",
-        f"{V1}/users/stream?format=csv&active=perhaps": "'perhaps' is no value for active",
+        f"{V1}/users/stream?format=csv&active=perhaps": "'perhaps' is not a valid value for active",
         f"{V1}/users/stream?format=csv&name=a%00b": "name cannot hold a NUL",
         f"{V1}/users/stream?format=csv&where=role": "not a condition",
     }
@@ -127,7 +127,7 @@ def test_what_cannot_be_streamed_is_400(api: TestClient) -> None:
         assert text in answer.json()["error"]
 
 
-def test_what_is_streamed_imports_again_without_loss(
+def test_a_streamed_export_imports_again_without_loss(
     api: TestClient, pipeline: Pipeline, exporting: Exporting
 ) -> None:
     exporting.execute(
@@ -185,7 +185,7 @@ def test_a_stream_that_breaks_off_does_not_look_complete(settings: Settings, exp
                         pass
 
 
-def test_what_fails_before_the_first_byte_is_503(settings: Settings, exporting: Exporting) -> None:
+def test_a_failure_before_the_first_byte_is_503(settings: Settings, exporting: Exporting) -> None:
     answers: list[httpx2.Response] = []
     with served(settings) as (url, _), psycopg.connect(exporting.stores.database_url) as other:
         other.execute("LOCK TABLE customers")

@@ -1,4 +1,4 @@
-"""What the API's process holds before anybody has asked for anything."""
+"""The modules that the API's process imports before the first request."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The files of a workload, and the script that psql gets."""
+"""The files of a workload, and the script for psql."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench import floor
+from bulk_pipeline.bench import lower_bound
 from bulk_pipeline.bench.choices import FileFormat, LoadMode
 from bulk_pipeline.bench.files import write_good, write_upload
 from bulk_pipeline.bench.workload import Workload
@@ -44,11 +44,11 @@ def test_parquet_holds_typed_rows_that_are_all_good(tmp_path: Path, table: str) 
     workload = Workload(table=table, rows=300, format=FileFormat.PARQUET)
     upload, expected = write_upload(workload, tmp_path)
     assert pq.read_metadata(upload).num_rows == expected.inserted == 300
-    found = [
+    result = [
         validate(chunk.records, chunk.failures, workload.declared, Mode.INSERT_ONLY).failures.num_rows
         for chunk in open_upload(io.BytesIO(upload.read_bytes()), upload.name, table=workload.declared)
     ]
-    assert set(found) == {0}
+    assert set(result) == {0}
     assert [file.name for file in tmp_path.iterdir()] == [upload.name]
 
 
@@ -64,7 +64,7 @@ def test_parquet_holds_typed_rows_that_are_all_good(tmp_path: Path, table: str) 
     ],
 )
 def test_the_floor_merges_by_the_key_the_file_brings(table: str, mode: Mode, ending: str) -> None:
-    script = floor.merge("bench.t", tables.get(table), ["email", "city"], Path("good.csv"), mode)
+    script = lower_bound.merge("bench.t", tables.get(table), ["email", "city"], Path("good.csv"), mode)
     assert script.startswith("BEGIN;\nCREATE TEMPORARY TABLE staging ON COMMIT DROP AS SELECT email, city")
     assert script.endswith(ending)
 

@@ -1,4 +1,4 @@
-"""The peak of a run's memory, and the environment of a stack that tables are emptied in."""
+"""The peak of a run's memory, and the environment of a stack in which tables are emptied."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ import time
 
 import psutil
 
+from bulk_pipeline.bench.harness import without_servers
 from bulk_pipeline.bench.memory import watching
-from bulk_pipeline.bench.rig import without_servers
 
 HOG = "import time; held = bytearray(b'x' * 60_000_000); print('ready', flush=True); time.sleep(30)"
 WARM = f"""
@@ -17,7 +17,7 @@ with subprocess.Popen([sys.executable, '-c', {HOG!r}]) as run:
 """
 
 
-def test_the_peak_counts_runs_with_what_they_start_and_nothing_else() -> None:
+def test_the_peak_counts_runs_with_their_children_and_nothing_else() -> None:
     with watching(psutil.Process()) as nothing:
         time.sleep(0.2)
     assert nothing.peak.rss_bytes == 0

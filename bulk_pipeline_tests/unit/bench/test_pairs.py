@@ -3,7 +3,7 @@
 import pytest
 
 from bulk_pipeline.bench.latency import Percentiles, percentiles
-from bulk_pipeline.bench.pairs import Spread, in_turns, percentile, spread
+from bulk_pipeline.bench.paired import Spread, in_turns, percentile, spread
 
 
 def test_contenders_take_turns_at_being_first() -> None:
@@ -11,7 +11,7 @@ def test_contenders_take_turns_at_being_first() -> None:
     contenders = {name: (lambda name=name: order.append(name)) for name in ("ours", "floor", "random")}
     rounds = list(in_turns(3, contenders))
     assert order == ["ours", "floor", "random", "random", "floor", "ours", "ours", "floor", "random"]
-    assert [set(found) for found in rounds] == [{"ours", "floor", "random"}] * 3
+    assert [set(entry) for entry in rounds] == [{"ours", "floor", "random"}] * 3
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_spread_is_median_least_and_greatest(values: list[float], expected: Sp
 
 
 def test_there_is_no_median_of_nothing() -> None:
-    with pytest.raises(ValueError, match="no median"):
+    with pytest.raises(ValueError, match="at least one measurement"):
         spread([])
 
 
@@ -42,5 +42,5 @@ def test_percentiles_of_nothing_are_refused(values: list[float], share: float) -
         percentile(values, share)
 
 
-def test_latencies_are_told_by_three_values() -> None:
+def test_latencies_are_reported_by_three_values() -> None:
     assert percentiles([1.0, 2.0, 3.0, 9.0]) == Percentiles(2.0, 9.0, 9.0)

@@ -1,4 +1,4 @@
-"""Clients that poll a job, against a server that says what the test wants."""
+"""Clients that poll a job, against a server with scripted answers."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ FINISHED = frozenset({"completed"})
 
 @contextmanager
 def server(answer: Callable[[int], tuple[int, dict[str, object]]]) -> Iterator[str]:
-    """Answers the n-th request, over connections that are kept."""
+    """Run a server with an answer for each request, over kept connections."""
     lock, count = threading.Lock(), 0
 
     class Handler(BaseHTTPRequestHandler):

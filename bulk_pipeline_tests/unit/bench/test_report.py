@@ -1,4 +1,4 @@
-"""Results as people read them."""
+"""Results in their form for people."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,9 +7,9 @@ from fractions import Fraction
 from typer.testing import CliRunner
 
 from bulk_pipeline.bench import report
-from bulk_pipeline.bench.pairs import Spread
+from bulk_pipeline.bench.paired import Spread
 from bulk_pipeline.bench.peers import NOT_INSTALLED, Peer, Peers
-from bulk_pipeline.bench.results import Loads, Measured, Ours, pair, summary
+from bulk_pipeline.bench.results import Loads, Measurement, Ours, pair, summary
 from bulk_pipeline.bench.scale import Scale, Size
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.cli.app import app
@@ -30,8 +30,8 @@ OURS = Ours(
     counts={"total": 1000},
     failures={},
 )
-FLOOR = Measured(seconds=5.0, rows=990, wal_bytes=2_000_000, rows_per_second=198)
-SLOW = Measured(seconds=8.0, rows=990, wal_bytes=2_000_000, rows_per_second=124)
+FLOOR = Measurement(seconds=5.0, rows=990, wal_bytes=2_000_000, rows_per_second=198)
+SLOW = Measurement(seconds=8.0, rows=990, wal_bytes=2_000_000, rows_per_second=124)
 
 
 def loads() -> Loads:
@@ -47,15 +47,15 @@ def loads() -> Loads:
 
 
 def test_ratios_are_our_seconds_by_those_of_the_floor() -> None:
-    found = pair(OURS, FLOOR, SLOW)
-    assert (found.ratio, found.ratio_with_claim, found.ratio_to_random_ids) == (0.8, 1.0, 0.5)
+    result = pair(OURS, FLOOR, SLOW)
+    assert (result.ratio, result.ratio_with_claim, result.ratio_to_random_ids) == (0.8, 1.0, 0.5)
     assert pair(OURS, FLOOR).ratio_to_random_ids is None
 
 
 def test_a_summary_is_about_figures_that_all_pairs_have() -> None:
-    found = loads().summary
-    assert found["ratio"] == Spread(1.0, 0.8, 1.2)
-    assert found["load_seconds"] == Spread(2.5, 2.5, 2.5)
+    result = loads().summary
+    assert result["ratio"] == Spread(1.0, 0.8, 1.2)
+    assert result["load_seconds"] == Spread(2.5, 2.5, 2.5)
     assert "ratio_to_random_ids" not in summary([pair(OURS, FLOOR, SLOW), pair(OURS, FLOOR)])
 
 
@@ -97,10 +97,10 @@ def test_results_become_plain_values() -> None:
 
 
 def test_options_are_refused_before_a_stack_is_started() -> None:
-    for words, told in (
+    for words, text in (
         (["load", "--rows", "many"], "is not a count"),
         (["load", "--format", "parquet", "--bad", "1%"], "Parquet"),
         (["small-files", "--table", "comments"], "without parents"),
     ):
         result = CliRunner().invoke(app, ["bench", *words], env={"COLUMNS": "200", "TERM": "dumb"})
-        assert (result.exit_code, told in result.output) == (2, True), result.output
+        assert (result.exit_code, text in result.output) == (2, True), result.output

@@ -1,4 +1,4 @@
-"""What a load is measured on, and what it must come to."""
+"""The workload of a load, and its expected result."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,8 +12,9 @@ from bulk_pipeline.bench.choices import FileFormat, LoadMode
 from bulk_pipeline.bench.outcome import Outcome, check, check_content, outcome
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
+from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode
-from bulk_pipeline.stores.jobs import Counts, ImportJob, Status
+from bulk_pipeline.stages.counts import Counts
 
 BAD = Fraction(1, 5)
 
@@ -61,7 +62,7 @@ def test_parquet_has_no_damaged_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "counts", "told"),
+    ("change", "counts", "message"),
     [
         ({"status": Status.COMPLETED_WITH_ERRORS}, Counts(total=2, inserted=2), "must be completed"),
         ({"attempt": 2}, Counts(total=2, inserted=2), "attempt 2"),
@@ -69,12 +70,10 @@ def test_parquet_has_no_damaged_text() -> None:
         ({"failure_counts": {"required": 1}}, Counts(total=2, inserted=2), "required"),
     ],
 )
-def test_a_job_that_is_not_what_it_must_be_is_refused(
-    change: dict[str, object], counts: Counts, told: str
-) -> None:
+def test_an_invalid_job_is_refused(change: dict[str, object], counts: Counts, message: str) -> None:
     right = Outcome(Counts(total=2, inserted=2), {})
     check(job(), right.counts, right)
-    with pytest.raises(WrongResultError, match=told):
+    with pytest.raises(WrongResultError, match=message):
         check(replace(job(), **change), counts, right)  # pyright: ignore[reportArgumentType]  # fields by name
 
 
@@ -86,7 +85,7 @@ def test_a_table_with_another_content_is_refused() -> None:
 
 
 def job() -> ImportJob:
-    """A finished one."""
+    """Return a finished job."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     nothing = dict.fromkeys(
         ("idempotency_key", "archive_key", "claimed_at", "sha256", "first_job_id", "retry_of",

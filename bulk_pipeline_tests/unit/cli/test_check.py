@@ -72,10 +72,10 @@ def test_rows_of_json_have_no_line(tmp_path: Path) -> None:
 
 
 def test_a_document_has_the_first_failures(users: Path) -> None:
-    found = document(users, "--table", "users", status=3)
-    assert (found["total"], found["good"], found["rejected"]) == (2, 1, 1)
-    assert found["failures"] == {"bad_format": 1, "not_allowed": 1, "required": 1}
-    assert found["first_failures"][1] == {
+    result = document(users, "--table", "users", status=3)
+    assert (result["total"], result["good"], result["rejected"]) == (2, 1, 1)
+    assert result["failures"] == {"bad_format": 1, "not_allowed": 1, "required": 1}
+    assert result["first_failures"][1] == {
         "row": 2,
         "line": 3,
         "column": "email",
@@ -83,15 +83,15 @@ def test_a_document_has_the_first_failures(users: Path) -> None:
         "value": "foo@bar",
         "message": "email 'foo@bar' is not an address like local@domain.tld",
     }
-    assert (found["reports"], found["accepted"]) == ([], None)
+    assert (result["reports"], result["accepted"]) == ([], None)
 
 
-def test_what_an_import_would_load_and_report_is_written(users: Path, tmp_path: Path) -> None:
+def test_the_rows_and_reports_of_an_import_are_written(users: Path, tmp_path: Path) -> None:
     out = tmp_path / "reports"
-    found = document(users, "--table", "users", "-o", out, status=3)
+    result = document(users, "--table", "users", "-o", out, status=3)
     names = ["accepted.csv", "errors.csv", "errors.ndjson", "rejected.csv"]
     assert sorted(file.name for file in out.iterdir()) == names
-    assert [found["accepted"], *found["reports"]] == [str(out / name) for name in names]
+    assert [result["accepted"], *result["reports"]] == [str(out / name) for name in names]
     assert (out / "errors.csv").read_text().startswith("row,error,raw\n2,")
     assert (out / "accepted.csv").read_text() == ACCEPTED
 
@@ -118,9 +118,9 @@ def test_accepted_rows_are_those_of_the_file_in_every_format(tmp_path: Path, for
         case _:
             file.write_bytes(workbook(table))
     run("check", file, "--table", "users", "-o", out, status=3)
-    found = list(csv.DictReader(io.StringIO((out / "accepted.csv").read_text())))
-    numbers = [row.pop("_row") for row in found]
-    assert found == [rows[0], rows[2]]
+    result = list(csv.DictReader(io.StringIO((out / "accepted.csv").read_text())))
+    numbers = [row.pop("_row") for row in result]
+    assert result == [rows[0], rows[2]]
     assert int(numbers[1]) - int(numbers[0]) == 2
 
 
@@ -155,16 +155,16 @@ def test_accepted_values_are_typed_and_spelled_as_an_export_spells_them(tmp_path
 
 def test_a_key_that_the_file_uses_twice_is_rejected_as_an_import_would(users: Path, tmp_path: Path) -> None:
     users.write_text(HEADER + GOOD + GOOD.replace("a@", "b@") + BAD)
-    found = document(users, "--table", "users", "-o", tmp_path / "out", status=3)
-    assert (found["good"], found["failures"]["duplicate_in_file"]) == (1, 1)
+    result = document(users, "--table", "users", "-o", tmp_path / "out", status=3)
+    assert (result["good"], result["failures"]["duplicate_in_file"]) == (1, 1)
     assert (tmp_path / "out" / "accepted.csv").read_text() == ACCEPTED
     assert document(users, "--table", "users", "--mode", "upsert", status=3)["good"] == 2
 
 
 def test_accepted_rows_can_be_checked_again(users: Path, tmp_path: Path) -> None:
     run("check", users, "--table", "users", "-o", tmp_path / "1", status=3)
-    found = document(tmp_path / "1" / "accepted.csv", "--table", "users", "-o", tmp_path / "2")
-    assert (found["good"], found["rejected"], found["warnings"]) == (1, 0, [])
+    result = document(tmp_path / "1" / "accepted.csv", "--table", "users", "-o", tmp_path / "2")
+    assert (result["good"], result["rejected"], result["warnings"]) == (1, 0, [])
     assert (tmp_path / "2" / "accepted.csv").read_text() == ACCEPTED
 
 
@@ -194,8 +194,8 @@ def test_several_files_are_checked_each_in_a_folder_of_its_own(users: Path, tmp_
     (tmp_path / "more").mkdir()
     other = tmp_path / "more" / "users.csv"
     other.write_text(HEADER + BAD)
-    found = document(users, clean, other, "--table", "users", "-o", out, status=3)
-    assert [(one["file"], one["good"], one["rejected"]) for one in found] == [
+    result = document(users, clean, other, "--table", "users", "-o", out, status=3)
+    assert [(one["file"], one["good"], one["rejected"]) for one in result] == [
         (str(users), 1, 1),
         (str(clean), 1, 0),
         (str(other), 0, 1),
@@ -214,10 +214,10 @@ def test_the_exit_status_is_that_of_the_worst_file(users: Path, tmp_path: Path) 
     clean, broken = tmp_path / "clean.csv", tmp_path / "broken.csv"
     clean.write_text(HEADER + GOOD)
     broken.write_text("colour,size\nred,3\n")
-    found = document(broken, users, clean, "--table", "users", "-o", tmp_path / "out", status=1)
-    assert found[0]["code"] in ("no_header", "missing_column")
-    assert "colour" in found[0]["error"]
-    assert [one.get("rejected") for one in found] == [None, 1, 0]
+    result = document(broken, users, clean, "--table", "users", "-o", tmp_path / "out", status=1)
+    assert result[0]["code"] in ("no_header", "missing_column")
+    assert "colour" in result[0]["error"]
+    assert [one.get("rejected") for one in result] == [None, 1, 0]
     assert not (tmp_path / "out" / "broken.csv").exists()
     shown = run("check", broken, "--table", "users", status=1)
     assert shown.startswith(f"{broken}: cannot be read: ")
@@ -230,5 +230,5 @@ def test_a_warning_is_shown(users: Path) -> None:
 
 
 def test_an_encoding_that_files_do_not_have_is_refused(users: Path) -> None:
-    told = document(users, "--table", "users", "--encoding", "rot13", status=1)
-    assert told["error"] == "'rot13' is not an encoding of text files: name one like utf-8 or cp1252"
+    document_ = document(users, "--table", "users", "--encoding", "rot13", status=1)
+    assert document_["error"] == "'rot13' is not an encoding of text files: name one like utf-8 or cp1252"

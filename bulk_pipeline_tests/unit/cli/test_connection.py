@@ -1,4 +1,4 @@
-"""Each server is the one that the environment names, else that of the running stack."""
+"""Each server is that of the environment, else that of the running stack."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ STACK = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The folder of a stack that is up."""
+    """The folder of a running stack."""
     place = homes.at(tmp_path / "home")
     homes.make(place)
     homes.write(place, Record(supervisor=Started.of(os.getpid()), environment=STACK, ready=True))
@@ -91,5 +91,5 @@ def test_without_a_database_a_stack_must_be_up(
 ) -> None:
     if name:
         monkeypatch.setenv(name, "http://mine")
-    with pytest.raises(StackError, match="no stack is up"):
+    with pytest.raises(StackError, match="no stack is running"):
         settings_of(tmp_path)

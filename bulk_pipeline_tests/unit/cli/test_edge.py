@@ -1,4 +1,4 @@
-"""What a person sees of an error that is not a bug: one line that names the place and the reason, never a traceback."""
+"""An error that is not a bug is one line with the place and the reason, never a traceback."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ import pytest
 
 from bulk_pipeline import stack
 from bulk_pipeline.errors import StackError
-from bulk_pipeline_tests.command_here import run_here
+from bulk_pipeline_tests.rigs.command_here import run_here
 
 USERS = "id,email,name,role\n0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70,a@example.com,Ada,boss\n"
 
@@ -34,8 +34,8 @@ def users(tmp_path: Path) -> Path:
     ],
 )
 def test_a_full_disk_is_one_line(users: Path, words: tuple[str, ...]) -> None:
-    told = stderr(*(word.format(users=users) for word in words), "/dev/full")
-    assert told == "error: cannot write /dev/full: No space left on device\n"
+    output = stderr(*(word.format(users=users) for word in words), "/dev/full")
+    assert output == "error: cannot write /dev/full: No space left on device\n"
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_a_full_disk_is_one_line(users: Path, words: tuple[str, ...]) -> None:
 )
 def test_a_folder_that_is_a_file_is_one_line_and_nothing_is_left(users: Path, words: tuple[str, ...]) -> None:
     below = users / "x"
-    told = stderr(*(word.format(users=users, below=below) for word in words))
-    assert told.startswith(f"error: cannot write {users}")
-    assert told.count("\n") == 1
-    assert ("Not a directory" in told) or ("File exists" in told)
+    output = stderr(*(word.format(users=users, below=below) for word in words))
+    assert output.startswith(f"error: cannot write {users}")
+    assert output.count("\n") == 1
+    assert ("Not a directory" in output) or ("File exists" in output)
     assert [(file.name, file.read_text()) for file in users.parent.iterdir()] == [("users.csv", USERS)]
 
 
 def test_a_stack_in_a_folder_that_cannot_be_made_is_one_line(users: Path) -> None:
-    told = stderr("up", "--home", users / "x").splitlines()
-    assert told[1:] == [
-        f"error: no stack can live in {users / 'x'}: Not a directory; choose another folder with --home"
+    output = stderr("up", "--home", users / "x").splitlines()
+    assert output[1:] == [
+        f"error: cannot use {users / 'x'} for a stack: Not a directory; choose another folder with --home"
     ]
 
 
@@ -79,21 +79,21 @@ def test_the_end_of_a_log_is_shown_line_by_line_and_never_obeyed(
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "output"),
     [
         (OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/x"), "cannot use /mnt/x: Read-only file system"),
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"/mnt/x"), "cannot use /mnt/x: Permission denied"),
         (OSError("what Arrow says"), "what Arrow says"),
     ],
 )  # fmt: skip
-def test_what_the_system_refuses_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, told: str
+def test_an_error_of_the_system_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, output: str
 ) -> None:
     def status(_: Path) -> None:
         raise error
 
     monkeypatch.setattr(stack, "status", status)
-    assert stderr("status", "--home", tmp_path) == f"error: {told}\n"
+    assert stderr("status", "--home", tmp_path) == f"error: {output}\n"
 
 
 def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
 
 
 def test_status_after_a_failed_start_has_no_addresses(tmp_path: Path) -> None:
-    """The record of the last time stays, so that the next start has the same addresses."""
+    """The record of the last start stays, so that the next one has the same addresses."""
     home = stack.home.at(tmp_path)
     stack.home.write(
         home,
@@ -120,7 +120,7 @@ def test_status_after_a_failed_start_has_no_addresses(tmp_path: Path) -> None:
             }
         ),
     )
-    found = stack.status(tmp_path)
-    assert (found.up, found.healthy, found.services) == (False, False, ())
-    assert (found.dagster_url, found.api_url, found.database_url, found.s3.endpoint_url) == (None,) * 4
+    result = stack.status(tmp_path)
+    assert (result.up, result.healthy, result.services) == (False, False, ())
+    assert (result.dagster_url, result.api_url, result.database_url, result.s3.endpoint_url) == (None,) * 4
     assert "http" not in run_here({}, "status", "--home", tmp_path).stdout.decode()

@@ -1,4 +1,4 @@
-"""The commands that need no stack, but for `check`: parse, sample, tables."""
+"""The commands that need no stack, except `check`: parse, sample, tables."""
 
 import gzip
 import json
@@ -55,7 +55,7 @@ def test_parse_prints_no_failures_of_a_clean_file_and_the_first_hundred_of_a_bad
     assert "and 990 more" in CliRunner().invoke(app, ["parse", str(file)]).stderr
 
 
-def test_parse_of_several_files_goes_on_after_one_that_cannot_be_read(tmp_path: Path) -> None:
+def test_parse_of_several_files_continues_after_an_unreadable_one(tmp_path: Path) -> None:
     good, empty, out = tmp_path / "good.csv", tmp_path / "empty.csv", tmp_path / "out"
     good.write_text("a,b\n1,2\n")
     empty.write_text("")
@@ -99,7 +99,7 @@ def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [file.name for file in tmp_path.iterdir()] == ["users.csv"]
 
 
-def test_a_sample_is_the_same_for_the_same_seed_and_says_what_it_holds(tmp_path: Path) -> None:
+def test_a_sample_is_the_same_for_the_same_seed_and_describes_its_contents(tmp_path: Path) -> None:
     first, second = tmp_path / "1.csv", tmp_path / "2.csv"
     words = ("sample", "users", "--rows", "2e2", "--seed", "7", "--bad", "5%", "--json")
     known = json.loads(run(*words, "-o", first))
@@ -140,7 +140,7 @@ def test_a_number_that_is_none_names_its_option(words: tuple[str, ...], named: s
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("jobs", "--status", "done"), "Invalid value for '--status': 'done' is not one of 'pending', 'processing'"),
         (("jobs", "--limit", "many"), "Invalid value for '--limit': 'many' is wrong; expected a whole number"),
@@ -151,10 +151,10 @@ def test_a_number_that_is_none_names_its_option(words: tuple[str, ...], named: s
         (("check", __file__, "--table", "users", "--header", "x"), "Invalid value for --header: header 'x' is not"),
     ],
 )  # fmt: skip
-def test_a_wrong_option_is_named_in_our_words(words: tuple[str, ...], told: str) -> None:
+def test_a_wrong_option_is_named_in_our_words(words: tuple[str, ...], message: str) -> None:
     result = CliRunner().invoke(app, list(words), env={"COLUMNS": "400"})
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert "Value error" not in result.stderr
     assert "Input should be" not in result.stderr
 
@@ -172,8 +172,12 @@ def test_tables_as_json_is_one_document() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("~$book.xlsx", b"email\na@b.co\n", "is no upload: this is the lock file of an open Office document"),
-        ("._a.csv", b"email\na@b.co\n", "is no upload: this is what macOS keeps about the file 'a.csv'"),
+        (
+            "~$book.xlsx",
+            b"email\na@b.co\n",
+            "is not an upload: this is the lock file of an open Office document",
+        ),
+        ("._a.csv", b"email\na@b.co\n", "is not an upload: this is what macOS keeps about the file 'a.csv'"),
         ("a.xls", b"<html><table>", "this is a web page with a table"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What every command imports: libraries that take long to load are for the commands that use them."""
+"""Commands import slow libraries only if they use them."""
 
 import subprocess
 import sys

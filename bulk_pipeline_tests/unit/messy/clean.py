@@ -1,6 +1,6 @@
-"""Clean files of the four tables, in pieces: every record is known by its cells and by the bytes it is written in.
+"""Clean files of the four tables in pieces, with the cells and the bytes of each record.
 
-What is written here shares no code with the parser, so that it can judge it.
+The writer shares no code with the parser, so that it can test it.
 """
 
 import csv
@@ -22,15 +22,15 @@ TRICKY = (
     "é ü 漢字",
     "three\nshort\nlines",
 )
-"""Texts that are quoted where CSV asks for it, and are a value like any other."""
+"""Texts that need quotes in CSV."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of the file with its line end. `row`: the clean row it holds, None for what is no row.
+    """A piece of the file with its line end. `row` is its clean row, None if it is not a row.
 
-    `touched`: the damage is here, so the row may be lost if that is reported. `also`: other cells that would be
-    an honest reading of the damaged bytes. `kept`: the row must be loaded in spite of the damage.
+    `touched`: the damage is here, so the row may be lost if that is reported. `also`: other cells that are a correct
+    reading of the damaged bytes. `kept`: the row must be loaded in spite of the damage.
     """
 
     text: bytes
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Clean:
-    """`cells[i]` of each row, "" for nothing; `literals[i]` as they are written."""
+    """A clean file: the `cells` of each row, "" for an empty one, and the same cells as written."""
 
     table: str
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ class Clean:
 
 @cache
 def clean(table: str, delimiter: bytes = b",", end: bytes = b"\n", *, quoted: bool = False) -> Clean:
-    """A file of `ROWS` rows that break no rule. `quoted`: every cell stands in quotes."""
+    """Return a file of `ROWS` good rows; with `quoted`, every cell is in quotes."""
     out = io.BytesIO()
     Sample(tables.get(table), ROWS, seed=3).write(out)
     names, *rows = csv.reader(io.StringIO(out.getvalue().decode(), newline=""))

@@ -1,4 +1,4 @@
-"""Everything that is known to happen to the rows of a delimited file: each damage takes one row of a clean file."""
+"""All known kinds of damage to the rows of a delimited file; each damages one row of a clean file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 from bulk_pipeline_tests.unit.messy.clean import Clean, Piece
 
 Damage = Callable[[Clean, int], list[Piece]]
-"""The pieces that take the place of the row's own."""
+"""A function that returns the pieces that replace a row."""
 
 
 def _rewritten(change: Callable[[list[bytes], Clean], bytes | None]) -> Damage:
-    """The row as `change` writes it, without its line end; None if the row has nothing that can be damaged so."""
+    """Return a damage that rewrites the row, without its line end, by `change`; None if the row cannot be damaged that way."""
 
     def damage(clean: Clean, row: int) -> list[Piece]:
         text = change(list(clean.literals[row]), clean)
@@ -24,7 +24,7 @@ def _rewritten(change: Callable[[list[bytes], Clean], bytes | None]) -> Damage:
 def _cell(
     change: Callable[[bytes], bytes | None], *, last: bool = False, quoted: bool | None = None
 ) -> Damage:
-    """One cell written otherwise: the first or last that is quoted, or is not. Its honest reading is its bytes."""
+    """Return a damage of the first or last cell that is, or is not, quoted; its bytes are a correct reading of it."""
 
     def damage(clean: Clean, row: int) -> list[Piece]:
         cells = list(clean.literals[row])
@@ -81,12 +81,12 @@ def _one_other_delimiter(delimiter: bytes) -> Damage:
 
 
 def _cut(cells: list[bytes], clean: Clean) -> bytes:
-    """The row ends before its last two cells."""
+    """Cut off the row's last two cells."""
     return _joined(clean, cells[:-2])
 
 
 def _wrapped(cells: list[bytes], clean: Clean) -> bytes:
-    """The whole row as one quoted cell, as spreadsheets do that were given another delimiter."""
+    """Write the whole row as one quoted cell, as spreadsheets with another delimiter do."""
     return b'"' + _joined(clean, cells).replace(b'"', b'""') + b'"'
 
 
@@ -108,7 +108,7 @@ def _end(end: bytes, *, kept: bool = True) -> Damage:
 
 
 def _merged(clean: Clean, row: int) -> list[Piece]:
-    """The end of the record is missing: it and the next one are one line."""
+    """Remove the end of the record, so that it shares a line with the next one."""
     text = clean.piece(row).text.removesuffix(clean.end)
     return [Piece(text, row, touched=True)]
 
@@ -125,7 +125,7 @@ def _prefixed(prefix: bytes) -> Damage:
 
 
 def _within(extra: bytes, *, at_end: bool = False) -> Callable[[bytes], bytes]:
-    """Bytes inside a cell; within its quotes, if it has some."""
+    """Insert bytes into a cell, within its quotes if it has some."""
 
     def change(cell: bytes) -> bytes:
         if cell.startswith(b'"'):
@@ -142,7 +142,7 @@ def _within(extra: bytes, *, at_end: bool = False) -> Callable[[bytes], bytes]:
 
 
 def _backslash_at_end(clean: Clean, row: int) -> list[Piece]:
-    """Without an escape it is a character of the text."""
+    """End a cell with a backslash, which is text in a file without escapes."""
     for at, cell in enumerate(clean.literals[row]):
         if cell.startswith(b'"'):
             read = list(clean.cells[row])
@@ -153,8 +153,9 @@ def _backslash_at_end(clean: Clean, row: int) -> list[Piece]:
 
 
 def _broken_in_two(end: bytes) -> Damage:
-    """A line end inside a cell without quotes. It is nowhere said that two lines were one record, so the larger
-    part may be a row of its own; the smaller one is reported."""
+    """Break an unquoted cell by a line end.
+
+    Nothing shows that the two lines were one record, so the larger part may be a row; the smaller one is reported."""
 
     def damage(clean: Clean, row: int) -> list[Piece]:
         first = clean.literals[row][1]
@@ -171,7 +172,7 @@ def _repeated_header(change: Callable[[bytes], bytes]) -> Damage:
 
 
 def _undoubled(cell: bytes) -> bytes | None:
-    """One quote of a pair inside is gone."""
+    """Remove one quote of a doubled one inside a cell."""
     inner = cell[1:-1]
     if b'""' not in inner:
         return None

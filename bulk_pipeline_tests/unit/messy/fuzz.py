@@ -1,7 +1,7 @@
-"""Mutates files of every format until something breaks: `make fuzz SECONDS=n`.
+"""Mutates files of every format until one breaks the parser or costs too much: `make fuzz SECONDS=n`.
 
-An input is made from its seed alone. What breaks is written to a folder under a name that says how it must be read;
-a small one belongs into `regressions/` beside this file, which the tests replay.
+An input depends only on its seed. An input that breaks something, or takes memory or time out of proportion, is written to a folder under a name
+that says how to read it; small ones belong to `regressions/` beside this file, which the tests replay.
 """
 
 import argparse
@@ -16,7 +16,9 @@ import time
 import traceback
 import zipfile
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,7 +35,9 @@ from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 LIMITS = Limits(
     ratio_from_bytes=5_000_000, unpacked_bytes=50_000_000, sheet_bytes=5_000_000, sheet_cells=100_000
 )
-SECONDS_FOR_ANY, SECONDS_PER_MB = 10.0, 10.0
+SECONDS_FOR_ANY, SECONDS_PER_BYTE = 2.0, 20e-6
+PEAK_FOR_ANY, PEAK_PER_BYTE = 50_000_000, 100
+"""Peak memory allowed for reading an input with and without a table, validating it, and rewriting it."""
 TOKENS = (
     b'"', b"'", b",", b";", b"\t", b"|", b"\\", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe",
     b'""', b'\\"', b"{", b"}", b"[", b"]", b":", b"null", b"NaN", b"-0", b"1e999", b"9" * 400, b"Infinity",
@@ -44,29 +48,29 @@ TOKENS = (
 
 @cache
 def corpus() -> dict[str, bytes]:
-    """A good file of every format, by name."""
-    found: dict[str, bytes] = {}
+    """Return a good file of every format, by name."""
+    result: dict[str, bytes] = {}
     for table in tables.names():
         file = clean(table)
-        found[f"{table}.csv"] = b"".join(piece.text for piece in file.pieces)
+        result[f"{table}.csv"] = b"".join(piece.text for piece in file.pieces)
         rows = [dict(zip(file.names, cells, strict=True)) for cells in file.cells]
-        found[f"{table}.ndjson"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-        found[f"{table}.json"] = json.dumps(rows, indent=1).encode()
-        found[f"{table}.xlsx"] = workbook([list(file.names), *map(list, file.cells)])
-        found[f"{table}.parquet"] = _parquet(pa.Table.from_pylist(rows))
-    found["types.parquet"] = _parquet(_every_type())
-    text = found["users.csv"]
-    found["users.csv.gz"] = gzip.compress(text, mtime=0)
-    found["users.csv.zst"] = zstandard.ZstdCompressor().compress(text)
+        result[f"{table}.ndjson"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        result[f"{table}.json"] = json.dumps(rows, indent=1).encode()
+        result[f"{table}.xlsx"] = workbook([list(file.names), *map(list, file.cells)])
+        result[f"{table}.parquet"] = _parquet(pa.Table.from_pylist(rows))
+    result["types.parquet"] = _parquet(_every_type())
+    text = result["users.csv"]
+    result["users.csv.gz"] = gzip.compress(text, mtime=0)
+    result["users.csv.zst"] = zstandard.ZstdCompressor().compress(text)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("users.csv"), text)
-    found["users.zip"] = packed.getvalue()
-    return found
+    result["users.zip"] = packed.getvalue()
+    return result
 
 
 def mutated(seed: int) -> tuple[str, bytes]:
-    """The file's name and its bytes."""
+    """Return the name and the bytes of a mutated file."""
     draw = random.Random(seed)
     name = draw.choice(sorted(corpus()))
     data = bytearray(corpus()[name])
@@ -75,7 +79,7 @@ def mutated(seed: int) -> tuple[str, bytes]:
 
 
 def damage(data: bytearray, draw: random.Random) -> None:
-    """Change one place of it or up to twelve."""
+    """Change one to twelve places of the data."""
     for _ in range(draw.choice((1, 1, 2, 4, 12))):
         at = draw.randrange(len(data) + 1)
         until = min(len(data), at + draw.choice((1, 1, 4, 60)))
@@ -96,9 +100,38 @@ def damage(data: bytearray, draw: random.Random) -> None:
             data[at:at] = data[at:until] * draw.choice((2, 50))
 
 
+@dataclass(frozen=True)
+class Cost:
+    """The cost of reading one input: processor seconds, and additional bytes of memory."""
+
+    seconds: float
+    peak_bytes: int
+
+    def refuse(self, input_bytes: int, slack: float = 1.0) -> None:
+        """Raise `AssertionError` if an input of this size costs too much."""
+        seconds = slack * (SECONDS_FOR_ANY + SECONDS_PER_BYTE * input_bytes)
+        assert self.seconds < seconds, f"{input_bytes:,} bytes took {self.seconds:.1f} s, bound {seconds:.1f}"
+        peak = PEAK_FOR_ANY + PEAK_PER_BYTE * input_bytes
+        assert self.peak_bytes < peak, (
+            f"{input_bytes:,} bytes took {self.peak_bytes:,} of memory, bound {peak:,}"
+        )
+
+
+def cost(call: Callable[[], object]) -> Cost:
+    """Return the cost of a call, after resetting the kernel's peak memory of the process (proc(5))."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before, started = _memory("VmRSS"), time.process_time()
+    call()
+    return Cost(time.process_time() - started, max(0, _memory("VmHWM") - before))
+
+
+def _memory(what: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition(f"{what}:")[2].split()[0]) * 1024
+
+
 def read(name: str, data: bytes) -> None:
-    """Parse with a table and without, validate, write clean; a `FileError` is an answer. Anything else is a bug."""
-    started = time.process_time()
+    """Parse with and without a table, validate and rewrite; any exception but `FileError` is a bug."""
     declared = tables.get(name.split(".")[0]) if name.split(".")[0] in tables.names() else tables.get("users")
     for table in (declared, None):
         try:
@@ -113,24 +146,27 @@ def read(name: str, data: bytes) -> None:
                 write_clean_csv(again, io.BytesIO())
         except FileError:
             continue
-    taken = time.process_time() - started
-    assert taken < SECONDS_FOR_ANY + SECONDS_PER_MB * len(data) / 1e6, f"took {taken:.0f} s"
 
 
 def campaign(seed: int, seconds: float, keep: Path, say: Callable[[str], object]) -> int:
-    """The number of inputs that broke something; each is kept."""
+    """Return the number of inputs that broke something; each is stored."""
     until, broken, number = time.monotonic() + seconds, 0, seed
+    slowest, largest = Cost(0, 0), Cost(0, 0)
     while time.monotonic() < until:
         name, data = mutated(number)
         try:
-            read(name, data)
+            result = cost(partial(read, name, data))
+            slowest = max(slowest, result, key=attrgetter("seconds"))
+            largest = max(largest, result, key=attrgetter("peak_bytes"))
+            result.refuse(len(data))
         except Exception:
             broken += 1
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{number}.{name}").write_bytes(data)
             say(f"seed {number}, {name}:\n{traceback.format_exc(limit=-6)}\n")
         number += 1
-    say(f"{number - seed} inputs from seed {seed} on, {broken} of them broke something\n")
+    say(f"{number - seed} inputs from seed {seed} on, {broken} of them broke something or cost too much\n")
+    say(f"the slowest took {slowest.seconds:.2f} s, the largest {largest.peak_bytes / 1e6:.0f} MB\n")
     return broken
 
 

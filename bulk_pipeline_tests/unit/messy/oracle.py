@@ -1,4 +1,4 @@
-"""What must come of a damaged file, told from its pieces alone, and whether that is what came of it."""
+"""The expected result of a damaged file, by its pieces alone, compared with the parser's."""
 
 import io
 import re
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from bulk_pipeline import tables
 from bulk_pipeline.stages import failures
-from bulk_pipeline.stages.parse import csv_blocks, csv_file, open_upload
+from bulk_pipeline.stages.parse import open_upload
+from bulk_pipeline.stages.parse.csv import blocks as csv_blocks
+from bulk_pipeline.stages.parse.csv import reader
 from bulk_pipeline.stages.validate import validate
 from bulk_pipeline_tests.unit.messy.clean import Clean, Piece
 
@@ -22,7 +24,7 @@ Cells = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Read:
-    """What came of a file: rows as (line, cells) where nothing was reported, and lines and sentences of failures."""
+    """The parser's result: rows without failures as (line, cells), and lines and sentences of failures."""
 
     good: list[tuple[int, Cells]]
     failures: list[tuple[int, str]]
@@ -30,21 +32,21 @@ class Read:
 
 
 def read(data: bytes, table: str | None, names: Sequence[str], block: int | None = None) -> Read:
-    """Parse, and with a table validate; `block` is the size of the windows the file is looked at in."""
+    """Parse and, with a table, validate the file, in windows of `block` bytes."""
     declared = None if table is None else tables.get(table)
     blocks = csv_blocks.read_blocks if block is None else partial(csv_blocks.read_blocks, block=block)
-    with patch.object(csv_file, "read_blocks", blocks):
+    with patch.object(reader, "read_blocks", blocks):
         upload = open_upload(io.BytesIO(data), "upload.csv", table=declared)
         chunks = list(upload)
     records = pa.Table.from_batches([chunk.records for chunk in chunks]).combine_chunks().to_batches()
-    found = [failure for chunk in chunks for failure in chunk.failures.to_pylist()]
+    result = [failure for chunk in chunks for failure in chunk.failures.to_pylist()]
     if declared is not None and records:
         known = pa.Table.from_batches([chunk.failures for chunk in chunks]).combine_chunks().to_batches()
         none = known[0] if known else failures.none()
         checked = validate(records[0], none, declared, declared.default_mode)
-        found += checked.failures.to_pylist()
-    bad = {failure["row"] for failure in found}
-    told = [(failure["line"], f"{failure['column']}: {failure['message']}") for failure in found]
+        result += checked.failures.to_pylist()
+    bad = {failure["row"] for failure in result}
+    sentences = [(failure["line"], f"{failure['column']}: {failure['message']}") for failure in result]
     columns = names if declared is not None else [n for n in chunks[0].records.schema.names if n[0] != "_"]
     good = [
         (record["_line"], tuple(record.get(name) or "" for name in columns))
@@ -52,11 +54,11 @@ def read(data: bytes, table: str | None, names: Sequence[str], block: int | None
         for record in batch.to_pylist()
         if record["_row"] not in bad
     ]
-    return Read(good, told, upload.warnings)
+    return Read(good, sentences, upload.warnings)
 
 
 def problems(clean: Clean, pieces: Sequence[Piece], seen: Read, *, with_table: bool = True) -> list[str]:
-    """Every promise that was broken; empty if all is well."""
+    """Return the broken promises."""
     lines, spans = _lines(pieces)
     row_of = {cells: row for row, cells in enumerate(clean.cells)}
     line_of_row = {
@@ -65,7 +67,7 @@ def problems(clean: Clean, pieces: Sequence[Piece], seen: Read, *, with_table: b
     also = {(line, cells) for piece, line in zip(pieces, lines, strict=True) for cells in piece.also}
     extra = {n for piece, span in zip(pieces, spans, strict=True) if piece.row is None for n in span}
     hurt = {n for piece, span in zip(pieces, spans, strict=True) if piece.touched for n in span}
-    told = []
+    sentences = []
     loaded: Counter[int] = Counter()
     for line, cells in seen.good:
         row = row_of.get(cells)
@@ -74,29 +76,29 @@ def problems(clean: Clean, pieces: Sequence[Piece], seen: Read, *, with_table: b
         elif (line, cells) in also:
             loaded[next(p.row for p, at in zip(pieces, lines, strict=True) if at == line) or 0] += 1
         elif row is not None:
-            told.append(f"row {row} of line {line_of_row.get(row)} is said to be in line {line}")
+            sentences.append(f"row {row} of line {line_of_row.get(row)} is said to be in line {line}")
         elif with_table or line not in extra:
-            told.append(f"line {line} is loaded wrong, without a word: {cells}")
+            sentences.append(f"line {line} is loaded wrong, without a word: {cells}")
     failed = {line for line, _ in seen.failures}
     for piece, line in zip(pieces, lines, strict=True):
         if piece.row is None:
             continue
         if loaded[piece.row] > 1:
-            told.append(f"row {piece.row} is loaded {loaded[piece.row]} times")
+            sentences.append(f"row {piece.row} is loaded {loaded[piece.row]} times")
         elif not loaded[piece.row] and (not piece.touched or piece.kept):
-            told.append(f"row {piece.row} of line {line} is lost, and there is nothing wrong with it")
+            sentences.append(f"row {piece.row} of line {line} is lost, and there is nothing wrong with it")
         elif not loaded[piece.row] and not failed & _touching(pieces, spans, line):
-            told.append(f"row {piece.row} of line {line} is lost without a word")
-    told += [
+            sentences.append(f"row {piece.row} of line {line} is lost without a word")
+    sentences += [
         f"a failure is said to be in line {line}: {what}"
         for line, what in seen.failures
         if line not in hurt | extra
     ]
-    return told
+    return sentences
 
 
 def _touching(pieces: Sequence[Piece], spans: Sequence[Sequence[int]], line: int) -> set[int]:
-    """The lines of the damage that `line` belongs to; it may reach over several pieces."""
+    """Return the lines of the damage at `line`, which may extend over several pieces."""
     together: set[int] = set()
     for piece, span in zip(pieces, spans, strict=True):
         if piece.touched:
@@ -109,7 +111,7 @@ def _touching(pieces: Sequence[Piece], spans: Sequence[Sequence[int]], line: int
 
 
 def _lines(pieces: Sequence[Piece]) -> tuple[list[int], list[list[int]]]:
-    """The physical line where each piece begins, and all lines it has a part in."""
+    """Return the physical line where each piece begins, and all lines it touches."""
     text, starts, spans = b"".join(piece.text for piece in pieces), [], []
     ends = [match.end() for match in _END.finditer(text)]
     at = line = 0

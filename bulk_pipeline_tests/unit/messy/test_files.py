@@ -1,5 +1,5 @@
-"""Damage to a header, and to the file as a whole: columns are mapped by name, by position with a warning where no line
-can be a header, or the file is refused with what was seen and what was expected."""
+"""Damage to headers and whole files: columns are matched by name, or by position with a warning if no line can be a
+header; otherwise the file is refused with the actual and the expected columns."""
 
 import contextlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from bulk_pipeline_tests.unit.messy.oracle import Read, problems, read
 
 TABLES = tables.names()
 PLACED = tuple(table for table in TABLES if table != "customers")
-"""Files of customers have one column that can be told by its cells: that is not enough to go by position."""
+"""Tables whose columns can be matched by position; customers have only one recognisable column."""
 
 Header = Callable[[Clean], bytes]
 
@@ -91,7 +91,7 @@ def test_a_header_is_found_by_its_names(what: str, table: str) -> None:
 
 @pytest.mark.parametrize("hint", [b"", b"sep=,\n"])
 @pytest.mark.parametrize("table", PLACED)
-def test_columns_are_taken_by_position_with_a_warning_where_no_line_can_be_a_header(
+def test_columns_are_matched_by_position_with_a_warning_if_no_line_can_be_a_header(
     table: str, hint: bytes
 ) -> None:
     file = clean(table)
@@ -108,7 +108,7 @@ def test_a_file_without_header_is_refused_where_its_cells_do_not_tell_the_column
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_header_that_cannot_be_used_is_shown_beside_what_was_expected(what: str) -> None:
+def test_a_header_that_cannot_be_used_is_shown_with_the_expected_one(what: str) -> None:
     for table in TABLES:
         file = clean(table)
         with pytest.raises(FileError, match=r"found .*|names '.*' twice") as caught:

@@ -1,5 +1,5 @@
-"""Every damage to one row, in every table, at every place: nothing is loaded wrong without a word, one bad row costs
-itself, and every line number is exact."""
+"""Damage to one row of any table: no wrong data are loaded silently, only the bad row is rejected, and line numbers are
+exact."""
 
 from dataclasses import replace
 from itertools import cycle, islice, product
@@ -24,7 +24,7 @@ PLACES = (0, 1, 6, 7, ROWS - 2, ROWS - 1)
 
 
 def damaged(file: Clean, what: str, row: int) -> list[Piece] | None:
-    """The pieces of the file with the damage in one row; None if that row cannot be damaged so."""
+    """Return the pieces of the file with one damaged row, or None if that row cannot be damaged that way."""
     new = ROW_DAMAGES[what](file, row)
     if not new:
         return None
@@ -48,7 +48,7 @@ def broken_promises(
 
 @pytest.mark.parametrize("what", ROW_DAMAGES)
 def test_a_damaged_row_costs_itself_and_is_reported(what: str) -> None:
-    """Style, place and window differ from damage to damage; the campaign below takes all of them."""
+    """Style, place and window vary with the damage; the campaign below tests all combinations."""
     turn = list(ROW_DAMAGES).index(what)
     for at, known in enumerate((True, True, False)):
         table, style, place = (
@@ -57,19 +57,19 @@ def test_a_damaged_row_costs_itself_and_is_reported(what: str) -> None:
             (turn + 2 * at) % len(PLACES),
         )
         block = BLOCKS[(turn + at) % len(BLOCKS)]
-        told = broken_promises(what, TABLES[table], style, PLACES[place], block, known=known)
-        assert told == [], (TABLES[table], STYLES[style], PLACES[place], block, known)
+        broken = broken_promises(what, TABLES[table], style, PLACES[place], block, known=known)
+        assert broken == [], (TABLES[table], STYLES[style], PLACES[place], block, known)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("style", range(len(STYLES)))
 def test_every_damage_at_every_place(table: str, style: int) -> None:
-    """The windows take turns, with the table known and unknown."""
+    """Windows alternate, as do reading with and without a table."""
     windows = islice(cycle(product(BLOCKS, (True, False))), TABLES.index(table) + style, None)
     for (what, row), (block, known) in zip(product(ROW_DAMAGES, range(ROWS)), windows, strict=False):
-        told = broken_promises(what, table, style, row, block, known=known)
-        assert told == [], (what, row, block, known)
+        broken = broken_promises(what, table, style, row, block, known=known)
+        assert broken == [], (what, row, block, known)
 
 
 @pytest.mark.parametrize("table", TABLES)

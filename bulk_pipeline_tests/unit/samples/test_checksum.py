@@ -7,7 +7,7 @@ import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.samples.checksum import checksum, checksum_sql
-from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.schema.types import codec_of
 
 ARTICLES = tables.get("articles")
 COLUMNS = ("id", "slug", "tags", "published_at")
@@ -20,7 +20,7 @@ ROW = {
 
 
 def articles(*changes: dict) -> pa.RecordBatch:
-    schema = pa.schema([(name, ARROW_TYPES[ARTICLES.column(name).type]) for name in COLUMNS])
+    schema = pa.schema([(name, codec_of(ARTICLES.column(name)).arrow) for name in COLUMNS])
     return pa.RecordBatch.from_pylist([ROW | change for change in changes], schema=schema)
 
 
@@ -62,7 +62,7 @@ def test_the_query_asks_for_the_columns_it_is_given() -> None:
     query = checksum_sql(ARTICLES, ("id", "tags"))
 
     assert query.startswith("SELECT count(*), mod(")
-    assert query.endswith(' FROM "articles"')
+    assert query.endswith(' FROM "public"."articles"')
     assert '"id"::text' in query
     assert 'array_to_string("tags"' in query
     assert "slug" not in query

@@ -1,4 +1,4 @@
-"""Which encodings files have, and what is said of any other."""
+"""The supported encodings, and the message for any other."""
 
 import codecs
 import encodings
@@ -42,7 +42,7 @@ def test_every_encoding_of_the_list_decodes_text(name: str) -> None:
     assert "Ab 1".encode(name).decode(known_code_page(name) or "") == "Ab 1"
 
 
-def test_python_has_no_encoding_that_nobody_has_decided_about() -> None:
+def test_every_encoding_of_python_is_classified() -> None:
     known = {module.name for module in iter_modules(encodings.__path__) if not module.name.startswith("_")}
     assert known - CODE_PAGES - NOT_CODECS <= NONE_OF_FILES
 
@@ -66,16 +66,16 @@ def test_notations_ciphers_and_compressors_are_none(declared: str) -> None:
         ("x" * 100_000, f"'{'x' * 39}…' is not an encoding of text files: name one like utf-8 or cp1252"),
     ],
 )
-def test_the_sentence_names_what_is_written_alike(declared: str, sentence: str) -> None:
+def test_the_message_names_the_similar_keys(declared: str, sentence: str) -> None:
     with pytest.raises(FileError) as refused:
         code_page(declared)
     assert str(refused.value).startswith(sentence)
 
 
-def test_what_is_declared_never_reaches_the_registry_of_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python keeps every name that it was asked for, known or not."""
-    asked = list[str]()
-    monkeypatch.setattr(codecs, "lookup", asked.append)
+def test_a_declared_name_never_reaches_the_registry_of_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python caches every name of a codec that it looks up, known or not."""
+    names = list[str]()
+    monkeypatch.setattr(codecs, "lookup", names.append)
     for declared in ("klingon", "idna", "x" * 100):
         assert known_code_page(declared) is None
-    assert asked == []
+    assert names == []

@@ -1,11 +1,24 @@
-"""A bad declaration fails when it is made, with a sentence."""
+"""A bad declaration fails when it is created, with a sentence."""
 
 import re
 
 import pytest
 
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Mode, Rule, Table, patterns
+from bulk_pipeline.schema import (
+    Column,
+    ColumnType,
+    ForeignKey,
+    Generated,
+    Identity,
+    Key,
+    Mode,
+    Rule,
+    Table,
+    TableName,
+    patterns,
+)
+from bulk_pipeline.schema.load_order import in_order, parents_among
 
 ID = Column(name="id", type=ColumnType.UUID)
 NAME = Column(name="name", required=True)
@@ -18,7 +31,14 @@ def rule(name: str, *columns: str) -> Rule:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"name": "First Name"}, "column name 'First Name': use lower-case letters"),
+        ({"name": ""}, "column name '': use 1 to 63 bytes"),
+        ({"name": "ä" * 32}, "use 1 to 63 bytes"),
+        ({"name": "_row"}, "column name '_row' is reserved"),
+        ({"name": "a", "generated": Generated.UUID}, "generated uuid is for uuid, not text"),
+        (
+            {"name": "a", "generated": Generated.DEFAULT, "identity": Identity.ALWAYS},
+            "give generated or identity, not both",
+        ),
         ({"name": "a", "type": ColumnType.BOOLEAN, "max_length": 3}, "are for text, not boolean"),
         ({"name": "a", "pattern": "x"}, "give pattern and pattern_name together"),
         ({"name": "a", "choices": ("b",), "default": "c"}, "default 'c' is not one of its choices"),
@@ -35,20 +55,32 @@ def test_a_bad_column_is_refused_with_a_sentence(fields: dict, sentence: str) ->
     ("fields", "sentence"),
     [
         ({"columns": (ID, NAME, NAME)}, "table t: column name is declared twice"),
-        ({"columns": (NAME,)}, "table t: declare a column id of type uuid"),
-        ({"columns": (Column(name="id"),)}, "table t: declare a column id of type uuid"),
-        ({"columns": (ID,), "natural_key": "name"}, "table t: natural key name is not a column"),
         (
-            {"columns": (ID, Column(name="name")), "natural_key": "name"},
-            "table t: natural key name must be required",
+            {"columns": (NAME,), "primary_key": ("id",)},
+            "table t: the primary key names id, which is not a column",
         ),
         (
-            {"columns": (ID,), "foreign_keys": (ForeignKey("a_id", "a"),)},
+            {"columns": (ID,), "unique_keys": (("id", "name"),)},
+            r"table t: unique key \(id, name\) names name, which is not a column",
+        ),
+        ({"columns": (ID,), "unique_keys": ((),)}, r"table t: key \(\) must name at least one column"),
+        (
+            {"columns": (ID,), "unique_keys": (("id", "id"),)},
+            r"table t: key \(id, id\) must name .* each once",
+        ),
+        (
+            {"columns": (ID,), "primary_key": ("id",), "unique_keys": (("id",),)},
+            r"table t: key \(id\) is declared twice",
+        ),
+        ({"columns": (ID,), "schema": "a b"}, "table a b.t: uploads cannot be in a folder of this name"),
+        ({"columns": (ID,), "upload_name": "../t"}, "declare an upload_name of at most 100 ASCII letters"),
+        ({"columns": (ID,), "touch": ("at",)}, "table t: touch names at, which is not a column"),
+        (
+            {
+                "columns": (ID,),
+                "foreign_keys": (ForeignKey(columns=("a_id",), table="a", references=("id",)),),
+            },
             "a foreign key names a_id, which is not a column",
-        ),
-        (
-            {"columns": (ID, NAME), "foreign_keys": (ForeignKey("name", "a"),)},
-            "foreign key name must be of type uuid",
         ),
         ({"columns": (ID,), "rules": (rule("r", "b"),)}, "rule r names b, which is not a column"),
         ({"columns": (ID,), "rules": (rule("r", "id"), rule("r", "id"))}, "two rules have the same name"),
@@ -60,21 +92,100 @@ def test_a_bad_table_is_refused_with_a_sentence(fields: dict, sentence: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("natural_key", "id_optional", "mode", "required"),
+    ("columns", "references", "table", "sentence"),
     [
-        ("name", False, Mode.INSERT_ONLY, ("id", "name")),
-        ("name", False, Mode.UPSERT, ("name",)),
-        ("name", True, Mode.INSERT_ONLY, ("name",)),
-        (None, False, Mode.INSERT_ONLY, ("id", "name")),
-        (None, False, Mode.UPSERT, ("id", "name")),
+        ((), (), "a", "name as many columns on both sides, at least one"),
+        (("a", "b"), ("id",), "a", r"foreign key \(a, b\) to a \(id\): name as many columns on both sides"),
+        (
+            ("a",),
+            ("id",),
+            "a.b.c",
+            "table name 'a.b.c' is not understood: write it like orders or shop.orders",
+        ),
+        (("a",), ("id",), '"a', "table name '\"a' is not understood"),
     ],
 )
-def test_an_id_is_required_unless_the_mode_can_do_without(
-    natural_key: str | None, id_optional: bool, mode: Mode, required: tuple[str, ...]
+def test_a_bad_foreign_key_is_refused_with_a_sentence(
+    columns: tuple[str, ...], references: tuple[str, ...], table: str, sentence: str
 ) -> None:
-    table = Table(name="t", columns=(ID, NAME), natural_key=natural_key, id_optional=id_optional)
+    with pytest.raises(DeclarationError, match=sentence):
+        ForeignKey(columns=columns, table=table, references=references)
 
-    assert table.required_columns(mode) == required
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("orders", TableName("public", "orders")),
+        ("shop.orders", TableName("shop", "orders")),
+        ("Shop Floor.Order Lines", TableName("Shop Floor", "Order Lines")),
+        ('"my.shop"."or""ders"', TableName("my.shop", 'or"ders')),
+        ('shop."a.b"', TableName("shop", "a.b")),
+    ],
+)
+def test_a_table_name_reads_as_it_is_written(text: str, name: TableName) -> None:
+    assert TableName.parse(text) == name
+    assert str(name) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "mode", "required"),
+    [
+        ({"primary_key": ("id",)}, Mode.INSERT_ONLY, ("id", "name")),
+        ({"primary_key": ("id",)}, Mode.UPSERT, ("id", "name")),
+        ({"primary_key": ("at", "id")}, Mode.UPSERT, ("id", "name")),
+        ({"unique_keys": (("id",),)}, Mode.UPSERT, ("name",)),
+    ],
+)
+def test_a_primary_key_is_required_unless_its_value_is_made(
+    fields: dict, mode: Mode, required: tuple[str, ...]
+) -> None:
+    at = Column(name="at", type=ColumnType.TIMESTAMP, generated=Generated.DEFAULT)
+
+    assert Table(name="t", columns=(ID, NAME, at), **fields).required_columns(mode) == required
+
+
+def test_a_column_may_be_required_in_one_mode() -> None:
+    made = Column(name="id", type=ColumnType.UUID, generated=Generated.UUID, required_in=(Mode.INSERT_ONLY,))
+    table = Table(name="t", columns=(made, NAME), primary_key=("id",))
+
+    assert table.required_columns(Mode.INSERT_ONLY) == ("id", "name")
+    assert table.required_columns(Mode.UPSERT) == ("name",)
+
+
+def test_keys_come_in_order_the_primary_key_first() -> None:
+    nulls = Key(("id",), nulls_distinct=False)
+    table = Table(name="t", columns=(ID, NAME), primary_key=("name", "id"), unique_keys=(("name",), nulls))
+
+    assert table.keys == (Key(("name", "id")), Key(("name",)), nulls)
+    assert table.key_columns == ("name", "id")
+
+
+@pytest.mark.parametrize(
+    ("fields", "upload_name"),
+    [
+        ({}, "t"),
+        ({"schema": "shop"}, "shop.t"),
+        ({"schema": "shop", "upload_name": "goods"}, "goods"),
+    ],
+)
+def test_uploads_call_a_table_by_its_name_unless_declared(fields: dict, upload_name: str) -> None:
+    assert Table(name="t", columns=(ID,), **fields).upload_name == upload_name
+
+
+def _referring(name: str, *parents: str) -> Table:
+    keys = (ForeignKey(columns=("id",), table=parent, references=("id",)) for parent in parents)
+    return Table(name=name, columns=(ID,), schema="shop", upload_name=name, foreign_keys=tuple(keys))
+
+
+def test_tables_come_after_those_they_refer_to_even_in_a_circle() -> None:
+    lines, orders = _referring("lines", "shop.orders", "gone"), _referring("orders", "shop.a", "shop.orders")
+    first, second = _referring("b", "shop.c"), _referring("c", "shop.b")
+    tables = [lines, orders, _referring("a"), first, second]
+
+    order = list(in_order(tables))
+    assert [name for name in order if name in ("a", "orders", "lines")] == ["a", "orders", "lines"]
+    assert [name for name in order if name in ("b", "c")] == ["b", "c"]
+    assert parents_among(lines, tables) == ("orders",)
 
 
 @pytest.mark.parametrize("pattern", ["(x", "(?=x)"])

@@ -1,4 +1,4 @@
-"""Characters that nobody sees: which they are, what they are called, and that Arrow agrees."""
+"""Invisible characters: their set, their names, and agreement with Arrow."""
 
 import re
 
@@ -51,5 +51,5 @@ def test_arrow_and_python_read_the_classes_alike_for_every_character() -> None:
         assert there == [here.search(character) is not None for character in characters]
 
 
-def test_an_ordinary_blank_and_what_changes_an_emoji_are_seen() -> None:
+def test_an_ordinary_blank_and_variation_selectors_of_emojis_are_visible() -> None:
     assert re.search(f"[{invisible.INVISIBLE_CLASS}]", "a b\tc ❤\ufe0f é") is None

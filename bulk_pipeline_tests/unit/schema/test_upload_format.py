@@ -1,4 +1,4 @@
-"""What may be declared about an upload, and how."""
+"""The declarations about an upload."""
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: Upload
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_what_would_be_right(
+def test_an_invalid_declaration_is_refused_with_the_valid_form(
     declared: dict[str, str], message: str
 ) -> None:
     with pytest.raises(DeclarationError) as caught:

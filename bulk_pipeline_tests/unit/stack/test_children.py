@@ -1,4 +1,4 @@
-"""Which child is started again, and when."""
+"""Restarts of child processes."""
 
 import sys
 import time
@@ -25,9 +25,7 @@ def test_a_living_child_is_left_alone(children: Children, tmp_path: Path) -> Non
     assert children["living"] is child
 
 
-def test_a_child_that_goes_on_dying_is_given_longer_and_longer_pauses(
-    children: Children, tmp_path: Path
-) -> None:
+def test_a_child_that_keeps_dying_gets_longer_and_longer_pauses(children: Children, tmp_path: Path) -> None:
     children.start(service("failing", "sys.exit(1)", tmp_path))
     now, pauses = time.monotonic(), []
     for _ in range(8):
@@ -48,9 +46,7 @@ def test_a_child_that_ran_for_a_while_is_started_again_at_once(children: Childre
     assert children.revive(time.monotonic() + 61)
 
 
-def test_a_child_is_not_started_again_before_what_it_needs_is_there(
-    children: Children, tmp_path: Path
-) -> None:
+def test_a_child_is_not_restarted_before_its_dependencies(children: Children, tmp_path: Path) -> None:
     there = False
     child = children.start(replace(service("failing", "sys.exit(1)", tmp_path), may_restart=lambda: there))
     child.process.wait()

@@ -1,4 +1,4 @@
-"""What a person reads when a part of the stack does not start."""
+"""The messages about a part of the stack that does not start."""
 
 import shutil
 from collections import namedtuple
@@ -41,19 +41,19 @@ def test_a_line_of_json_is_shown_as_a_person_reads_it(tmp_path: Path) -> None:
     )
 
 
-def test_a_full_disk_is_the_cause_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_as_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 1 << 30, 4096))
     error = not_started("postgres stopped with exit code 1", tmp_path / "logs" / "postgres.log")
     assert str(error) == (
         f"postgres stopped with exit code 1: the disk of {tmp_path} is full (4 KB are free): "
-        "free some space, or choose another --home"
+        "free disk space, or choose another --home"
     )
 
 
-def test_a_program_that_removed_what_it_could_not_finish_still_says_that_the_disk_is_full(
+def test_a_program_that_removed_its_unfinished_file_still_reports_a_full_disk(
     tmp_path: Path,
 ) -> None:
-    said = "FATAL:  could not extend file\n\nHINT:  Check free disk space.\n\tbye\n"
-    error = program_failed("initdb failed", tmp_path / "data", said)
+    message = "FATAL:  could not extend file\n\nHINT:  Check free disk space.\n\tbye\n"
+    error = program_failed("initdb failed", tmp_path / "data", message)
     assert f"the disk of {tmp_path} is full" in str(error)
     assert error.details == ("FATAL:  could not extend file", "HINT:  Check free disk space.", "        bye")

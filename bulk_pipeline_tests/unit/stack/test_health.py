@@ -1,4 +1,4 @@
-"""What an answer of Dagster's webserver means."""
+"""The meaning of answers of Dagster's webserver."""
 
 import json
 import time
@@ -16,7 +16,7 @@ LOADED = {"name": "code", "loadStatus": "LOADED", "locationOrLoadError": {"__typ
 
 
 class Webserver(HTTPServer):
-    """Answers every request with the same."""
+    """Answers every request in the same way."""
 
     status = 200
     answer: dict[str, Any] = {}  # noqa: RUF012  # each test sets its own
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(self.server.answer).encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Not on the screen."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a home remembers, and that it has one owner."""
+"""A home stores its state, and has one owner."""
 
 import os
 from pathlib import Path
@@ -43,9 +43,9 @@ def test_a_home_has_one_owner_at_a_time(home: Home) -> None:
 
 def test_a_later_process_of_the_same_number_is_not_the_one_remembered() -> None:
     now = Started.of(os.getpid())
-    found = now.find()
-    assert found is not None
-    assert found.pid == os.getpid()
+    result = now.find()
+    assert result is not None
+    assert result.pid == os.getpid()
     assert now.model_copy(update={"started_at": now.started_at - 10}).find() is None
 
 

@@ -1,4 +1,4 @@
-"""Which servers are ours, and what Dagster's processes and clients are told."""
+"""The servers of the stack, and the settings of Dagster's processes and clients."""
 
 import socket
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_secrets_and_free_ports_are_those_of_the_last_time(home: Home) -> None:
     assert plan.make(home, first, GIVEN, "definitions").record == first
 
 
-def test_our_own_server_of_the_last_time_is_not_taken_for_a_given_one(tmp_path: Path) -> None:
+def test_our_own_earlier_server_is_not_mistaken_for_an_external_one(tmp_path: Path) -> None:
     given = GIVEN | {"S3_ENDPOINT_URL": "http://127.0.0.1:20001"}
     place = homes.at(tmp_path)
     homes.make(place)
@@ -88,12 +88,12 @@ def test_a_port_that_is_taken_is_named_with_its_setting(home: Home) -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(
-            StackError, match=f"port {port} is taken by another program: set API_PORT to another"
+            StackError, match=f"port {port} is in use by another program: set API_PORT to another"
         ):
             plan.make(home, Record(), GIVEN | {"API_PORT": str(port)}, "definitions")
 
 
-def test_a_port_that_is_none_is_named_with_what_is_expected(home: Home) -> None:
+def test_an_invalid_port_is_named_with_the_expected_range(home: Home) -> None:
     with pytest.raises(SettingsError, match=r"^API_PORT: 'abc' is wrong; expected a whole number$"):
         plan.make(home, Record(), GIVEN | {"API_PORT": "abc"}, "definitions")
 

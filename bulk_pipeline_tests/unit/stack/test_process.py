@@ -37,7 +37,7 @@ def test_a_program_that_is_missing_is_an_error(tmp_path: Path) -> None:
         start(missing)
 
 
-def test_stopping_ends_what_the_process_has_started_too(tmp_path: Path) -> None:
+def test_stopping_ends_the_children_of_the_process_too(tmp_path: Path) -> None:
     program = f"import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; {SLEEP}']); {SLEEP}"
     with running(service(tmp_path, program)) as child:
         parent = psutil.Process(child.process.pid)

@@ -1,4 +1,4 @@
-"""Batches as the parser gives them, made of the few cells a test is about."""
+"""Builds batches like the parser's from the few cells a test needs."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,11 @@ GOOD: dict[str, dict[str, str | None]] = {
     },
     "comments": {"id": f"cm_{ID}", "article_id": OTHER_ID, "user_id": ID, "body": "Well said."},
 }
-"""A row of each table that breaks no rule."""
+"""A good row of each table."""
 
 
 def records(rows: Sequence[dict[str, str | None]], first_row: int = 1) -> pa.RecordBatch:
-    """Text records, numbered from `first_row`, one physical line each below a header."""
+    """Return text records, numbered from `first_row`, each on one line below a header."""
     numbers = pa.array(range(first_row, first_row + len(rows)), pa.int64())
     lines = pa.array(range(first_row + 1, first_row + 1 + len(rows)), pa.int64())
     names = list(rows[0]) if rows else []
@@ -37,7 +37,7 @@ def records(rows: Sequence[dict[str, str | None]], first_row: int = 1) -> pa.Rec
 
 
 def failures(*found: tuple[int, str | None, str]) -> pa.RecordBatch:
-    """Failures of (row, column, code), with sentences nobody reads."""
+    """Return failures for (row, column, code) with arbitrary sentences."""
     rows = [
         {"row": row, "line": row + 1, "column": column, "code": code, "value": None, "message": "broken"}
         for row, column, code in found

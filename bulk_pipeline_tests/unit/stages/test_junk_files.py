@@ -1,4 +1,4 @@
-"""Files that no person means to upload are told by their names, and no others."""
+"""Junk files, and only they, are recognised by their names."""
 
 import pytest
 
@@ -20,9 +20,9 @@ DATA = [
 
 
 @pytest.mark.parametrize("key", JUNK)
-def test_what_programs_leave_beside_files_is_no_upload(key: str) -> None:
+def test_junk_files_are_no_uploads(key: str) -> None:
     assert is_junk(key)
-    with pytest.raises(FileError, match="is no upload: this is ") as caught:
+    with pytest.raises(FileError, match="is not an upload: this is ") as caught:
         refuse_junk(key)
     assert caught.value.code == "unsupported_format"
 
@@ -39,12 +39,12 @@ def test_a_file_that_may_be_data_is_an_upload(key: str) -> None:
         ("~$book.xlsx", "the lock file of an open Office document: close it and import the document itself"),
         (
             "in/._a.csv",
-            "'._a.csv' is no upload: this is what macOS keeps about the file 'a.csv': import 'a.csv' itself",
+            "'._a.csv' is not an upload: this is what macOS keeps about the file 'a.csv': import 'a.csv' itself",
         ),
         ("a.csv.crdownload", "a download or upload that is not complete: send the whole file"),
     ],
 )
-def test_the_sentence_says_what_the_file_is_and_what_to_do(name: str, sentence: str) -> None:
+def test_the_message_names_the_file_and_the_remedy(name: str, sentence: str) -> None:
     with pytest.raises(FileError) as caught:
         refuse_junk(name)
     assert sentence in str(caught.value)

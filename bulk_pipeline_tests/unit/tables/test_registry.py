@@ -1,13 +1,24 @@
-"""The tables that are declared, as other parts see them."""
+"""The registry of declared tables."""
 
 import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import UnknownTableError
+from bulk_pipeline_tests.rigs import examples
+from bulk_pipeline_tests.unit.stages import rows
 
 
-def test_the_four_tables_are_found() -> None:
-    assert set(tables.names()) == {"customers", "users", "articles", "comments"}
+def test_the_tables_of_the_package_are_found() -> None:
+    assert set(tables.names()) >= {"customers", "users", "articles", "comments"}
+
+
+@pytest.mark.parametrize("name", tables.names())
+def test_every_table_has_example_rows(name: str) -> None:
+    columns = set(tables.get(name).column_names)
+    assert name in rows.GOOD, f"add an example row of {name} to unit/stages/rows.py"
+    assert set(rows.GOOD[name]) <= columns
+    assert name in examples.EXAMPLES, f"add an example row of {name} to rigs/examples.py"
+    assert set(examples.row(name, 1)) == columns
 
 
 def test_parents_come_before_their_children() -> None:

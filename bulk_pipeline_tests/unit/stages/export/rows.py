@@ -1,4 +1,4 @@
-"""Typed rows as the database gives them, for the tests of `stages.export`."""
+"""Typed rows as from the database, for the tests of `stages.export`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from bulk_pipeline.schema import Column, ColumnType
-from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 
@@ -24,17 +24,17 @@ COLUMNS = (
 
 
 def layout(
-    format_: Format, *columns: str, compression: Compression = Compression.NONE, **given: bool
+    format_: Format, *columns: str, compression: Compression = Compression.NONE, **kwargs: bool
 ) -> Layout:
-    """Of the columns that are named, or all."""
+    """Return the layout of the named columns, or of all."""
     chosen = tuple(column for column in COLUMNS if not columns or column.name in columns)
-    return Layout(chosen, format_, compression, **given)
+    return Layout(chosen, format_, compression, **kwargs)
 
 
 def batch(columns: tuple[Column, ...], *rows: Mapping[str, Any]) -> pa.RecordBatch:
-    """Rows; what they do not say is NULL. Ids may be numbers."""
+    """Return a batch of rows; missing cells are NULL, and ids may be numbers."""
     schema = pa.schema(
-        [(c.name, pa.uuid() if c.type is ColumnType.UUID else ARROW_TYPES[c.type]) for c in columns]
+        [(c.name, pa.uuid() if c.type is ColumnType.UUID else codec_of(c).arrow) for c in columns]
     )
     plain = [{name: UUID(int=v).bytes if _is_id(v) else v for name, v in row.items()} for row in rows]
     return pa.RecordBatch.from_pylist([dict.fromkeys(schema.names) | row for row in plain], schema=schema)

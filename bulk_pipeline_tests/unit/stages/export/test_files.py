@@ -1,4 +1,4 @@
-"""How rows look in each format."""
+"""Rows in each format."""
 
 import csv
 import gzip
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from bulk_pipeline.errors import SelectionError, UnwritableValueError
-from bulk_pipeline.schema import ColumnType
-from bulk_pipeline.schema.types import ARROW_TYPES, FIRST_INSTANT, LAST_INSTANT
+from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
+from bulk_pipeline.schema.types.timestamp import INSTANT
 from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
@@ -28,9 +28,9 @@ FULL = {
 }  # fmt: skip
 
 
-def written(asked: Layout, *batches: pa.RecordBatch) -> bytes:
+def written(file_layout: Layout, *batches: pa.RecordBatch) -> bytes:
     out = io.BytesIO()
-    part = write_file(batches, asked, out)
+    part = write_file(batches, file_layout, out)
     assert (part.rows, part.bytes) == (sum(b.num_rows for b in batches), len(out.getvalue()))
     return out.getvalue()
 
@@ -89,10 +89,10 @@ def test_json_is_an_array_of_the_objects_that_ndjson_has() -> None:
 
 def test_parquet_keeps_types() -> None:
     rows = batch(COLUMNS, FULL, {})
-    found = parquet.read_table(io.BytesIO(written(layout(Format.PARQUET), rows)))
-    assert found.schema.field("made_at").type == pa.timestamp("us", "UTC")
+    result = parquet.read_table(io.BytesIO(written(layout(Format.PARQUET), rows)))
+    assert result.schema.field("made_at").type == pa.timestamp("us", "UTC")
     ids = {"id": "cm_00000000-0000-0000-0000-000000000001", "owner": "00000000-0000-0000-0000-000000000002"}
-    assert found.to_pylist() == [{**FULL, **ids}, dict.fromkeys(FULL)]
+    assert result.to_pylist() == [{**FULL, **ids}, dict.fromkeys(FULL)]
 
 
 def test_the_first_batch_of_parquet_is_there_at_once_and_later_ones_share_a_row_group() -> None:
@@ -130,7 +130,7 @@ def test_every_compression_holds_the_same(format_: Format, compression: Compress
 
 
 @pytest.mark.parametrize("format_", Format)
-def test_without_rows_the_columns_are_still_said(format_: Format) -> None:
+def test_without_rows_the_columns_are_still_written(format_: Format) -> None:
     empty = written(layout(format_, "id", "name"))
     match format_:
         case Format.CSV:
@@ -165,9 +165,9 @@ TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 @given(st.lists(st.tuples(st.none() | TEXTS, st.none() | st.lists(TEXTS)), min_size=1))
 def test_any_text_is_read_back_as_it_was(found: list[tuple[str | None, list[str] | None]]) -> None:
-    asked = layout(Format.CSV, "name", "tags")
-    rows = batch(asked.columns, *({"name": name, "tags": tags} for name, tags in found))
-    _, *read = csv.reader(io.StringIO(written(asked, rows).decode(), newline=""), strict=True)
+    file_layout = layout(Format.CSV, "name", "tags")
+    rows = batch(file_layout.columns, *({"name": name, "tags": tags} for name, tags in found))
+    _, *read = csv.reader(io.StringIO(written(file_layout, rows).decode(), newline=""), strict=True)
     assert [(name, json.loads(tags or "null")) for name, tags in read] == [
         (name or "", tags) for name, tags in found
     ]
@@ -178,18 +178,18 @@ def test_any_text_is_read_back_as_it_was(found: list[tuple[str | None, list[str]
 
 
 def test_defused_cells_begin_with_an_apostrophe_and_the_header_says_so() -> None:
-    asked = layout(Format.CSV, "id", "name", for_spreadsheets=True)
+    file_layout = layout(Format.CSV, "id", "name", for_spreadsheets=True)
     rows = batch(
-        asked.columns, *({"name": name} for name in ("=1+1", "@x", "'tis", "plain", "a=b", "", None))
+        file_layout.columns, *({"name": name} for name in ("=1+1", "@x", "'tis", "plain", "a=b", "", None))
     )
-    assert written(asked, rows).decode().splitlines() == [
+    assert written(file_layout, rows).decode().splitlines() == [
         "\ufeffid,name,_defused", ',"\'=1+1",', ',"\'@x",', ',"\'\'tis",', ',"plain",', ',"a=b",', ',"",', ",,",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("microseconds", [2**63 - 1, -(2**63), LAST_INSTANT + 1, FIRST_INSTANT - 1])
 def test_a_time_that_no_file_can_hold_is_refused(microseconds: int) -> None:
-    times = pa.array([FIRST_INSTANT, microseconds, LAST_INSTANT]).cast(ARROW_TYPES[ColumnType.TIMESTAMP])
+    times = pa.array([FIRST_INSTANT, microseconds, LAST_INSTANT]).cast(INSTANT)
     with pytest.raises(
         UnwritableValueError, match=r"made_at holds a time .* filter like made_at<=9999-12-31"
     ):
@@ -203,7 +203,7 @@ def test_only_csv_is_for_spreadsheets(format_: Format) -> None:
 
 
 @given(st.lists(st.none() | TEXTS | st.tuples(st.sampled_from("=+-@\t\r\n'＝"), TEXTS).map("".join)))
-def test_what_is_defused_is_restored(found: list[str | None]) -> None:
+def test_defused_texts_are_restored(found: list[str | None]) -> None:
     defused = spreadsheets.defused(pa.array(found, pa.string()))
     assert not any((text or "x")[0] in "=+-@\t\r\n＝＋－＠" for text in defused.to_pylist() if text != "")
     assert spreadsheets.restored(defused).to_pylist() == found

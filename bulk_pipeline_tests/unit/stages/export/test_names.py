@@ -1,4 +1,4 @@
-"""The name of a file says its format, and no file has another format than its name says."""
+"""The name of a file implies its format, and a file never has another format."""
 
 import re
 
@@ -38,7 +38,9 @@ def test_a_name_says_its_format(name: str, format_: Format, compression: Compres
 
 @pytest.mark.parametrize("format_", Format)
 @pytest.mark.parametrize("compression", Compression)
-def test_an_import_reads_every_ending_as_what_was_written(format_: Format, compression: Compression) -> None:
+def test_an_import_reads_every_ending_as_the_written_format(
+    format_: Format, compression: Compression
+) -> None:
     name = f"x{extension(format_, compression)}"
     assert by_name(name)[1] == ("csv" if format_ is Format.TSV else format_)
     assert of_file(name)[0] is format_
@@ -56,7 +58,7 @@ def test_an_import_reads_every_ending_as_what_was_written(format_: Format, compr
         ("x.parquet", None, ZSTD, (Format.PARQUET, ZSTD)),
     ],
 )
-def test_what_is_asked_for_is_written_where_the_name_says_nothing_else(
+def test_the_requested_format_is_written_unless_the_name_implies_another(
     name: str, format_: Format | None, compression: Compression | None, chosen: tuple[Format, Compression]
 ) -> None:
     assert of_file(name, format_, compression) == chosen
@@ -66,7 +68,7 @@ POSSIBLE = "use .csv, .tsv, .ndjson, .json or .parquet"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("x.xlsx", f"cannot write .xlsx: {POSSIBLE}; --for-spreadsheets makes a .csv that spreadsheets open"),
         ("x.XLS", "cannot write .xls: "),
@@ -78,31 +80,33 @@ POSSIBLE = "use .csv, .tsv, .ndjson, .json or .parquet"
         ("x.xlsx.gz", "cannot write .xlsx: "),
         ("x.psv", "cannot write .psv: "),
         ("x.avro", "cannot write .avro: "),
-        ("x.txt", f"the ending .txt of 'x.txt' names no format: {POSSIBLE}; or say --format"),
-        ("x.2026-11-28", "the ending .2026-11-28 of 'x.2026-11-28' names no format: "),
+        ("x.txt", f"the extension .txt of 'x.txt' belongs to no format: {POSSIBLE}; or say --format"),
+        ("x.2026-11-28", "the extension .2026-11-28 of 'x.2026-11-28' belongs to no format: "),
         ("x.parquet.gz", "Parquet is compressed inside its file: call it x.parquet, with --compression gzip"),
     ],
 )
-def test_a_name_that_promises_what_cannot_be_written_is_refused_with_what_can(name: str, told: str) -> None:
-    with pytest.raises(SelectionError, match=re.escape(told)):
+def test_a_name_of_a_format_that_cannot_be_written_is_refused_with_those_that_can(
+    name: str, message: str
+) -> None:
+    with pytest.raises(SelectionError, match=re.escape(message)):
         of_file(name)
 
 
 @pytest.mark.parametrize(
-    ("name", "format_", "compression", "told"),
+    ("name", "format_", "compression", "message"),
     [
-        ("x.csv", Format.JSON, None, "'x.csv' promises csv, and json is asked for"),
-        ("x.json", Format.NDJSON, None, "'x.json' promises json, and ndjson is asked for"),
+        ("x.csv", Format.JSON, None, "'x.csv' implies csv, but json was requested"),
+        ("x.json", Format.NDJSON, None, "'x.json' implies json, but ndjson was requested"),
         ("x.xlsx", Format.CSV, None, "cannot write .xlsx"),
         ("x.csv.zip", Format.CSV, None, "cannot write .zip"),
         ("x.gz", Format.PARQUET, None, "Parquet is compressed inside its file"),
-        ("x.csv", None, GZIP, "'x.csv' promises a file that is not compressed, and compression gzip is asked for"),
-        ("x.csv.gz", None, ZSTD, "'x.csv.gz' promises gzip, and compression zstd is asked for"),
-        ("x.csv.gz", None, NONE, "'x.csv.gz' promises gzip, and compression none is asked for"),
+        ("x.csv", None, GZIP, "'x.csv' implies a file that is not compressed, but compression gzip was requested"),
+        ("x.csv.gz", None, ZSTD, "'x.csv.gz' implies gzip, but compression zstd was requested"),
+        ("x.csv.gz", None, NONE, "'x.csv.gz' implies gzip, but compression none was requested"),
     ],
 )  # fmt: skip
-def test_a_name_that_promises_something_else_than_is_asked_for_is_refused(
-    name: str, format_: Format | None, compression: Compression | None, told: str
+def test_a_name_that_implies_another_format_than_requested_is_refused(
+    name: str, format_: Format | None, compression: Compression | None, message: str
 ) -> None:
-    with pytest.raises(SelectionError, match=re.escape(told)):
+    with pytest.raises(SelectionError, match=re.escape(message)):
         of_file(name, format_, compression)

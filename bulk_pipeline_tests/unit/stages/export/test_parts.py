@@ -48,11 +48,13 @@ def batches(*sizes: int) -> Iterator[pa.RecordBatch]:
         ((1, 1, 1), 1, [1, 1, 1]),
     ],
 )
-def test_every_part_but_the_last_has_so_many_rows(
+def test_every_part_except_the_last_has_the_given_number_of_rows(
     sizes: tuple[int, ...], rows_per_part: int, rows: list[int]
 ) -> None:
-    folder, told = Folder(), list[tuple[int, int]]()
-    parts = write_parts(batches(*sizes), ASKED, rows_per_part, folder.open, lambda r, b: told.append((r, b)))
+    folder, progress = Folder(), list[tuple[int, int]]()
+    parts = write_parts(
+        batches(*sizes), ASKED, rows_per_part, folder.open, lambda r, b: progress.append((r, b))
+    )
     assert [part.rows for part in parts] == rows
     assert (
         [part.name for part in parts] == [f"part-{i:05}.csv" for i in range(len(rows))] == list(folder.files)
@@ -62,11 +64,11 @@ def test_every_part_but_the_last_has_so_many_rows(
         assert part == Part(part.name, part.rows, len(content), hashlib.sha256(content).hexdigest())
     lines = [line for content in folder.files.values() for line in content.decode().splitlines()[1:]]
     assert lines == [f'"{number}"' for number in range(sum(sizes))]
-    assert told == sorted(told)
-    assert (told or [(0, 0)])[-1] == (sum(sizes), sum(part.bytes for part in parts))
+    assert progress == sorted(progress)
+    assert (progress or [(0, 0)])[-1] == (sum(sizes), sum(part.bytes for part in parts))
 
 
-def test_what_progress_raises_ends_the_export_and_leaves_no_half_part() -> None:
+def test_an_error_of_progress_ends_the_export_without_a_partial_file() -> None:
     folder = Folder()
 
     def stop(rows: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""What `find_repeats` promises: rows that are simply overwritten are told from those that need an order."""
+"""`find_repeats` separates rows that are simply overwritten from rows that need an order."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from bulk_pipeline.stages.load.repeats import Repeats, find_repeats
 from bulk_pipeline_tests.unit.stages.rows import records
 
 Keys = list[tuple[str | None, str, str | None]]
-"""id, email, created_at."""
+"""The id, email and created_at of each row."""
 
 
 def found(keys: Keys, size: int = 100) -> Repeats:

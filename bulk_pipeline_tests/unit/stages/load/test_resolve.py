@@ -1,4 +1,4 @@
-"""What `resolve` promises: the fates that rows have when they are applied one after the other."""
+"""`resolve` gives rows the fates that they have if they are applied one after the other."""
 
 from dataclasses import replace
 
@@ -6,38 +6,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulk_pipeline.schema import Key
 from bulk_pipeline.stages.load.resolve import Decision, Fate, KeyedRow, resolve
 
 INSERT, UPDATE, SUPERSEDED, CONFLICT, INCOMPLETE = Fate
 
 
+KEYS = (Key(("id",)), Key(("email",)))
+
+
+def row(
+    number: int, id_: str | None, email: str | None, unsaid: str = "", *, lacks: bool = False
+) -> KeyedRow:
+    """A row without an id says nothing about it, and neither does one whose email is unsaid."""
+    cells = {"id": id_, "email": email}
+    silent = {*unsaid.split(), *(() if id_ else ("id",))}
+    says = {name: cell for name, cell in cells.items() if name not in silent}
+    return KeyedRow(number, says, frozenset(silent), lacks)
+
+
 def keyed(*keys: str) -> list[KeyedRow]:
-    """`"Xa"` is a row with id X and natural key a, `"a"` one without id."""
-    return [KeyedRow(number, key[:-1] or None, key[-1]) for number, key in enumerate(keys, 1)]
+    """`"Xa"` is a row with id X and email a, `"a"` one without id."""
+    return [row(number, key[:-1] or None, key[-1]) for number, key in enumerate(keys, 1)]
+
+
+def decided(rows: list[KeyedRow], stored: dict[str, str | None]) -> list[Decision]:
+    return resolve(rows, [{"id": id_, "email": email} for id_, email in stored.items()], KEYS)
 
 
 def fates(rows: list[KeyedRow], stored: dict[str, str | None]) -> list[tuple[Fate, str | None]]:
-    return [(decision.fate, decision.id) for decision in resolve(rows, stored)]
+    """With the id that each row brings, or carries from a row that it overwrites."""
+    ids = {row.row: row.says.get("id") for row in rows}
+    return [
+        (decision.fate, ids[dict(decision.carried).get("id", decision.row)])
+        for decision in decided(rows, stored)
+    ]
 
 
 @pytest.mark.parametrize(
     ("keys", "stored", "expected"),
     [
-        pytest.param(["a"], {}, [(INSERT, None)], id="a new natural key is a new row"),
+        pytest.param(["a"], {}, [(INSERT, None)], id="a new email is a new row"),
         pytest.param(["Xa"], {}, [(INSERT, "X")], id="a new id is a new row with that id"),
-        pytest.param(["a"], {"X": "a"}, [(UPDATE, "X")], id="a known natural key means its row"),
-        pytest.param(["Xb"], {"X": "a"}, [(UPDATE, "X")], id="a known id means its row, whatever its key"),
-        pytest.param(["Xb"], {"X": "a", "Y": "b"}, [(CONFLICT, None)], id="two rows in the table"),
-        pytest.param(["Yb"], {"X": "b"}, [(CONFLICT, None)], id="a new id with the key of another row"),
-        pytest.param(["Xa", "Ya"], {}, [(INSERT, "X"), (CONFLICT, None)], id="two rows in the file"),
+        pytest.param(["a"], {"X": "a"}, [(UPDATE, None)], id="a known email means its row"),
+        pytest.param(["Xb"], {"X": "a"}, [(UPDATE, "X")], id="a known id means its row, whatever its email"),
+        pytest.param(["Xb"], {"X": "a", "Y": "b"}, [(CONFLICT, "X")], id="two rows in the table"),
+        pytest.param(["Yb"], {"X": "b"}, [(CONFLICT, "Y")], id="a new id with the email of another row"),
+        pytest.param(["Xa", "Ya"], {}, [(INSERT, "X"), (CONFLICT, "Y")], id="two rows in the file"),
         pytest.param(["a", "a"], {}, [(SUPERSEDED, None), (INSERT, None)], id="the last one wins"),
-        pytest.param(["a", "a"], {"X": "a"}, [(SUPERSEDED, "X"), (UPDATE, "X")], id="also in the table"),
-        pytest.param(["Xa", "a"], {}, [(SUPERSEDED, "X"), (INSERT, "X")], id="by id, then by natural key"),
-        pytest.param(["a", "Xa"], {}, [(INSERT, None), (CONFLICT, None)], id="a row that got an id keeps it"),
+        pytest.param(["a", "a"], {"X": "a"}, [(SUPERSEDED, None), (UPDATE, None)], id="also in the table"),
+        pytest.param(["Xa", "a"], {}, [(SUPERSEDED, "X"), (INSERT, "X")], id="by id, then by email"),
+        pytest.param(["a", "Xa"], {}, [(INSERT, None), (CONFLICT, "X")], id="a row that got an id keeps it"),
         pytest.param(["Xb", "a"], {"X": "a"}, [(UPDATE, "X"), (INSERT, None)], id="a key is free by then"),
-        pytest.param(["a", "Xb"], {"X": "a"}, [(SUPERSEDED, "X"), (UPDATE, "X")], id="it was not yet"),
+        pytest.param(["a", "Xb"], {"X": "a"}, [(SUPERSEDED, None), (UPDATE, "X")], id="it was not yet"),
         pytest.param(["Xb", "b"], {"X": "a"}, [(SUPERSEDED, "X"), (UPDATE, "X")], id="the new key means it"),
-        pytest.param(["Xb", "Ya"], {"X": "a", "Y": "b"}, [(CONFLICT, None)] * 2, id="no swap in two steps"),
+        pytest.param(
+            ["Xb", "Ya"], {"X": "a", "Y": "b"}, [(CONFLICT, "X"), (CONFLICT, "Y")], id="no swap in two steps"
+        ),
         pytest.param(
             ["Xc", "Ya", "Xb"],
             {"X": "a", "Y": "b"},
@@ -53,19 +78,20 @@ def test_rows_are_applied_one_after_the_other(
     assert fates(keyed(*keys), stored) == expected
 
 
-def test_a_table_without_natural_key_knows_rows_by_id() -> None:
-    rows = [KeyedRow(1, "X", None), KeyedRow(2, "Y", None), KeyedRow(3, "X", None)]
-    assert fates(rows, {"Y": None}) == [(SUPERSEDED, "X"), (UPDATE, "Y"), (INSERT, "X")]
+def test_a_table_with_one_key_knows_rows_by_it() -> None:
+    rows = [KeyedRow(1, {"id": "X"}), KeyedRow(2, {"id": "Y"}), KeyedRow(3, {"id": "X"})]
+    decisions = resolve(rows, [{"id": "Y"}], KEYS[:1])
+    assert [decision.fate for decision in decisions] == [SUPERSEDED, UPDATE, INSERT]
 
 
 def test_a_row_of_the_table_is_given_its_new_key_in_the_turn_of_each_row() -> None:
-    decisions = resolve(keyed("Xb", "Xb", "Xa", "Xc"), {"X": "a"})
+    decisions = decided(keyed("Xb", "Xb", "Xa", "Xc"), {"X": "a"})
     assert [decision.rekeys for decision in decisions] == [True, False, True, True]
     assert [decision.differs for decision in decisions] == [True, True, False, True]
 
 
 def test_a_new_row_needs_no_new_key() -> None:
-    assert not any(decision.rekeys or decision.differs for decision in resolve(keyed("Xa", "Xb"), {}))
+    assert not any(decision.rekeys or decision.differs for decision in decided(keyed("Xa", "Xb"), {}))
 
 
 @pytest.mark.parametrize(
@@ -80,15 +106,14 @@ def test_a_new_row_needs_no_new_key() -> None:
     ],
 )
 def test_the_last_row_carries_what_it_leaves_unsaid(unsaid: list[str], carried: dict[str, int]) -> None:
-    rows = [KeyedRow(row, "X", "a", frozenset(names.split())) for row, names in enumerate(unsaid, 1)]
-    expected = Decision(len(rows), INSERT, "X", carried=tuple(carried.items()))
-    assert resolve(rows, {})[-1] == expected
+    rows = [row(number, "X", "a", names) for number, names in enumerate(unsaid, 1)]
+    expected = Decision(len(rows), INSERT, carried=tuple(carried.items()))
+    assert decided(rows, {})[-1] == expected
 
 
 def test_a_row_that_was_refused_carries_nothing_on() -> None:
-    lacking = KeyedRow(1, None, "a", frozenset({"name"}), lacks=True)
-    whole = KeyedRow(2, None, "a", frozenset({"city"}))
-    assert [(d.fate, d.carried) for d in resolve([lacking, whole], {})] == [(INCOMPLETE, ()), (INSERT, ())]
+    rows = [row(1, None, "a", "name", lacks=True), row(2, None, "a", "city")]
+    assert [(d.fate, d.carried) for d in decided(rows, {})] == [(INCOMPLETE, ()), (INSERT, ())]
 
 
 @pytest.mark.parametrize(
@@ -103,28 +128,28 @@ def test_a_row_that_was_refused_carries_nothing_on() -> None:
         pytest.param(["Ya-"], {"X": "a"}, [CONFLICT], id="two rows are the worse failure"),
     ],
 )
-def test_a_row_that_lacks_what_a_new_row_needs(
+def test_a_row_that_lacks_columns_of_a_new_row(
     keys: list[str], stored: dict[str, str | None], expected: list[Fate]
 ) -> None:
     rows = [
         replace(row, lacks=key.endswith("-"))
         for row, key in zip(keyed(*(key.rstrip("-") for key in keys)), keys, strict=True)
     ]
-    assert [decision.fate for decision in resolve(rows, stored)] == expected
+    assert [decision.fate for decision in decided(rows, stored)] == expected
 
 
-def test_a_row_without_a_natural_key_leaves_it_as_it_is() -> None:
+def test_a_row_that_does_not_say_a_key_leaves_it_as_it_is() -> None:
     rows = [
-        KeyedRow(1, "X", None, frozenset({"email"}), lacks=True),
-        KeyedRow(2, "X", "b"),
-        KeyedRow(3, "X", None, frozenset({"email"}), lacks=True),
-        KeyedRow(4, None, "b"),
+        row(1, "X", None, "email", lacks=True),
+        row(2, "X", "b"),
+        row(3, "X", None, "email", lacks=True),
+        row(4, None, "b"),
     ]
-    assert resolve(rows, {"X": "a"}) == [
-        Decision(1, SUPERSEDED, "X"),
-        Decision(2, SUPERSEDED, "X", rekeys=True, differs=True),
-        Decision(3, SUPERSEDED, "X", differs=True, carried=(("email", 2),)),
-        Decision(4, UPDATE, "X", differs=True),
+    assert decided(rows, {"X": "a"}) == [
+        Decision(1, SUPERSEDED),
+        Decision(2, SUPERSEDED, rekeys=True, differs=True),
+        Decision(3, SUPERSEDED, differs=True, carried=(("email", 2),)),
+        Decision(4, UPDATE, differs=True, carried=(("id", 3),)),
     ]
 
 
@@ -150,34 +175,70 @@ def test_the_keys_end_as_in_a_table_that_takes_row_by_row(
         else:
             table[target] = key
             writers[target] = number
-    decisions = resolve([KeyedRow(n, id_, key) for n, (id_, key) in enumerate(rows, 1)], stored)
+    decisions = decided([row(n, id_, key) for n, (id_, key) in enumerate(rows, 1)], stored)
     final = {d.row: d for d in decisions if d.fate in (INSERT, UPDATE)}
     assert [d.row for d in decisions] == list(range(1, len(rows) + 1))
     assert [d.row for d in decisions if d.fate is CONFLICT] == refused
     assert set(final) == set(writers.values())
-    assert {d.id or f"new {d.row}" if d.fate is UPDATE or d.id else None for d in final.values()} == {
-        None if target.startswith("new") else target for target in writers
-    }
-    assert {d.id for d in final.values() if d.fate is UPDATE} == set(writers) & set(stored)
-    assert {d.id for d in final.values() if d.differs} == {
+    targets = {number: target for target, number in writers.items()}
+    assert {targets[d.row] for d in final.values() if d.fate is UPDATE} == set(writers) & set(stored)
+    assert {targets[d.row] for d in final.values() if d.differs} == {
         target for target in set(writers) & set(stored) if table[target] != stored[target]
     }
-    assert _replayed(decisions, dict(rows_by_number(rows)), stored) == {
-        target: table[target] for target in stored
-    }
-
-
-def rows_by_number(rows: list[tuple[str | None, str]]) -> list[tuple[int, str]]:
-    return [(number, key) for number, (_, key) in enumerate(rows, 1)]
+    assert _replayed(decisions, rows, stored) == {target: table[target] for target in stored}
 
 
 def _replayed(
-    decisions: list[Decision], keys: dict[int, str], stored: dict[str, str | None]
+    decisions: list[Decision], rows: list[tuple[str | None, str]], stored: dict[str, str | None]
 ) -> dict[str, str | None]:
-    """The keys of the stored rows after all rekeying, during which no two rows may share one."""
+    """The emails of the stored rows after all rekeying, each found by id, during which no two rows may share one."""
     table = dict(stored)
     for decision in decisions:
         if decision.rekeys:
-            table[str(decision.id)] = keys[decision.row]
+            id_, email = rows[decision.row - 1]
+            table[str(id_)] = email
             assert len(set(table.values())) == len(table)
     return table
+
+
+SEVERAL = (Key(("a", "b")), Key(("c",)), Key(("d",), nulls_distinct=False))
+
+
+@pytest.mark.parametrize(
+    ("says", "stored", "expected"),
+    [
+        pytest.param([{"a": "1", "b": "2"}], [{"a": "1", "b": "2"}], [UPDATE], id="all columns of a key"),
+        pytest.param([{"a": "1", "b": "2"}], [{"a": "1", "b": "3"}], [INSERT], id="not a part of it"),
+        pytest.param(
+            [{"a": "1", "b": None, "c": "x"}], [{"c": "x"}], [UPDATE], id="the next one, without it"
+        ),
+        pytest.param([{"a": "1", "b": "2", "c": "x"}], [{"c": "x"}], [CONFLICT], id="the first one decides"),
+        pytest.param([{"d": None}], [{"d": None}], [UPDATE], id="NULLs that are not distinct"),
+        pytest.param([{"c": None, "d": "1"}], [{"c": None, "d": "2"}], [INSERT], id="NULLs that are"),
+        pytest.param([{"c": "x", "d": None}], [{"d": None}], [CONFLICT], id="whose NULL is taken"),
+        pytest.param(
+            [{"c": "x", "b": "3"}],
+            [{"a": "1", "b": "2", "c": "x"}, {"a": "1", "b": "3"}],
+            [CONFLICT],
+            id="a part of a key makes it that of another row",
+        ),
+        pytest.param(
+            [{"c": "x", "b": "3"}, {"a": "1", "b": "3"}, {"a": "1", "b": "2"}],
+            [{"a": "1", "b": "2", "c": "x"}],
+            [SUPERSEDED, UPDATE, INSERT],
+            id="a part of a key moves it",
+        ),
+        pytest.param(
+            [{"c": None, "d": "1"}, {"c": "x", "d": "2"}],
+            [{"c": "x", "d": "1"}],
+            [UPDATE, INSERT],
+            id="NULL gives a key up",
+        ),
+    ],
+)
+def test_a_row_means_the_row_that_has_the_first_of_its_complete_keys(
+    says: list[dict[str, str | None]], stored: list[dict[str, str | None]], expected: list[Fate]
+) -> None:
+    whole = [{"a": None, "b": None, "c": None, "d": str(n), **cells} for n, cells in enumerate(stored, 10)]
+    decisions = resolve([KeyedRow(n, cells) for n, cells in enumerate(says, 1)], whole, SEVERAL)
+    assert [decision.fate for decision in decisions] == expected

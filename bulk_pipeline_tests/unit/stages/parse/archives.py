@@ -1,4 +1,4 @@
-"""Makes archives and documents of every kind, as bytes."""
+"""Creates archives and documents of every kind, as bytes."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ _CHECKSUM = slice(148, 156)
 
 
 def tarred(members: Mapping[str, bytes], format_: int = tarfile.PAX_FORMAT, **pax: str) -> bytes:
-    """A tar of regular files; a name that ends with a slash is a folder."""
+    """Return a tar of regular files; a name that ends with a slash is a folder."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=format_, pax_headers=pax or None) as archive:
         for name, data in members.items():
@@ -22,7 +22,7 @@ def tarred(members: Mapping[str, bytes], format_: int = tarfile.PAX_FORMAT, **pa
 
 
 def old_tar(name: str, data: bytes) -> bytes:
-    """A tar as Unix version 7 wrote it: no magic, no version, no type."""
+    """Return a tar as of Unix version 7: without magic, version and types."""
     packed = bytearray(tarred({name: data}, tarfile.USTAR_FORMAT))
     packed[156:512] = bytes(356)
     packed[_CHECKSUM] = b" " * 8
@@ -39,7 +39,7 @@ def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def marked(packed: bytes, *, flags: int = 0, method: int | None = None) -> bytes:
-    """The zip with other flags or another method in the headers of its members."""
+    """Return the zip with other flags or another method in the headers of its members."""
     data = bytearray(packed)
     for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         start = data.find(magic)
@@ -53,7 +53,7 @@ def marked(packed: bytes, *, flags: int = 0, method: int | None = None) -> bytes
 
 
 def compound_file(streams: Sequence[str], sectors_before: int = 1) -> bytes:
-    """An OLE compound file: the header, and a directory of streams."""
+    """Return an OLE compound file: the header, and a directory of streams."""
     entries = b"".join(
         name.encode("utf-16-le").ljust(64, b"\0") + struct.pack("<H", 2 * len(name) + 2) + bytes(62)
         for name in ("Root Entry", *streams)

@@ -1,5 +1,4 @@
-"""Reads bytes with the parser and shows all of the answer as plain values, so that a test can compare it
-whole."""
+"""Reads bytes with the parser, and returns the whole result as plain values, so that tests can compare it."""
 
 import io
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ from bulk_pipeline.stages.parse.parsed import RAW
 
 @dataclass(frozen=True)
 class Result:
-    """`rows`: row number -> cells. `lines`: row number -> line. `failures`: (row, line, column, code,
-    message)."""
+    """The result of the parser: cells and lines by row number, and failures as (row, line, column, code, message)."""
 
     rows: dict[int, tuple[str | None, ...]]
     lines: dict[int, int | None]
@@ -43,7 +41,7 @@ class Result:
 
 
 class OneWay(io.RawIOBase):
-    """A stream like the body of an S3 answer: it can be read, and nothing else; reads come back short."""
+    """A stream like the body of an S3 response: it can only be read, and reads may be short."""
 
     def __init__(self, data: bytes, piece: int = 1 << 20) -> None:
         self._data, self._at, self._piece = data, 0, piece
@@ -56,9 +54,9 @@ class OneWay(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         size = self._piece if size < 0 else min(size, self._piece)
-        found = self._data[self._at : self._at + size]
-        self._at += len(found)
-        return found
+        result = self._data[self._at : self._at + size]
+        self._at += len(result)
+        return result
 
 
 def opened(

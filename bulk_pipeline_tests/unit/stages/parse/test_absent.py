@@ -1,4 +1,4 @@
-"""What the parser promises about keys that an object does not have: they are told from null, however it is written."""
+"""Keys that an object lacks are told from null, however the object is written."""
 
 import io
 import json
@@ -15,23 +15,23 @@ from bulk_pipeline.stages.parse import open_upload
 
 Object = dict[str, Any]
 NOT_WANTED = UploadFormat(columns=(("other", LEFT_OUT), ('x"city', LEFT_OUT), ("é", LEFT_OUT)))
-"""Keys that are no columns, and would be refused as too near to one, or too many."""
+"""Keys that are not columns, and would be refused as too near to one, or as too many."""
 
 
 def said(
     data: bytes, name: str = "a.ndjson", table: str = "customers", mode: Mode = Mode.UPSERT
 ) -> list[set[str]]:
-    """The columns that each row says something about."""
+    """Return the columns that are present in each row."""
     declared = tables.get(table)
-    found = []
+    result = []
     for chunk in open_upload(io.BytesIO(data), name, table=declared, mode=mode, declared=NOT_WANTED):
         assert chunk.absent is not None
         assert len(chunk.absent) == chunk.records.num_rows
         for row in absence.bits(chunk.absent, declared).tolist():
-            found.append(
+            result.append(
                 {name for name, absent in zip(declared.column_names, row, strict=True) if not absent}
             )
-    return found
+    return result
 
 
 def lines(*objects: Object, **how: Any) -> bytes:
@@ -62,7 +62,7 @@ SAID = [{"email", "city"}, {"email", "city"}, {"email"}, {"email", "phone"}, {"e
         pytest.param(lines(*OBJECTS, {"email": 1.5})[: -len('{"email": 1.5}\n')], id="one by one"),
     ],
 )
-def test_null_is_told_from_nothing(data: bytes) -> None:
+def test_null_differs_from_an_absent_key(data: bytes) -> None:
     assert said(data, "a.json" if data.startswith(b"[") else "a.ndjson") == SAID
 
 
@@ -78,13 +78,13 @@ def test_rows_before_a_column_turns_up_do_not_have_it() -> None:
     ]
 
 
-def test_a_table_of_more_than_eight_columns_is_told_whole() -> None:
+def test_absent_columns_of_a_table_of_more_than_eight_columns_are_complete() -> None:
     data = lines({"slug": "a", "updated_at": None}, {"id": "7", "tags": []}, {"status": None})
     assert said(data, table="articles") == [{"slug", "updated_at"}, {"id", "tags"}, {"status"}]
 
 
 @pytest.mark.parametrize("table", ["customers", None])
-def test_nothing_is_told_where_it_does_not_matter(table: str | None) -> None:
+def test_absent_columns_are_omitted_if_the_mode_ignores_them(table: str | None) -> None:
     declared = tables.get(table) if table else None
     upload = open_upload(io.BytesIO(lines(*OBJECTS)), "a.ndjson", table=declared, mode=Mode.INSERT_ONLY)
     assert [chunk.absent for chunk in upload] == [None]

@@ -1,4 +1,4 @@
-"""Archives: one file in them is read, and whatever else they are is named."""
+"""An archive of one file is read; any other archive is refused with its kind."""
 
 import bz2
 import gzip
@@ -49,7 +49,7 @@ def places(result: Result) -> list[tuple[str | None, str | None]]:
 
 @pytest.mark.parametrize("what", TARS)
 @pytest.mark.parametrize("pack", [None, *PACK])
-def test_the_only_file_of_a_tar_is_read_whatever_it_is_packed_in(what: str, pack: str | None) -> None:
+def test_the_only_file_of_a_tar_is_read_in_any_packing(what: str, pack: str | None) -> None:
     data, name = TARS[what], "upload.csv.tar"
     result = read(PACK[pack](data), name + SUFFIX[pack]) if pack else read(data, name)
     assert places(result) == [("a@b.co", "Rome"), ("c@d.ef", "Oslo")]
@@ -179,7 +179,7 @@ def test_zips_and_tars_in_each_other_are_read() -> None:
         assert places(read(data)) == [("a@b.co", "Rome"), ("c@d.ef", "Oslo")]
 
 
-def test_what_systems_add_to_a_zip_is_no_file() -> None:
+def test_files_of_systems_in_a_zip_are_ignored() -> None:
     members = {
         "a.csv": TEXT,
         "._a.csv": b"x",
@@ -190,7 +190,7 @@ def test_what_systems_add_to_a_zip_is_no_file() -> None:
     assert len(read(zipped(members), "a.zip").rows) == 2
 
 
-def test_a_zip_with_a_password_is_refused_with_what_to_do() -> None:
+def test_a_zip_with_a_password_is_refused_with_the_remedy() -> None:
     locked = marked(zipped({"a.csv": TEXT}), flags=1)
     assert "the file 'a.csv' in the zip is encrypted: save it without a password" in refused(locked)
     assert "is encrypted" in refused(marked(zipped({"a.csv": TEXT}), flags=1, method=99))

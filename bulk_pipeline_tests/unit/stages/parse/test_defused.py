@@ -1,4 +1,4 @@
-"""Files that were made harmless for spreadsheets are read as they were before."""
+"""Files that were defused for spreadsheets are read with their original texts."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SHEET = [["email", "city", "_defused"], *([f"u{n}@x.co", cell, None] for n, cell
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.csv", CSV.encode()), ("x.xlsx", workbook(SHEET))])
-def test_the_apostrophe_is_taken_off(name: str, content: bytes) -> None:
+def test_the_apostrophe_is_removed(name: str, content: bytes) -> None:
     result = read(content, name)
     assert result.column("city") == ["=1+1", "'tis", "plain", "it's"]
     assert (result.columns, result.failures, result.warnings) == (("email", "city"), [], [])

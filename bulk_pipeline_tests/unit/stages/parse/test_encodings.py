@@ -1,4 +1,4 @@
-"""A byte order mark, else strict UTF-8, else what was declared; nothing is guessed."""
+"""The encoding is that of the byte order mark, else UTF-8 if valid, else the declared one."""
 
 import codecs
 
@@ -112,14 +112,14 @@ DECLARED = "declared cp1252, but the text is valid UTF-8: it was read as UTF-8"
 
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 @pytest.mark.parametrize("city", ["Jürgen", "5 €", "東京", "Łódź"])
-def test_valid_utf8_is_read_as_utf8_whatever_was_declared(city: str, piece: int) -> None:
+def test_valid_utf8_is_read_as_utf8_whatever_is_declared(city: str, piece: int) -> None:
     result = read(f"email,city\na@b.co,{city}\n".encode(), encoding="cp1252", piece=piece)
     assert (result.column("city"), result.warnings) == ([city], [DECLARED])
     assert result.dialect.encoding == "utf-8"
 
 
 @pytest.mark.parametrize("name", ["upload.ndjson", "upload.json"])
-def test_json_in_utf8_is_read_as_utf8_whatever_was_declared(name: str) -> None:
+def test_json_in_utf8_is_read_as_utf8_whatever_is_declared(name: str) -> None:
     text = '{"email":"a@b.co","city":"Jürgen"}'
     data = (f"[{text}]" if name.endswith(".json") else text).encode()
     result = read(data, name, encoding="cp1252")
@@ -138,7 +138,7 @@ def test_a_trade_mark_behind_a_capital_is_not_taken_for_utf8_by_itself() -> None
 
 
 @pytest.mark.parametrize(("last", "encoding"), [("Köln", "cp1252"), ("Köln", "utf-8")])
-def test_what_comes_late_in_a_long_file_decides_for_all_of_it(last: str, encoding: str) -> None:
+def test_late_bytes_of_a_long_file_decide_about_its_encoding(last: str, encoding: str) -> None:
     rows = "".join(f"u{i}@b.co,Rome\n" for i in range(90_000))
     data = f"email,city\n{rows}z@b.co,{last}\n".encode(encoding)
     result = read(data, encoding="cp1252")

@@ -1,4 +1,4 @@
-"""Ctrl-Z at the end of a text is no part of it."""
+"""Ctrl-Z at the end of a text is dropped."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files that are no tables are named by their content, whatever their names say."""
+"""Files that are not tables are recognised by their content, whatever their names."""
 
 import gzip
 import pickle

@@ -1,4 +1,4 @@
-"""Files made to take for ever: every one is read, or refused, in a time that grows with its size only."""
+"""Files built to take forever are read or refused in time proportional to their size."""
 
 import contextlib
 import io

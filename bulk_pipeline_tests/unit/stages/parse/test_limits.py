@@ -1,18 +1,18 @@
-"""What is past a bound is a rejected row or a refused file, with the size, the bound and the setting that raises it."""
+"""A row above a limit is rejected, a file above one is refused, with the size, the limit and its setting."""
 
 import pytest
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.limit_settings import LimitSettings
 from bulk_pipeline.limits import DEFAULT_LIMITS, Limits
+from bulk_pipeline.settings import UploadSettings
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline_tests.unit.stages.parse.reading import opened, read
 
 
 def test_the_settings_are_the_bounds_of_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert LimitSettings().limits == DEFAULT_LIMITS
+    assert UploadSettings().limits == DEFAULT_LIMITS
     monkeypatch.setenv("BULK_MAX_COLUMNS", "7")
-    assert LimitSettings().limits == Limits(columns=7)
+    assert UploadSettings().limits == Limits(columns=7)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -66,7 +66,7 @@ def test_a_first_line_longer_than_a_row_may_be_is_refused() -> None:
         read(b"x" * 3_000_000, limits=Limits(row_bytes=2_000_000))
 
 
-def test_what_becomes_very_many_bytes_is_refused_whatever_its_packing() -> None:
+def test_files_that_become_very_many_bytes_are_refused_in_any_packing() -> None:
     rows = b"email,city\n" + b"a,b\n" * 300_000
     with pytest.raises(FileError, match=r"become over .*: looks like a compression bomb.*BULK_MAX_RATIO"):
         read(rows, limits=Limits(ratio=4, ratio_from_bytes=1_000_000))

@@ -1,4 +1,4 @@
-"""Text that was decoded wrongly before it was saved is counted, and stays as it is."""
+"""Text that was decoded wrongly before it was saved is counted, and stays unchanged."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Packed files, and files that are not what their names say."""
+"""Packed files, and files with misleading names."""
 
 import bz2
 import gzip
@@ -7,12 +7,14 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
+from isal import igzip_lib
 
 from bulk_pipeline.errors import FileError
-from bulk_pipeline.stages.parse import Limits, open_upload
+from bulk_pipeline.stages.parse import Limits, compression, open_upload
 from bulk_pipeline_tests.unit.stages.parse.reading import opened, read
 
 TEXT = b"email,city\n" + b"".join(b"u%d@b.co,City %d\n" % (i, i) for i in range(2000))
@@ -107,7 +109,7 @@ def test_a_member_without_a_name_is_a_damaged_zip() -> None:
     assert caught.value.code == "unreadable_compression"
 
 
-def test_what_macos_and_folders_add_to_a_zip_is_no_file() -> None:
+def test_files_of_macos_and_folders_in_a_zip_are_ignored() -> None:
     packed = zipped(
         ("data/", b""), ("data/a.csv", TEXT), ("__MACOSX/data/._a.csv", b"x"), ("data/.DS_Store", b"x")
     )
@@ -164,7 +166,7 @@ def test_any_name_will_do(name: str) -> None:
         (gzip.compress(bytes(5000), mtime=0), "this is binary data"),
     ],
 )
-def test_what_is_no_table_is_named(data: bytes, message: str) -> None:
+def test_a_file_that_is_no_table_is_named(data: bytes, message: str) -> None:
     with pytest.raises(FileError) as caught:
         read(data)
     assert caught.value.code == "unsupported_format"
@@ -193,7 +195,7 @@ def test_an_error_of_the_stream_passes_through() -> None:
         list(open_upload(Broken(), "x.csv.gz"))  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_spooled_is_removed(tmp_path: Path) -> None:
+def test_spooled_files_are_removed(tmp_path: Path) -> None:
 
     upload = open_upload(io.BytesIO(PACK["zip"](TEXT)), "x.zip", spool_dir=tmp_path)
     assert list(tmp_path.iterdir())
@@ -203,3 +205,25 @@ def test_what_is_spooled_is_removed(tmp_path: Path) -> None:
         open_upload(io.BytesIO(zipped()), "x.zip", spool_dir=tmp_path)
     assert not list(tmp_path.iterdir())
     assert opened(TEXT).rows == 0
+
+
+def test_very_many_empty_members_are_fed_little_more_than_their_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fed: list[int] = []
+
+    class Member:
+        def __init__(self) -> None:
+            self.inner = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def decompress(self, data: bytes, max_length: int) -> bytes:
+            fed.append(len(data))
+            return self.inner.decompress(data, max_length)
+
+    monkeypatch.setattr(compression, "gzip_member", Member)
+    data = gzip.compress(b"email\na@b.co\n") + gzip.compress(b"") * 20_000
+    assert read(data, "x.csv.gz").cells == [("a@b.co",)]
+    assert sum(fed) < 100 * len(data)

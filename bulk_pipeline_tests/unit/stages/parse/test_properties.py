@@ -1,4 +1,4 @@
-"""What holds for every file: fast and tolerant reading agree, pieces do not matter, and nothing crashes."""
+"""Properties of every file: fast and tolerant reading agree, pieces do not matter, and nothing crashes."""
 
 import contextlib
 import csv
@@ -18,9 +18,9 @@ from pyarrow import parquet
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.limits import DEFAULT_LIMITS
 from bulk_pipeline.schema import invisible
-from bulk_pipeline.stages.parse import csv_scan
-from bulk_pipeline.stages.parse.csv_blocks import read_blocks
-from bulk_pipeline.stages.parse.csv_plan import Plan, Syntax
+from bulk_pipeline.stages.parse.csv import scanner
+from bulk_pipeline.stages.parse.csv.blocks import read_blocks
+from bulk_pipeline.stages.parse.csv.syntax import Plan, Syntax
 from bulk_pipeline_tests.unit.stages.parse.reading import cleaned, read
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 
@@ -55,7 +55,7 @@ BLANK = [
     b"\xff\xc2\xa0",
     b"\xe2\x80\x8b\x8bx",
 ]
-"""Blanks of more than one byte, whole and in parts."""
+"""Blanks of several bytes, whole and in parts."""
 ODD = [
     b"\x1a",
     b"\\.",
@@ -92,7 +92,7 @@ def parsed(text: bytes, syntax: Syntax, **options: Any) -> list[list[Any]]:
 
 @st.composite
 def texts(draw: st.DrawFn, cells: list[bytes]) -> bytes:
-    """Records of three cells mostly, with one delimiter."""
+    """Return records with one delimiter, mostly of three cells."""
     records = draw(st.lists(st.lists(st.sampled_from(cells), min_size=1, max_size=4), max_size=25))
     full = [record if draw(st.integers(0, 5)) == 0 else (record * 3)[:3] for record in records]
     end = draw(ENDS)
@@ -139,7 +139,7 @@ def test_every_byte_of_every_line_is_in_raw_and_every_row_is_accounted_for(text:
 
 
 def has_cells(line: bytes) -> bool:
-    """Whether a line is more than delimiters, blanks and empty texts, and no end marker."""
+    """Return True if a line has more than delimiters, blanks and empty texts, and is no end marker."""
     text = line.decode("utf-8", "surrogateescape").translate(dict.fromkeys(map(ord, invisible.BLANKS), " "))
     line = text.encode("utf-8", "surrogateescape")
     if line.strip(b" \t\x1a") in (b"", b"\\.", b"---", b"(1 row)"):
@@ -157,7 +157,7 @@ values = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characte
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_the_csv_module_writes_is_read_back(
+def test_the_output_of_the_csv_module_is_read_back(
     rows: list[tuple[str, str, str]], delimiter: str, quoting: int, end: str
 ) -> None:
     text = io.StringIO(newline="")
@@ -173,7 +173,7 @@ def test_what_the_csv_module_writes_is_read_back(
 
 
 def _as_read(cell: str, quoting: int, delimiter: str) -> str:
-    """The module leaves blanks unquoted, and we trim them; what it quotes stays."""
+    """Return cells as the parser reads them: the csv module leaves blanks unquoted, and we trim them."""
     quoted = quoting == csv.QUOTE_ALL or any(c in cell for c in f'{delimiter}"\r\n')
     return cell if quoted else cell.strip(invisible.BLANKS)
 
@@ -276,8 +276,8 @@ def test_pieces_do_not_matter(piece: int) -> None:
 
 @quick
 @given(texts([*CELLS, *ODD, b'"x""', b'""x"', b"'x''y", b"x'"]), st.sampled_from(SYNTAXES))
-def test_what_was_searched_before_changes_no_answer(text: bytes, syntax: Syntax) -> None:
-    with patch.object(csv_scan, "_MEMORY_STEP", 1):
+def test_remembered_searches_do_not_change_the_result(text: bytes, syntax: Syntax) -> None:
+    with patch.object(scanner, "MEMORY_STEP", 1):
         remembered = parsed(text, syntax, fast=False)
-    with patch.object(csv_scan, "_MEMORY_STEP", 1 << 30):
+    with patch.object(scanner, "MEMORY_STEP", 1 << 30):
         assert parsed(text, syntax, fast=False) == remembered

@@ -1,4 +1,4 @@
-"""Whatever value a file holds, in any format that has types, its text says the same value, or a failure names its cell."""
+"""In any format with types, the text of a cell has the same value as the file, or a failure names the cell."""
 
 import datetime as dt
 import io
@@ -28,7 +28,7 @@ others = st.one_of(st.none(), st.booleans(), st.text(st.characters(exclude_categ
 
 
 def in_json(value: object, number: str | None, *, ascii_only: bool) -> str:
-    """As JSON writes it: a number digit by digit, and a lone surrogate, which UTF-8 has not, always escaped."""
+    """Return a value as JSON: numbers digit by digit, and lone surrogates, which UTF-8 lacks, escaped."""
     if number is not None:
         return number
     text = json.dumps(value, ensure_ascii=ascii_only)
@@ -45,7 +45,7 @@ def in_json(value: object, number: str | None, *, ascii_only: bool) -> str:
     st.sampled_from(["ndjson", "array"]),
     st.sampled_from(["", " ", "\t "]),
 )
-def test_what_json_holds(
+def test_any_value_of_json(
     values: list[tuple[object, str | None]], ascii_only: bool, shape: str, space: str
 ) -> None:
     objects = [
@@ -65,7 +65,7 @@ def json_text(value: object) -> str | None:
 
 
 def assert_told(found: list[str | None], places: list[Any], expected: list[str | None]) -> None:
-    """The texts, but for those that Postgres cannot hold: each of these is a failure of its own cell."""
+    """Check the texts; each text that Postgres cannot store must be a failure of its cell."""
     bad = [text is not None and not is_text(text) for text in expected]
     assert found == [None if wrong else text for wrong, text in zip(bad, expected, strict=True)]
     assert [(place[0], *place[2:]) for place in places] == [
@@ -79,7 +79,7 @@ def is_text(text: str) -> bool:
 
 @st.composite
 def columns(draw: st.DrawFn) -> tuple[pa.Array, str]:
-    """A column of some type, and what the text of its cells is to be read as."""
+    """Draw a column of some type, with a reader for the texts of its cells."""
     kind = draw(st.sampled_from(["text", "bytes", "whole", "real", "decimal", "boolean", "day", "moment"]))
     type_, cells = {
         "text": (st.sampled_from([pa.string(), pa.large_string(), pa.string_view()]), st.text(max_size=8)),
@@ -111,7 +111,7 @@ def columns(draw: st.DrawFn) -> tuple[pa.Array, str]:
 
 
 @given(columns(), st.sampled_from(["none", "zstd", "snappy"]), st.booleans(), st.integers(1, 5))
-def test_what_parquet_holds(
+def test_any_value_of_parquet(
     column: tuple[pa.Array, str], compression: str, dictionary: bool, rows_of_a_group: int
 ) -> None:
     array, kind = column
@@ -139,7 +139,7 @@ def test_what_parquet_holds(
 
 
 def value(text: str, kind: str) -> object:
-    """What a reader of the text takes it for."""
+    """Return the value that a reader of the text sees."""
     match kind:
         case "whole":
             return int(text)
@@ -158,7 +158,7 @@ def value(text: str, kind: str) -> object:
 
 
 def plain(stored: pa.Array, kind: str) -> list[object]:
-    """The same from Arrow; a moment in nanoseconds."""
+    """Return the value of an Arrow scalar; a moment in nanoseconds."""
     if kind != "moment":
         return stored.to_pylist()
     scale = 10**9 // PER_SECOND[stored.type.unit]
@@ -182,7 +182,7 @@ printable = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
         max_size=12,
     )
 )
-def test_what_a_sheet_holds(values: list[Any]) -> None:
+def test_any_value_of_a_sheet(values: list[Any]) -> None:
     rows = [["email", "city"], *(["a@b.co", cell] for cell in values)]
     result = read(workbook(rows), "upload.xlsx")
     assert result.failures == []

@@ -1,4 +1,4 @@
-"""Makes small .xlsx files, as bytes, from the XML of their parts."""
+"""Creates small .xlsx files, as bytes, from the XML of their parts."""
 
 import io
 import zipfile
@@ -26,7 +26,7 @@ _STYLES = f"""<?xml version="1.0"?><styleSheet xmlns="{_MAIN}">%s<cellXfs><xf nu
 
 @dataclass(frozen=True)
 class Raw:
-    """A cell as its XML has it. `format_`: its number format, if it has one of its own."""
+    """A cell as XML; `format_` is its own number format, if any."""
 
     attributes: str = ""
     inner: str = ""
@@ -38,7 +38,7 @@ Value = str | float | bool | date | datetime | Raw | None
 
 @dataclass(frozen=True)
 class Tab:
-    """One sheet. `rows` may be the XML of the rows. `kind`: worksheet, chartsheet, dialogsheet."""
+    """One sheet of a kind: worksheet, chartsheet or dialogsheet. `rows` may be the XML of the rows."""
 
     name: str
     rows: Sequence[Sequence[Value]] | str = ()
@@ -47,7 +47,7 @@ class Tab:
 
 
 def failed(error: str) -> Raw:
-    """A cell whose formula failed."""
+    """Return a cell whose formula failed."""
     return Raw('t="e"', f"<f>A1</f><v>{error}</v>")
 
 
@@ -56,12 +56,12 @@ def shared(number: int) -> Raw:
 
 
 def workbook(rows: Sequence[Sequence[Value]]) -> bytes:
-    """A workbook of one sheet, whose name is First."""
+    """Return a workbook of one sheet with the name First."""
     return workbook_of(Tab("First", rows))
 
 
 def workbook_of(*tabs: Tab, strings: str = "", settings: str = "", main: str = _MAIN) -> bytes:
-    """A workbook of sheets. `strings`: the XML of its shared strings. `settings`: attributes of its `workbookPr`."""
+    """Return a workbook of sheets, with the XML of its shared `strings`, and `settings` as attributes of its `workbookPr`."""
     formats = _formats(tabs)
     names = "".join(
         f'<sheet name="{_escaped(tab.name)}" sheetId="{i}" {f"state={tab.state!r} " if tab.state else ""}r:id="rId{i}"/>'
@@ -94,10 +94,10 @@ def workbook_of(*tabs: Tab, strings: str = "", settings: str = "", main: str = _
 
 
 def _formats(tabs: Sequence[Tab]) -> dict[str, int]:
-    """Numbers for the number formats of the cells; the styles that have them follow the three of all workbooks."""
+    """Return numbers for the number formats of cells; their styles follow the three styles of all workbooks."""
     cells = (cell for tab in tabs if not isinstance(tab.rows, str) for row in tab.rows for cell in row)
-    found = dict.fromkeys(cell.format_ for cell in cells if isinstance(cell, Raw) and cell.format_)
-    return {format_: 164 + i for i, format_ in enumerate(found)}
+    result = dict.fromkeys(cell.format_ for cell in cells if isinstance(cell, Raw) and cell.format_)
+    return {format_: 164 + i for i, format_ in enumerate(result)}
 
 
 def _sheet(tab: Tab, formats: dict[str, int], main: str) -> str:

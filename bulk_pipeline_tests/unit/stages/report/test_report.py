@@ -1,4 +1,4 @@
-"""The three reports: what they say, and that nothing about them depends on how the work was cut."""
+"""The contents of the three reports, which do not depend on the cuts of batches."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulk_pipeline import tables
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse.parsed import RAW, Dialect
-from bulk_pipeline.stages.report import Reported, Reports, write_reports
+from bulk_pipeline.stages.report import Reports, ReportSummary, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.spreadsheets import restored
 
@@ -25,7 +25,7 @@ Failure = tuple[int, str | None, str, str]
 
 
 class Written:
-    """The reports about some raw rows, as text."""
+    """The reports on some raw rows, as text."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Written:
         lines: bool = True,
     ) -> None:
         sinks = io.BytesIO(), io.BytesIO(), io.BytesIO()
-        self.reported: Reported = write_reports(
+        self.reported: ReportSummary = write_reports(
             [in_batches(failure_batch(stream), batch_rows) for stream in streams],
             in_batches(raw_batch(raw, lines), batch_rows),
             USERS,
@@ -155,13 +155,13 @@ FORMULAS = [b"=1+1,x", b"+1", b"-1", b"@SUM(1)", b"\t=1", b"\r=1", "＝1".encode
 def test_no_cell_of_errors_csv_begins_like_a_formula_and_nothing_is_lost() -> None:
     messages = [raw.decode().lstrip("\r") for raw in FORMULAS]
     written = Written(
-        FORMULAS, [(row, None, "constraint", told) for row, told in enumerate(messages, start=1)]
+        FORMULAS, [(row, None, "constraint", message) for row, message in enumerate(messages, start=1)]
     )
 
-    found = list(csv.DictReader(io.StringIO(written.errors_csv, newline="")))
-    assert {row["raw"][0] for row in found} == {row["error"][0] for row in found} == {"'"}
-    assert [row["raw"][1:].encode() for row in found] == FORMULAS
-    assert [row["error"][1:] for row in found] == messages
+    result = list(csv.DictReader(io.StringIO(written.errors_csv, newline="")))
+    assert {row["raw"][0] for row in result} == {row["error"][0] for row in result} == {"'"}
+    assert [row["raw"][1:].encode() for row in result] == FORMULAS
+    assert [row["error"][1:] for row in result] == messages
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,10 @@ def test_a_malformed_csv_row_stays_as_it_is_behind_our_cells(raw: bytes) -> None
     assert written.rejected.splitlines()[1:] == [b'1,2,"m",' + raw, b'2,3,"m",x,y']
 
 
+@pytest.mark.parametrize("code", ["malformed_row", "too_long"])
 @pytest.mark.parametrize("raw", [b'{"a": 1', b"[1, 2]", b'"text"', b"caf\xe9", b'{"a": "caf\xe9'])
-def test_a_record_that_is_no_object_becomes_text_in_one(raw: bytes) -> None:
-    written = Written([raw], [(1, None, "malformed_row", "m")], dialect=NDJSON)
+def test_a_record_that_is_no_object_becomes_text_in_one(raw: bytes, code: str) -> None:
+    written = Written([raw], [(1, None, code, "m")], dialect=NDJSON)
 
     record = json.loads(written.rejected)
     assert record == {"_row": 1, "_line": 2, "_errors": "m", "_raw": raw.decode("utf-8", "replace")}

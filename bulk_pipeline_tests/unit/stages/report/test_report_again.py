@@ -1,4 +1,4 @@
-"""A file of rejected rows, dropped again as it is: it is read without a word, and says the same."""
+"""A file of rejected rows that is uploaded unchanged is read without warnings, and has the same failures."""
 
 import codecs
 import io
@@ -47,7 +47,7 @@ class Checked:
 
 
 def said(failures: Sequence[pa.RecordBatch]) -> list[tuple[str, str, str]]:
-    """What is said about cells, and how often rows are malformed; without row numbers."""
+    """Return the failures of cells and the number of malformed rows, without row numbers."""
     rows = [row for batch in failures for row in batch.to_pylist()]
     return sorted((row["column"] or "", row["code"], (row["column"] and row["value"]) or "") for row in rows)
 

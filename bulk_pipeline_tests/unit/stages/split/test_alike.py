@@ -1,4 +1,4 @@
-"""Keys that differ only in case or Unicode form are counted, and stay different rows."""
+"""Keys that differ only in case or Unicode form are counted, but their rows stay."""
 
 import pyarrow as pa
 import pytest

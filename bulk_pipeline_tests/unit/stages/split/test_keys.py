@@ -1,4 +1,4 @@
-"""Keys that a file has more than once, found in memory or on disk."""
+"""Repeated keys of a file are found in memory or on disk."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,8 +24,8 @@ def test_it_is_the_same_on_disk_as_in_memory_and_as_counted(
 ) -> None:
     counts = Counter(text for cells in columns for text in cells if text is not None)
     again = column([text for text, count in counts.items() if count > 1])
-    found = repeated(map(column, columns), in_memory=in_memory)
-    assert found.tolist() == sorted(fingerprints(again).tolist())
+    result = repeated(map(column, columns), in_memory=in_memory)
+    assert result.tolist() == sorted(fingerprints(again).tolist())
 
 
 def test_the_smallest_and_the_greatest_value_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,11 +34,11 @@ def test_the_smallest_and_the_greatest_value_are_found_too(monkeypatch: pytest.M
     monkeypatch.setattr(
         "bulk_pipeline.stages.split.keys.fingerprints", lambda cells: np.array(cells.to_pylist(), np.int64)
     )
-    found = repeated([pa.array(values)], in_memory=2)
-    assert found.tolist() == [limits.min, -1, limits.max]
+    result = repeated([pa.array(values)], in_memory=2)
+    assert result.tolist() == [limits.min, -1, limits.max]
 
 
 def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
-    found = repeated([column(["a", "b", "a"])] * 3, folder=tmp_path, in_memory=2)
-    assert len(found) == 2
+    result = repeated([column(["a", "b", "a"])] * 3, folder=tmp_path, in_memory=2)
+    assert len(result) == 2
     assert list(tmp_path.iterdir()) == []

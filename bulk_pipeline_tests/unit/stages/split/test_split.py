@@ -1,4 +1,4 @@
-"""What `split` promises: references and in-file keys, decided in file order, every failure reported."""
+"""`split` decides about references and keys in the file in file order, and reports every failure."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_pipeline import tables
-from bulk_pipeline.schema import Mode, Table
-from bulk_pipeline.stages.split import Parted, split
+from bulk_pipeline.schema import ForeignKey, Mode, Table
+from bulk_pipeline.stages.split import SplitResult, split
 from bulk_pipeline.stages.split import key_claims as claims
 from bulk_pipeline.stages.split.key_claims import Stored, nothing_stored
 from bulk_pipeline_tests.unit.stages.rows import records
@@ -21,15 +21,16 @@ Rows = list[dict[str, str | None]]
 
 
 class Parents:
-    """References to the few ids that exist; remembers what it was asked."""
+    """References with a few existing ids; records the ids that were looked up."""
 
     def __init__(self, *ids: str) -> None:
         self.ids = set(ids)
         self.asked: list[tuple[str, list[str]]] = []
 
-    def missing(self, table: str, ids: pa.Array) -> pa.Array:
-        self.asked.append((table, ids.to_pylist()))
-        return pa.array([id_ for id_ in ids.to_pylist() if id_ not in self.ids], pa.string())
+    def missing(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
+        ids = values[0].to_pylist()
+        self.asked.append((key.table, ids))
+        return np.array([id_ not in self.ids for id_ in ids], bool)
 
 
 def parted(
@@ -41,19 +42,19 @@ def parted(
     parents: Parents | None = None,
     stored: Stored = nothing_stored,
     size: int = 1_000,
-) -> list[Parted]:
+) -> list[SplitResult]:
     batches = [records(rows[start : start + size], start + 1) for start in range(0, len(rows), size)]
     failed = np.array(rejected, np.int64)
     return list(split(lambda: iter(batches), failed, table, mode, parents or Parents(), stored))
 
 
-def good(parts: list[Parted]) -> list[int]:
-    return [row for part in parts for row in part.good["_row"].to_pylist()]
+def good(parts: list[SplitResult]) -> list[int]:
+    return [row for part in parts for row in part.rows["_row"].filter(pa.array(~part.failed)).to_pylist()]
 
 
-def failures(parts: list[Parted], *names: str) -> list[tuple]:
-    found = [failure for part in parts for failure in part.failures.to_pylist()]
-    return [tuple(failure[name] for name in names or ("row", "column", "code")) for failure in found]
+def failures(parts: list[SplitResult], *names: str) -> list[tuple]:
+    result = [failure for part in parts for failure in part.failures.to_pylist()]
+    return [tuple(failure[name] for name in names or ("row", "column", "code")) for failure in result]
 
 
 def emails(*values: str) -> Rows:
@@ -61,7 +62,7 @@ def emails(*values: str) -> Rows:
 
 
 def people(*keys: str) -> Rows:
-    """`"1a"` is a user with id 1 and email a."""
+    """Return users; `"1a"` has id 1 and email a."""
     return [{"id": key[:-1] or None, "email": key[-1]} for key in keys]
 
 
@@ -93,14 +94,14 @@ def test_a_key_belongs_to_the_first_row_that_claims_it(
 ) -> None:
     parts = parted(USERS, rows, rejected=rejected, size=size)
     assert failures(parts) == [(row, column, DUPLICATE) for row, column, _ in lost]
-    assert [int(said.rpartition(" ")[2]) for (said,) in failures(parts, "message")] == [
+    assert [int(message.rpartition(" ")[2]) for (message,) in failures(parts, "message")] == [
         winner for *_, winner in lost
     ]
     bad = {row for row, *_ in lost} | set(rejected)
     assert good(parts) == [row for row in range(1, len(rows) + 1) if row not in bad]
 
 
-def test_the_later_row_learns_who_had_its_key() -> None:
+def test_the_later_row_names_the_row_with_its_key() -> None:
     (failure,) = parted(CUSTOMERS, emails("ann@example.com", "ann@example.com"))[0].failures.to_pylist()
     assert failure == {
         "row": 2,
@@ -117,7 +118,7 @@ def test_keys_are_compared_as_they_are_written() -> None:
 
 
 class InTable:
-    """A table with rows of these keys; remembers which rows it was asked about."""
+    """A table with rows of these keys; records the rows that were looked up."""
 
     def __init__(self, *keys: str) -> None:
         self.keys = {key for row in people(*keys) for key in row.values()}
@@ -146,7 +147,7 @@ def test_a_row_that_is_in_the_table_claims_nothing(
     assert failures(parted(USERS, rows, stored=InTable(*table), size=size)) == lost
 
 
-def test_the_table_is_asked_about_clean_rows_with_repeated_keys_only() -> None:
+def test_only_good_rows_with_repeated_keys_are_looked_up_in_the_table() -> None:
     table = InTable()
     parted(USERS, people("1a", "2b", "3c", "4a", "2d", "5a"), rejected=(4,), stored=table)
     assert table.asked == [1, 2, 5, 6]
@@ -161,7 +162,8 @@ def test_an_upsert_may_repeat_keys() -> None:
 def test_good_rows_are_given_as_they_came() -> None:
     rows = people("1a", "2b")
     (part,) = parted(USERS, rows)
-    assert part.good.equals(records(rows))
+    assert part.rows.equals(records(rows))
+    assert not part.failed.any()
     assert part.failures.num_rows == 0
 
 
@@ -202,7 +204,7 @@ def test_a_row_with_an_unknown_author_does_not_shut_out_a_later_one_with_the_sam
     ]
 
 
-def test_parents_that_exist_are_asked_about_once() -> None:
+def test_existing_parents_are_looked_up_once() -> None:
     parents = Parents("ann", "bob")
     rows = [
         article(str(n), str(n), author) for n, author in enumerate(["ann", "ann", "bob", "no", "ann", "no"])

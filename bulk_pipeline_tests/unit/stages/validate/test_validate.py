@@ -1,14 +1,14 @@
-"""The rules for one row: what each table accepts, and what it says about the rest."""
+"""The rules for one row: the values that each table accepts, and the failures of others."""
 
 import pyarrow as pa
 import pytest
 
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
-from bulk_pipeline.schema.types import ARROW_TYPES
+from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, MAX_VALUE_LENGTH, Code, none
-from bulk_pipeline.stages.validate import Checked, validate
+from bulk_pipeline.stages.validate import ValidationResult, validate
 from bulk_pipeline_tests.unit.stages.rows import GOOD, ID, OTHER_ID, failures, records
 
 UUID_LIKE = "a UUID like 0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70"
@@ -20,18 +20,18 @@ def check(
     *changes: dict[str, str | None],
     mode: Mode = Mode.INSERT_ONLY,
     found: pa.RecordBatch | None = None,
-) -> Checked:
+) -> ValidationResult:
     """Validate good rows of the table with some cells changed, one row for each of `changes`."""
     rows = [{**GOOD[table], **change} for change in changes]
     return validate(records(rows), none() if found is None else found, tables.get(table), mode)
 
 
-def said(checked: Checked) -> list[tuple[int, str | None, str, str]]:
+def said(checked: ValidationResult) -> list[tuple[int, str | None, str, str]]:
     rows = checked.failures.to_pylist()
     return [(row["row"], row["column"], row["code"], row["message"]) for row in rows]
 
 
-def places(checked: Checked) -> list[tuple[int, str | None, str]]:
+def places(checked: ValidationResult) -> list[tuple[int, str | None, str]]:
     return [(row, column, code) for row, column, code, _ in said(checked)]
 
 
@@ -50,7 +50,7 @@ def test_good_rows_have_no_failures_and_the_declared_types(name: str, mode: Mode
     assert checked.failures.schema == FAILURES
     assert checked.rows.schema == pa.schema(
         [("_row", pa.int64()), ("_line", pa.int64())]
-        + [(column, ARROW_TYPES[tables.get(name).column(column).type]) for column in GOOD[name]]
+        + [(column, codec_of(tables.get(name).column(column)).arrow) for column in GOOD[name]]
     )
 
 
@@ -318,7 +318,7 @@ def test_an_address_is_local_at_domain_dot_tld(email: str) -> None:
         "a@b.com\ufe0f",
     ],
 )
-def test_what_is_no_address_is_a_bad_format(email: str) -> None:
+def test_an_invalid_address_is_a_bad_format(email: str) -> None:
     assert places(check("customers", {"email": email})) == [(1, "email", "bad_format")]
 
 
@@ -406,7 +406,7 @@ def test_an_absent_column_stays_absent_whatever_its_default() -> None:
     assert validate_one("articles", without="published_at").failures.num_rows == 0
 
 
-def validate_one(table: str, without: str) -> Checked:
+def validate_one(table: str, without: str) -> ValidationResult:
     row = {name: text for name, text in GOOD[table].items() if name != without}
     return validate(records([row]), none(), tables.get(table), Mode.INSERT_ONLY)
 

@@ -1,4 +1,4 @@
-"""What holds for validation whatever the rows are."""
+"""Properties of validation for arbitrary rows."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bulk_pipeline import tables
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.failures import none
-from bulk_pipeline.stages.validate import Checked, validate
+from bulk_pipeline.stages.validate import ValidationResult, validate
 from bulk_pipeline_tests.unit.stages.rows import GOOD, records
 
 # (table, column, text): each breaks exactly one rule of its cell.
@@ -28,7 +28,7 @@ BAD_CELLS = [
 ]
 
 
-def check(table: str, rows: list[dict[str, str | None]]) -> Checked:
+def check(table: str, rows: list[dict[str, str | None]]) -> ValidationResult:
     return validate(records(rows), none(), tables.get(table), Mode.INSERT_ONLY)
 
 

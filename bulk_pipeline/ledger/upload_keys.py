@@ -1,0 +1,129 @@
+"""Reads table, mode and format of an upload from an object's key and metadata; does no I/O."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
+
+from bulk_pipeline import tables
+from bulk_pipeline.errors import DeclarationError, UnknownTableError
+from bulk_pipeline.schema import (
+    NOTHING_DECLARED,
+    Mode,
+    UploadFormat,
+    charset_of,
+    known_code_page,
+    read_format,
+)
+
+UNKNOWN_FOLDER = "_unknown"
+"""The archive's folder for objects without a valid table or mode."""
+
+_MODES = {mode.value: mode for mode in Mode}
+_YES = {"true", "1", "yes"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 100
+_MOST_METADATA = 2048
+"""Bytes of names and values, the limit of S3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """The table, mode and format of an upload. `problem` is the sentence with which its job fails, None if valid.
+
+    `force`: import the upload even if the same object has been imported.
+    """
+
+    table: str
+    mode: Mode
+    format: UploadFormat = NOTHING_DECLARED
+    idempotency_key: str | None = None
+    force: bool = False
+    problem: str | None = None
+
+
+def read_address(key: str, metadata: Mapping[str, str], content_type: str = "") -> Address:
+    """Return the address in a key `<table>/<name>` or `<table>/<mode>/<name>`, and in the metadata, which come first.
+
+    Metadata are `mode`, `idempotency-key`, `force`, and the names of `read_format`. Values are encoded by RFC 2047
+    unless they are ASCII, as S3 returns them. The `charset` of the content type declares the encoding, unless the
+    metadata do.
+    """
+    table, slash, rest = key.partition("/")
+    metadata_texts = {
+        name.lower(): _decoded(value).replace("\0", "").strip() for name, value in metadata.items()
+    }
+    mode, problem = Mode.INSERT_ONLY, None
+    if not slash or not table:
+        table, problem = "", f"the key {key!r} names no table: drop files as <table>/<name>"
+    else:
+        try:
+            mode, problem = _mode(rest, metadata_texts.get("mode", ""), tables.get(table).default_mode)
+        except UnknownTableError as error:
+            problem = str(error)
+    try:
+        format_ = read_format(metadata_texts).over(UploadFormat(encoding=charset_of(content_type)))
+    except DeclarationError as error:
+        format_, problem = NOTHING_DECLARED, problem or str(error)
+    return Address(
+        table=table,
+        mode=mode,
+        format=format_,
+        idempotency_key=metadata_texts.get("idempotency-key") or None,
+        force=metadata_texts.get("force", "").lower() in _YES,
+        problem=problem,
+    )
+
+
+def metadata_of(mode: Mode, format_: UploadFormat) -> dict[str, str]:
+    """Return the metadata of an object with this mode and format. Raises `DeclarationError` if they are too long."""
+    texts = {"mode": str(mode), **format_.texts()}
+    if sum(map(len, texts.values())) <= _MOST_METADATA:  # encoded texts are even longer
+        encoded = {
+            name: _encoded(text) if "=?" in text or not text.isascii() else text
+            for name, text in texts.items()
+        }
+        if sum(len(name) + len(text) for name, text in encoded.items()) <= _MOST_METADATA:
+            return encoded
+    raise DeclarationError(
+        f"the declarations for this file take more than {_MOST_METADATA:,} bytes, the limit of an object's metadata: "
+        "rename the columns in the file, or declare them with the table"
+    )
+
+
+def archive_key(address: Address, job_id: str, key: str) -> str:
+    """Return the key of an upload in the archive: `<table>/<job id>/<file name>`, in harmless characters."""
+    name = _UNSAFE.sub("_", key.rpartition("/")[2]).lstrip(".") or "upload"
+    if len(name) > _LONGEST_NAME:
+        # Keep the end, which has the format.
+        name = f"{name[: _LONGEST_NAME // 2]}{name[-_LONGEST_NAME // 2 :]}"
+    return f"{UNKNOWN_FOLDER if address.problem else address.table}/{job_id}/{name}"
+
+
+def _mode(rest: str, metadata_texts: str, default: Mode) -> tuple[Mode, str | None]:
+    if metadata_texts:
+        if metadata_texts.lower() in _MODES:
+            return _MODES[metadata_texts.lower()], None
+        return (
+            default,
+            f"unknown mode {metadata_texts!r} in the metadata: expected one of {', '.join(_MODES)}",
+        )
+    folder, slash, _ = rest.partition("/")
+    return (_MODES.get(folder.lower(), default) if slash else default), None
+
+
+def _encoded(text: str) -> str:
+    return Header(text, "utf-8", maxlinelen=0).encode()
+
+
+def _decoded(text: str) -> str:
+    if "=?" not in text:
+        return text
+    try:
+        words = decode_header(text)
+        if any(charset is not None and known_code_page(charset) is None for _, charset in words):
+            return text
+        return str(make_header(words))
+    except (HeaderParseError, LookupError, ValueError):
+        return text

@@ -1,0 +1,318 @@
+"""The ops of an import: parse, validate, split, load, emit. Each unpacks its input, calls a step and reports counts.
+
+An op runs one step for every file of its run; `job_hold` decides what an error of a file means for its job.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from time import monotonic
+
+import dagster as dg
+import pyarrow as pa
+from dagster_aws.s3 import S3Resource
+
+from bulk_pipeline import tables
+from bulk_pipeline.arrow.uuids import IdMaker
+from bulk_pipeline.concurrency import ordered_map
+from bulk_pipeline.errors import FileError, FileErrorCode, JobGoneError, StoreUnavailableError
+from bulk_pipeline.ledger.import_batches import load_failures
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.orchestration import metadata, runs
+from bulk_pipeline.orchestration.io_manager import STATES
+from bulk_pipeline.orchestration.launch import run_logs
+from bulk_pipeline.orchestration.launch.materializations import Materializations
+from bulk_pipeline.pipeline import cleaning, import_steps
+from bulk_pipeline.pipeline.budget import TooManyRejectedRowsError
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
+from bulk_pipeline.pipeline.job_hold import JobHold
+from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.rows.references import PostgresReferences
+from bulk_pipeline.rows.row_store import PostgresRowStore
+from bulk_pipeline.rows.server_types import PostgresServerTypes
+from bulk_pipeline.settings import DagsterChange
+from bulk_pipeline.stages.formats import content_type_of
+from bulk_pipeline.stages.load.batches import rows_of_a_range
+from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
+from bulk_pipeline.stages.report import ReportSummary
+from bulk_pipeline.stages.sink import Sink
+
+_STATES = dg.Out(io_manager_key=STATES)
+_LOGGED_FILES = 10
+"""Most files of a run whose progress is logged: each line is a transaction, and the op has the sums."""
+_FILES_AT_ONCE = 4
+"""Files in parallel: a small file spends most of its time waiting for the stores."""
+
+
+class ImportConfig(dg.Config):
+    """The jobs of the ledger that the run works on."""
+
+    job_ids: list[str]
+
+
+@dg.op(
+    description="The archived upload to numbered text records; malformed records become failures.",
+    out=_STATES,
+)
+def parse(
+    context: dg.OpExecutionContext, config: ImportConfig, worker: dg.ResourceParam[JobHold]
+) -> list[ImportState]:
+    jobs = worker.to_take(config.job_ids)
+    return _each(context, worker, jobs, lambda job: _parse_one(job, worker))
+
+
+@dg.op(
+    description="Text records to typed rows, by the table's pandera schema; broken rules become failures.",
+    out=_STATES,
+)
+def validate(
+    context: dg.OpExecutionContext, parsed: list[ImportState], worker: dg.ResourceParam[JobHold]
+) -> list[ImportState]:
+    return _run_step(context, worker, parsed, partial(_validate_one, worker=worker))
+
+
+@dg.op(
+    description="Good rows parted from rejected ones: unknown references, and keys used twice in the file.",
+    out=_STATES,
+)
+def split(
+    context: dg.OpExecutionContext, validated: list[ImportState], worker: dg.ResourceParam[JobHold]
+) -> list[ImportState]:
+    return _run_step(context, worker, validated, partial(_split_one, worker=worker))
+
+
+@dg.op(
+    description="Good rows into Postgres, batch by batch, each in one transaction with its ledger row.",
+    out=_STATES,
+)
+def load(
+    context: dg.OpExecutionContext, separated: list[ImportState], worker: dg.ResourceParam[JobHold]
+) -> list[ImportState]:
+    tell = context.log.info if len(separated) <= _LOGGED_FILES else _nothing
+    step = partial(_load_one, worker=worker, ids=IdMaker(), tell=tell)
+    return _run_step(context, worker, separated, step, at_once=1)  # in the order in which they arrived
+
+
+@dg.op(description="Failures to errors.csv, errors.ndjson and the rejected rows; the job's final status.")
+def emit(
+    context: dg.OpExecutionContext, loaded: list[ImportState], worker: dg.ResourceParam[JobHold]
+) -> None:
+    are_batched = worker.stores.settings.changes(DagsterChange.BATCHED_EVENTS)
+    with Materializations(context, are_batched=are_batched) as materializations:
+        _run_step(
+            context, worker, loaded, partial(_emit_one, worker=worker, materializations=materializations)
+        )
+    if worker.trouble:
+        problems = "; ".join(f"job {job_id}: {why}" for job_id, why in worker.trouble.items())
+        raise dg.Failure(
+            description=problems, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False
+        )
+    with suppress(StoreUnavailableError):
+        worker.stores.work.remove(context.run_id)
+
+
+@dg.op(
+    description="Deletes work files of finished jobs, broken uploads, old exports, reports, logs and Dagster's runs; "
+    "merges old batches. Archived uploads are deleted if the settings say when."
+)
+def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores], bulk_s3: S3Resource) -> None:
+    days = stores.settings.bulk_dagster_retention_days
+    context.add_output_metadata(
+        {
+            "jobs_without_work_files": cleaning.remove_work_files(stores),
+            "abandoned_parses": cleaning.remove_abandoned_parses(stores),
+            "broken_uploads": cleaning.abort_broken_uploads(stores),
+            "old_exports": cleaning.remove_old_exports(stores),
+            "objects_of_failed_exports": cleaning.remove_export_debris(stores),
+            "batches_saved": cleaning.fold_old_batches(stores),
+            "old_uploads": cleaning.remove_old_uploads(stores),
+            "jobs_with_old_reports": cleaning.remove_old_reports(stores),
+            "local_logs_of_runs": run_logs.clear(context.instance, stores.settings),
+            "old_logs_of_runs": run_logs.remove_old(bulk_s3.get_client(), stores.settings),
+            "runs_forgotten": runs.forget_old(context.instance, days),
+        }
+    )
+
+
+def _parse_one(job: ImportJob, worker: JobHold) -> ImportState:
+    stores, settings, table = worker.stores, worker.stores.settings, tables.get(job.table)
+    if job.parser_version not in (None, PARSER_VERSION):
+        raise FileError(
+            FileErrorCode.PARSER_CHANGED, f"the parser has changed since this job started: retry job {job.id}"
+        )
+    budget = worker.budget(job)
+    work = worker.work_within(job, budget)
+    stores.disk.check()
+    work.remove_earlier(job.id, job.attempt)
+    with ExitStack() as stack:
+        stream = stack.enter_context(stores.objects.open(settings.s3_bucket_archive, str(job.archive_key)))
+        upload = open_upload(
+            stream,
+            job.file_name,
+            table=table,
+            mode=job.mode,
+            declared=job.upload_format,
+            limits=settings.limits,
+            spool_dir=work.area(job.id, job.attempt).folder,
+            check=work.check,
+        )
+        stack.callback(upload.close)
+        _row_store(job, worker).check_fit(upload.columns, job.mode)
+        state = import_steps.parse_upload(upload, job.id, job.attempt, table, job.mode, work, budget)
+    batch_rows = rows_of_a_range(
+        settings.bulk_batch_rows, state.rows, stores.work.size_bytes(state.files["records"])
+    )
+    if table.refers_to_itself(upload.columns):
+        batch_rows = max(state.rows, 1)  # a row may refer to a later one: all are written by one transaction
+    recorded = stores.attempts.note_parsed(
+        job.id,
+        job.attempt,
+        columns=upload.columns,
+        dialect=upload.dialect.as_dict(),
+        warnings=upload.warnings,
+        total_rows=upload.rows,
+        sha256=upload.sha256,
+        batch_rows=batch_rows,
+        parser_version=PARSER_VERSION,
+    )
+    return replace(state, batch_rows=recorded.batch_rows)
+
+
+def _validate_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> ImportState:
+    budget = worker.budget(job)
+    types = PostgresServerTypes(worker.stores.postgres, state.table)
+    return import_steps.validate_rows(state, worker.work_within(job, budget), budget, types)
+
+
+def _split_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> ImportState:
+    stores, budget = worker.stores, worker.budget(job)
+    work = worker.work_within(job, budget)
+    if warning := import_steps.warning_of_keys(state, work):
+        stores.ledger.warn(job.id, warning)
+    known = PostgresKnownRows(_row_store(job, worker))
+    references = PostgresReferences(stores.postgres, state.table)
+    return import_steps.split_rows(state, references, known, work, budget)
+
+
+def _load_one(
+    job: ImportJob, state: ImportState, *, worker: JobHold, ids: IdMaker, tell: Callable[[str], None]
+) -> ImportState:
+    store, work = _row_store(job, worker), worker.work(job)
+    known = PostgresKnownRows(store)
+    return import_steps.load_rows(state, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"))
+
+
+def _row_store(job: ImportJob, worker: JobHold) -> PostgresRowStore:
+    stores, table = worker.stores, tables.get(job.table)
+    connections = stores.settings.bulk_load_connections
+    store = PostgresRowStore(
+        stores.postgres,
+        table,
+        job.id,
+        job.attempt,
+        connections=connections,
+        check=partial(worker.check, job),
+    )
+    worker.interrupt_by(job, store.interrupt)
+    return store
+
+
+def _emit_one(
+    job: ImportJob, state: ImportState, *, worker: JobHold, materializations: Materializations
+) -> ImportState:
+    stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
+    reported, reports = _write_reports(job, state, load_failures(stores.postgres, job.id), worker)
+    try:
+        final = stores.attempts.finish(job.id, job.attempt, failure_counts=reported.codes, reports=reports)
+    except JobGoneError:
+        for key in reports.values():
+            stores.objects.remove(bucket, key)
+        raise
+    worker.finished(final)
+    counts = stores.ledger.counts([job.id])[job.id]
+    materializations.add(metadata.import_materialization(stores, final, counts, reported.first, reports))
+    with suppress(StoreUnavailableError):  # the job is done; nightly cleaning removes remaining files
+        stores.work.remove(job.id)
+    return state
+
+
+def _write_reports(
+    job: ImportJob, state: ImportState, from_load: Iterable[pa.RecordBatch], worker: JobHold
+) -> tuple[ReportSummary, dict[str, str]]:
+    """Write the reports of a job; return their summary, and the key of each."""
+    stores, work = worker.stores, worker.work(job)
+    bucket = stores.settings.s3_bucket_reports
+
+    def open_report(name: str) -> AbstractContextManager[Sink]:
+        return stores.objects.streaming(bucket, f"{job.id}/{name}", content_type=content_type_of(name))
+
+    if state.good < state.rows:
+        stores.attempts.check(job.id, job.attempt)  # nothing would remove the reports of a job that is gone
+    failures = [state.batches(work, name) for name in FAILURES_BEFORE_LOAD if name in state.files]
+    reported, names = import_steps.write_job_reports(state, [*failures, from_load], open_report, work)
+    return reported, {name: f"{job.id}/{name}" for name in names}
+
+
+def _run_step(
+    context: dg.OpExecutionContext,
+    worker: JobHold,
+    items: Iterable[ImportState],
+    step: Callable[[ImportJob, ImportState], ImportState],
+    *,
+    at_once: int = _FILES_AT_ONCE,
+) -> list[ImportState]:
+    """Run a step for the states that the previous op returned."""
+    states = {item.job_id: item for item in items}
+
+    def one(job: ImportJob) -> ImportState:
+        return step(job, replace(states[job.id], attempt=job.attempt))
+
+    return _each(context, worker, states, one, at_once=at_once)
+
+
+def _each(
+    context: dg.OpExecutionContext,
+    worker: JobHold,
+    job_ids: Iterable[str],
+    step: Callable[[ImportJob], ImportState],
+    *,
+    at_once: int = _FILES_AT_ONCE,
+) -> list[ImportState]:
+    """Run a step for the jobs that this run holds, in order, and show the sums on the op.
+
+    Several jobs run in threads; a single one runs in this thread, where it notices a cancelled run. A file that ran out
+    of memory beside others is repeated alone.
+    """
+    started = monotonic()
+
+    def one(job: ImportJob, *, is_alone: bool = True) -> list[ImportState]:
+        states: list[ImportState] = []
+        with worker.working_on(job, is_alone=is_alone):
+            worker.check(job)
+            try:
+                states.append(step(job))
+            except TooManyRejectedRowsError as error:
+                reported, error.reports = _write_reports(job, error.state, (), worker)
+                error.codes = reported.codes
+                raise
+        return states
+
+    jobs = worker.take(job_ids)
+    if at_once == 1 or len(jobs) == 1:
+        results = list(map(one, jobs))
+    else:
+        in_threads = ordered_map(partial(one, is_alone=False), jobs, at_once=at_once)
+        results = [
+            one(job) if worker.crowd.had_none(job.id) else result
+            for job, result in zip(jobs, in_threads, strict=True)
+        ]
+    done = list(chain.from_iterable(results))
+    context.add_output_metadata(metadata.of_imports(done, monotonic() - started))
+    return done
+
+
+def _nothing(_: str) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""Changes to Dagster's internals: the start of its processes, and its storage."""

@@ -1,0 +1,99 @@
+"""A selection as SQL. Values are literals that psycopg quotes: COPY takes no parameters."""
+
+from typing import LiteralString
+
+from psycopg import sql
+
+from bulk_pipeline.postgres.names import identifier
+from bulk_pipeline.schema import Column, Filter, Operator, Order, Selection, Table
+from bulk_pipeline.schema.type_facts import Value
+
+
+def deleted_query(table: Table, changed_since: int) -> sql.Composed:
+    """Ids of rows deleted by that transaction or later, and when, but for those that are there again."""
+    return sql.SQL("""
+        SELECT deleted.row_id AS id, max(deleted.deleted_at) AS deleted_at
+        FROM bulk.deleted_rows AS deleted
+        WHERE deleted.table_name = {}
+          AND {}
+          AND NOT EXISTS (SELECT FROM {} AS present WHERE present.id = deleted.row_id)
+        GROUP BY deleted.row_id
+        ORDER BY deleted.row_id
+    """).format(sql.Literal(table.name), changed("deleted", changed_since), identifier(table))
+
+
+def select_query(selection: Selection, changed_since: int | None = None) -> sql.Composed:
+    """The rows that are asked for, in their order. `changed_since`: only those changed by that transaction or later."""
+    conditions = [_condition(filter_) for filter_ in selection.filters]
+    if changed_since is not None:
+        conditions.append(changed("exported", changed_since))
+    return sql.SQL("SELECT {} FROM {} AS exported {} {}").format(
+        sql.SQL(", ").join(map(_exported, selection.columns)),
+        identifier(selection.table),
+        sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""),
+        _ordered(selection),
+    )
+
+
+def _ordered(selection: Selection) -> sql.Composed:
+    """By the primary key in the end, or by all columns of its keys; a table without a key comes in no order."""
+    by: list[sql.Composable] = list(map(_order, selection.order))
+    by += map(sql.Identifier, selection.table.primary_key or selection.table.key_columns)
+    return sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(by)) if by else sql.Composed([])
+
+
+def changed(alias: str, transaction: int) -> sql.Composed:
+    """Whether a row was written by that transaction or a later one.
+
+    `xmin` is who wrote this version of the row. Its 32 bits are compared by age, as they start anew now and then; rows
+    that have not changed for two billion transactions may look changed, never the other way round.
+    """
+    xid = sql.Literal(str(transaction % 2**32))
+    return sql.SQL("age({}) <= age({}::xid)").format(sql.Identifier(alias, "xmin"), xid)
+
+
+def _name(column: Column) -> sql.Identifier:
+    return sql.Identifier(column.name)
+
+
+def _exported(column: Column) -> sql.Composed:
+    """The column as an export reads it, under its name."""
+    name = _name(column)
+    export = column.type.facts.export
+    if export == "{}":
+        return sql.Composed([name])
+    return sql.SQL("{} AS {}").format(sql.SQL(export).format(name), name)
+
+
+def _order(order: Order) -> sql.Composed:
+    return sql.SQL("{} DESC" if order.descending else "{}").format(_name(order.column))
+
+
+def _condition(filter_: Filter) -> sql.Composed:
+    column = _name(filter_.column)
+    values = [_value(filter_.column, value) for value in filter_.values]
+    match filter_.operator:
+        case Operator.IS_NULL:
+            return sql.SQL("{} IS NULL").format(column)
+        case Operator.IS_NOT_NULL:
+            return sql.SQL("{} IS NOT NULL").format(column)
+        case Operator.IN:
+            return sql.SQL("{} IN ({})").format(column, sql.SQL(", ").join(values))
+        case Operator.NOT_EQUAL:
+            return sql.SQL("{} IS DISTINCT FROM {}").format(column, *values)
+        case Operator.PREFIX:
+            return sql.SQL("starts_with({}, {})").format(column, *values)
+    return sql.SQL("{} {} {}").format(column, sql.SQL(_COMPARED[filter_.operator]), *values)
+
+
+def _value(column: Column, value: Value) -> sql.Composed:
+    return sql.SQL("{}::{}").format(sql.Literal(str(value)), sql.SQL(column.type.facts.postgres))
+
+
+_COMPARED: dict[Operator, LiteralString] = {
+    Operator.EQUAL: "=",
+    Operator.LESS: "<",
+    Operator.LESS_OR_EQUAL: "<=",
+    Operator.GREATER: ">",
+    Operator.GREATER_OR_EQUAL: ">=",
+}

@@ -1,0 +1,41 @@
+"""Arrays of all other types, of any number of dimensions: in files JSON arrays."""
+
+import re
+
+from bulk_pipeline.schema import operators
+from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal
+
+_MODIFIER = r"\(.*?\)"
+
+
+def array_facts(element: TypeFacts, dimensions: int) -> TypeFacts:
+    """Return the facts of an array; Postgres keeps no number of dimensions for a column, a declaration does."""
+    depth = "" if dimensions == 1 else f" of {dimensions} dimensions"
+    return TypeFacts(
+        postgres=literal(f"{element.postgres}[]"),
+        receives=tuple(f"array_recv {re.sub(_MODIFIER, '', element.postgres)}" for _ in element.receives[:1]),
+        whole_modifiers=element.whole_modifiers,
+        label=f"JSON array of {element.label}",
+        expected=f"a JSON array{depth}, of which each element is {element.expected}",
+        range=f"the range of its elements: {element.range}",
+        too_precise=f"has an element that {element.too_precise}",
+        operators=operators.NULLS,
+        filter_value=FilterValue(str, "value", "none"),
+        looks_like=re.compile(r"""\[\s*["\]\[\d{-].*(?<=\])|\[\]""", re.DOTALL),
+        never_a_name=True,
+        options=(*element.options, "null_elements"),
+        export="array_to_json({}::text[])::text",
+        compared=element.compared,
+        is_zoneless=element.is_zoneless,
+        is_array=True,
+        is_bare_in_json=True,
+    )
+
+
+def _not_by_name(parameters: Parameters) -> TypeFacts:
+    raise ValueError("an array is named after its elements, like integer[]")
+
+
+ARRAY = TypeFamily(
+    "array", _not_by_name, ("integer[]", "numeric(12,2)[]", "timestamp with time zone[][]", "inet[]")
+)

@@ -1,0 +1,27 @@
+"""Which of several tables are loaded before others: those that are referred to."""
+
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+
+from bulk_pipeline.schema.table import Table
+
+
+def parents_among(table: Table, tables: Iterable[Table]) -> tuple[str, ...]:
+    """Return the upload names of those of `tables` that `table` refers to, in order of its foreign keys."""
+    names = {str(other.qualified_name): other.upload_name for other in tables}
+    return tuple(names[parent] for parent in table.parents if parent in names)
+
+
+def in_order(tables: Iterable[Table]) -> dict[str, Table]:
+    """Return the tables by upload name, parents before children.
+
+    A circle is broken before its first table in the alphabet. A parent that is not among the tables takes no part.
+    """
+    found = {table.upload_name: table for table in sorted(tables, key=lambda table: table.upload_name)}
+    parents = {name: {*parents_among(table, found.values())} for name, table in found.items()}
+    while True:
+        try:
+            return {name: found[name] for name in TopologicalSorter(parents).static_order()}
+        except CycleError as error:
+            circle = set(error.args[1])
+            parents[min(circle)] -= circle

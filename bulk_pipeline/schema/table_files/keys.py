@@ -1,0 +1,209 @@
+"""The keys of a table file: the one description that reading, writing and the JSON Schema follow."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema.column import Column, Generated, Identity
+from bulk_pipeline.schema.column_type import ColumnType
+from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey
+from bulk_pipeline.schema.keys import Key as UniqueKey
+from bulk_pipeline.schema.mode import Mode
+from bulk_pipeline.schema.table import Rule, Table
+from bulk_pipeline.schema.table_files.shapes import (
+    Check,
+    ColumnName,
+    ColumnOr,
+    Flag,
+    Key,
+    ListOr,
+    Many,
+    Named,
+    OneOf,
+    Pairs,
+    Record,
+    Text,
+    Type,
+    Value,
+    Whole,
+)
+from bulk_pipeline.schema.upload_format import LEFT_OUT, UploadFormat, read_format
+
+_COLUMN_NAMES = Many(ColumnName())
+
+
+def _declared(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from their defaults."""
+    declared = {}
+    for field in fields(value):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if (found := getattr(value, field.name)) != default:
+            declared[field.name] = found
+    return declared
+
+
+def _column(*, default: bool | str | None = None, **given: Any) -> Column:
+    type_ = given.get("type", ColumnType.TEXT)
+    if isinstance(default, bool) and bool not in type_.facts.default:
+        raise DeclarationError(
+            f"column {given['name']}: default {str(default).lower()} is not of type {type_}: "
+            "put a text in quotes"
+        )
+    column = Column(default=default, **given)
+    if column.pattern is not None:
+        from bulk_pipeline.schema import patterns  # Arrow, which files without patterns do not need
+
+        patterns.check_column(column)
+    return column
+
+
+def _fields_of_column(column: Column) -> dict[str, Any]:
+    return {"type": column.type} | _declared(column)
+
+
+def _rule(*, check: Any, name: str | None = None, **given: Any) -> Rule:
+    return Rule(name=name or check.__name__, passes=check, **given)
+
+
+def _fields_of_rule(rule: Rule) -> dict[str, Any]:
+    return {"name": rule.name, "check": rule.passes, "columns": rule.columns, "message": rule.message}
+
+
+def _upload_format(*, columns: tuple[tuple[str, str], ...] = (), **texts: str) -> UploadFormat:
+    return read_format(texts).over(UploadFormat(columns=columns))
+
+
+def _fields_of_upload_format(upload_format: UploadFormat) -> dict[str, Any]:
+    texts: dict[str, Any] = dict(upload_format.texts())
+    return texts | ({"columns": upload_format.columns} if upload_format.columns else {})
+
+
+def _unique_key(*, columns: tuple[str, ...], nulls_distinct: bool = True) -> UniqueKey:
+    return UniqueKey(columns, nulls_distinct)
+
+
+def _fields_of_table(table: Table) -> Mapping[str, Any]:
+    declared = _declared(table)
+    if table.upload_name == str(table.qualified_name):
+        del declared["upload_name"]
+    return declared | ({"unique_keys": table.further_keys} if table.further_keys else {})
+
+
+COLUMN = Record(
+    keys=(
+        Key("type", Type(), "The type of the column, as Postgres writes it. Without one: text."),
+        Key("required", Flag(), "Whether every row needs a value that is neither NULL nor empty."),
+        Key("max_length", Whole(), "The most characters of a text."),
+        Key("max_words", Whole(), "The most words of a text."),
+        Key("choices", Many(Text()), "The texts that are allowed."),
+        Key("pattern", Text(), "A regular expression (RE2) that the whole text must match."),
+        Key("pattern_name", Text(), "The pattern in words, for messages: `an order number like A-1234`."),
+        Key("default", Value(), "What an empty cell of a new row becomes."),
+        Key("required_in", Many(OneOf(Mode)), "The modes in which every row needs a value."),
+        Key(
+            "generated",
+            OneOf(Generated),
+            "`uuid`: a new row without a value gets a new UUID. `default`: it gets the default of the table. `always`: "
+            "the database computes the value; that of a file is ignored.",
+        ),
+        Key(
+            "identity",
+            OneOf(Identity),
+            "How the table numbers its rows: `always`, `by default` (as identity), or `serial`. A new row without a "
+            "value gets the next number.",
+        ),
+        Key("read_only", Flag(), "Whether the values of files are ignored, with a warning."),
+        Key("round", Flag(), "Whether a number with too many decimals is rounded, and not a failure."),
+        Key("not_finite", Flag(), "Whether NaN and the infinities are values."),
+        Key("null_elements", Flag(), "Whether elements of an array may be NULL."),
+        Key("base64", Flag(), "Whether files hold bytes in base64, and not in hexadecimal."),
+        Key("prefix", Text(), "A text that may stand before an id in files and is not stored: `cm_`."),
+    ),
+    make=_column,
+    fields_of=_fields_of_column,
+)
+
+UNIQUE_KEY = Record(
+    keys=(
+        Key("columns", _COLUMN_NAMES, "The columns of the key.", required=True),
+        Key("nulls_distinct", Flag(), "`false`: NULL is a value like others (NULLS NOT DISTINCT)."),
+    ),
+    make=_unique_key,
+    fields_of=_declared,
+)
+
+FOREIGN_KEY = Record(
+    keys=(
+        Key("columns", _COLUMN_NAMES, "The columns of this table.", required=True),
+        Key("table", Text(), "The table they refer to.", required=True),
+        Key("references", Many(Text()), "The columns there, which are one of its keys.", required=True),
+    ),
+    make=ForeignKey,
+    fields_of=_declared,
+)
+
+RULE = Record(
+    keys=(
+        Key("name", Text(), "The name of the rule. Without one: that of the function."),
+        Key(
+            "check",
+            Check(),
+            "`module:function`: it gets a data frame of the columns and returns a boolean series, "
+            "true for each row that keeps the rule.",
+            required=True,
+        ),
+        Key("columns", _COLUMN_NAMES, "The columns that the rule looks at.", required=True),
+        Key("message", Text(), "The sentence for a row that breaks the rule.", required=True),
+    ),
+    make=_rule,
+    fields_of=_fields_of_rule,
+)
+
+UPLOAD_FORMAT = Record(
+    keys=(
+        Key("encoding", Text(), "The code page of a text file that is not Unicode: `cp1252`."),
+        Key("header", Text(), "`none`: files have no header line; columns are taken by position."),
+        Key(
+            "columns",
+            Pairs(ColumnOr(LEFT_OUT)),
+            f"The table's column for names in the file: `E-Mail: email`; `{LEFT_OUT}` leaves a name out.",
+        ),
+        Key("sheet", Text(), "The sheet of a workbook that holds the rows."),
+        Key("records", Text(), "The key of a JSON document that holds the rows: `data` or `result.data`."),
+    ),
+    make=_upload_format,
+    fields_of=_fields_of_upload_format,
+)
+
+TABLE = Record(
+    keys=(
+        Key("schema", Text(), f"The schema of the table. Without one: {DEFAULT_SCHEMA}."),
+        Key("name", Text(), "The name of the table.", required=True),
+        Key(
+            "upload_name",
+            Text(),
+            "How uploads call it. Without one: the name, behind a schema and a dot if it is not public.",
+        ),
+        Key("description", Text(), "What a row is, for people."),
+        Key(
+            "columns",
+            Named(COLUMN, lambda column: column.name),
+            "The columns by name, in the order of exports.",
+            required=True,
+        ),
+        Key("primary_key", _COLUMN_NAMES, "The columns of the primary key."),
+        Key(
+            "unique_keys",
+            Many(ListOr(_COLUMN_NAMES, UNIQUE_KEY)),
+            "Further keys that identify a row: a list of columns for each key.",
+        ),
+        Key("foreign_keys", Many(FOREIGN_KEY), "The columns that refer to rows of other tables."),
+        Key("rules", Many(RULE), "Rules about several cells of a row, as functions."),
+        Key("default_mode", OneOf(Mode), "What to do with rows that exist, if an upload does not say it."),
+        Key("touch", _COLUMN_NAMES, "Columns that an update sets to its time; alone they are no change."),
+        Key("upload_format", UPLOAD_FORMAT, "How files are read, if an upload does not say it."),
+    ),
+    make=Table,
+    fields_of=_fields_of_table,
+)

@@ -1,0 +1,1 @@
+"""Reads delimited text as numbered rows; `reader` is the entry point."""

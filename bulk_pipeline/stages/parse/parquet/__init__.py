@@ -1,0 +1,1 @@
+"""Reads Parquet as numbered rows of text; `reader` is the entry point."""

@@ -1,0 +1,1 @@
+"""Fetching files from untrusted URLs, without access to the internal network."""

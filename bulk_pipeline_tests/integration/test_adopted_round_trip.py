@@ -1,0 +1,79 @@
+"""A database as people have it: adopted, exported and imported into emptied tables, it is what it was."""
+
+import io
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bulk_pipeline import tables
+from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.pipeline.adoption import adopt
+from bulk_pipeline.postgres.catalogue import all_tables
+from bulk_pipeline.postgres.table_fit import problems
+from bulk_pipeline.rows.snapshots import snapshot
+from bulk_pipeline.schema import Table, select
+from bulk_pipeline.stages.export.formats import Format
+from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.export.parts import write_file
+from bulk_pipeline.tables import registry
+from bulk_pipeline_tests.rigs.pipeline import Pipeline
+
+RIGS = Path(__file__).parents[1] / "rigs"
+
+
+@pytest.fixture
+def adopted(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Table]:
+    """The shop's tables, which a project declares as `adopt` does."""
+    monkeypatch.setattr(registry, "_served", None)
+    (tmp_path / "tables").mkdir()
+    with psycopg.connect(pipeline.stores.database_url) as connection:
+        connection.execute((RIGS / "shop.sql").read_bytes())
+        connection.execute((RIGS / "shop_rows.sql").read_bytes())
+        for table in all_tables(connection, connection.info.user, schema="shop"):
+            adoption = adopt(table, connection.info.user)
+            assert adoption.text is not None, adoption.problem
+            text = adoption.text.replace("{type: real}", "{type: real, not_finite: true}")
+            (tmp_path / "tables" / f"{adoption.upload_name}.yaml").write_text(text)
+    served = tables.serve(tmp_path)
+    assert served.problems() == ()
+    return list(served.in_load_order())
+
+
+def content(pipeline: Pipeline, declared: list[Table]) -> dict[str, list[bytes]]:
+    """Return the lines that COPY writes, by table and sorted."""
+    lines = {}
+    with psycopg.connect(pipeline.stores.database_url) as connection:
+        for table in declared:
+            name = sql.Identifier(table.schema, table.name)
+            query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(name)
+            with connection.cursor().copy(query) as copy:
+                lines[table.upload_name] = sorted(b"".join(map(bytes, copy)).splitlines())
+    return lines
+
+
+@pytest.mark.parametrize("format_", [Format.CSV, Format.NDJSON, Format.PARQUET])
+def test_what_is_exported_imports_into_emptied_tables_as_it_was(
+    pipeline: Pipeline, adopted: list[Table], format_: Format
+) -> None:
+    assert problems(pipeline.stores.postgres, adopted) == []
+    before = content(pipeline, adopted)
+    with snapshot(pipeline.stores.database_url, "bulk-pipeline export test") as taken:
+        for table in adopted:
+            file, layout = io.BytesIO(), Layout(table.columns, format_)
+            write_file(taken.rows(select(table)), layout, file)
+            pipeline.drop(f"{table.upload_name}/insert_only/all{layout.extension}", file.getvalue())
+    with psycopg.connect(pipeline.stores.database_url) as connection:
+        names = sql.SQL(", ").join(sql.Identifier(table.schema, table.name) for table in adopted)
+        connection.execute(sql.SQL("TRUNCATE {}").format(names))
+    pipeline.claim_as_of_a_while_ago()
+    pipeline.work_off()
+    jobs = [
+        pipeline.job(f"{table.upload_name}/insert_only/all{Layout(table.columns, format_).extension}")
+        for table in adopted
+    ]
+    assert {job.table: (job.status, job.error, job.failure_counts) for job in jobs} == {
+        table.upload_name: (Status.COMPLETED, None, {}) for table in adopted
+    }
+    assert content(pipeline, adopted) == before

@@ -1,0 +1,1 @@
+"""Shared parts of tests: servers, pipelines, proxies and examples; no tests."""

@@ -1,0 +1,156 @@
+"""The private parts of Dagster on which `orchestration/launch` relies. After an upgrade, a failed test says where to look.
+
+Each test checks that the private part is unchanged, and that Dagster still offers no public way.
+"""
+
+import inspect
+import multiprocessing.context
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.instance import utils
+from dagster._grpc import server
+from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+from dagster_postgres import DagsterPostgresStorage
+from dagster_webserver import cli
+
+import bulk_pipeline
+from bulk_pipeline.orchestration.launch import (
+    code_server,
+    materializations,
+    run_logs,
+    storage,
+    webserver,
+)
+from bulk_pipeline.orchestration.launch.run_logs import RunLogs
+from bulk_pipeline.settings import DagsterChange, LaunchSettings
+
+PACKAGE = Path(bulk_pipeline.__file__).parent
+
+
+def unchanged(what: str, found: object, expected: object, module: object) -> None:
+    assert found == expected, f"Dagster changed {what}: see {inspect.getfile(module)}"  # type: ignore[arg-type]
+
+
+def test_runs_are_started_by_spawn_and_no_option_says_otherwise() -> None:
+    contexts = re.findall(r"get_context\((.*?)\)", inspect.getsource(server))
+    unchanged("how the code server starts runs", contexts, ['"spawn"'], code_server)
+    known = getattr(multiprocessing.context, "_concrete_contexts")  # noqa: B009
+    unchanged(
+        "(Python, not Dagster) what spawn means", type(known["spawn"]).__name__, "SpawnContext", code_server
+    )
+    options = inspect.getsource(server)
+    unchanged("that there is no setting for it", "forkserver" in options, False, code_server)
+
+
+def test_events_are_stored_together_by_a_variable_and_no_public_method_takes_several() -> None:
+    (variable,) = code_server.EVENTS
+    unchanged("the variable", variable in inspect.getsource(utils), True, code_server)
+    arguments = list(inspect.signature(DagsterEvent.asset_materialization).parameters)
+    expected = ["step_context", "materialization", "batch_metadata"]
+    unchanged("how a materialization is stored", arguments, expected, materializations)
+    fields = set(inspect.signature(DagsterEventBatchMetadata).parameters)
+    unchanged("what a batch is", fields, {"id", "is_end"}, materializations)
+    public = {name for name in dir(dg.OpExecutionContext) if "batch" in name or name.startswith("log_")}
+    unchanged("what an op may log", public, {"log_event"}, materializations)
+
+
+def test_storages_keep_their_engine_where_it_is_replaced_and_no_setting_makes_a_pool() -> None:
+    source = inspect.getsource(DagsterPostgresStorage.__init__)
+    parts = re.findall(r"self\.(_\w+_storage) = ", source)
+    expected = ["_run_storage", "_event_log_storage", "_schedule_storage"]
+    unchanged("the parts of its storage", parts, expected, storage)
+    for part in re.findall(r"= (Postgres\w+)\(", source):
+        made = inspect.getsource(getattr(sys.modules[DagsterPostgresStorage.__module__], part).__init__)
+        unchanged(f"the engine of {part}", "self._engine = create_pg_engine(" in made, True, storage)
+    settings = {"auth_provider", "postgres_db", "postgres_url", "should_autocreate_tables"}
+    offered = DagsterPostgresStorage.config_type()
+    assert isinstance(offered, dict)
+    unchanged("the settings of its storage", set(offered), settings, storage)
+
+
+def test_the_webserver_makes_its_application_by_a_name_and_no_option_guards_it() -> None:
+    names = cli.host_dagster_ui_with_workspace_process_context.__code__.co_names
+    made = "create_app_from_workspace_process_context" in names
+    unchanged("how the webserver makes its application", made, True, webserver)
+    options = {option.name for option in cli.dagster_webserver.params}
+    guards = {name for name in options if re.search("origin|cors|allowed|middleware|auth", name or "")}
+    unchanged("whether the webserver guards itself", guards, set(), webserver)
+
+
+def test_logs_are_sent_by_a_client_of_the_default_session_and_no_setting_takes_keys() -> None:
+    source = inspect.getsource(S3ComputeLogManager.__init__)
+    unchanged("where its client comes from", source.count("boto3.resource("), 1, run_logs)
+    settings = {
+        *("bucket", "endpoint_url", "local_dir", "prefix", "region", "show_url_only", "skip_empty_files"),
+        *("upload_extra_args", "upload_interval", "use_ssl", "verify", "verify_cert_path"),
+    }
+    unchanged("the settings of its log manager", set(S3ComputeLogManager.config_type()), settings, run_logs)
+    used = {
+        *(
+            "capture_logs",
+            "open_log_stream",
+            "cloud_storage_has_logs",
+            "on_progress",
+            "download_url_for_type",
+        ),
+        *("upload_to_cloud_storage", "local_manager", "is_capture_complete"),
+    }
+    unchanged("the methods of its log manager", used - set(dir(S3ComputeLogManager)), set(), run_logs)
+    overridden = {name for name in vars(RunLogs) if not name.startswith("_")} & set(dir(S3ComputeLogManager))
+    assert overridden <= used | {"config_type", "from_config_value"}
+
+
+def test_private_modules_are_imported_in_launch_only_and_each_is_guarded_here() -> None:
+    private = re.compile(r"(?:from|import) (dagster\w*\._[\w.]+|dagster_\w+\.[\w.]+)")
+    result = {
+        (file.relative_to(PACKAGE).as_posix(), name)
+        for file in PACKAGE.rglob("*.py")
+        for name in private.findall(file.read_text())
+    }
+    assert result == {
+        ("orchestration/launch/materializations.py", "dagster._core.events"),
+        ("orchestration/launch/run_logs.py", "dagster._core.storage.compute_log_manager"),
+        ("orchestration/launch/run_logs.py", "dagster._core.storage.local_compute_log_manager"),
+        ("orchestration/launch/run_logs.py", "dagster._serdes"),
+        ("orchestration/launch/run_logs.py", "dagster_aws.s3.compute_log_manager"),
+        ("orchestration/launch/storage.py", "dagster._core.storage.config"),
+        ("orchestration/launch/storage.py", "dagster._serdes"),
+        ("orchestration/launch/storage.py", "dagster_postgres.auth"),
+        ("orchestration/launch/storage.py", "dagster_postgres.utils"),
+        ("orchestration/import_ops.py", "dagster_aws.s3"),
+        ("orchestration/resources.py", "dagster_aws.s3"),
+    }
+
+
+START = """
+import multiprocessing, os, runpy, sys
+from bulk_pipeline.orchestration.launch import code_server
+runpy.run_module = lambda *_, **__: print(
+    type(multiprocessing.get_context("spawn")).__name__, "DAGSTER_EVENT_BATCH_SIZE" in os.environ
+)
+sys.argv = ["code_server", "--module-name", code_server.DEFINITIONS]
+code_server.main()
+"""
+
+
+def test_runs_are_started_by_dagster_itself_where_the_change_is_turned_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", "forked_runs, batched_events")
+    output = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True).stdout
+    assert output == "SpawnContext False\n"
+
+
+def test_each_change_can_be_turned_off_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(map(LaunchSettings().changes, DagsterChange))
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", ",".join(DagsterChange))
+    assert not any(map(LaunchSettings().changes, DagsterChange))
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", "forked_runs,telepathy")
+    with pytest.raises(ValueError, match="telepathy is unknown; expected some of forked_runs, "):
+        LaunchSettings()
