@@ -3,6 +3,8 @@
 Tests are grouped by file instead of the mark `xdist_group`, which xdist 3.8 sets where pytest 9.2 does not read it.
 """
 
+from contextlib import suppress
+
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -18,7 +20,8 @@ class Shares(LoadScopeScheduling):
     def _reschedule(self, node: WorkerController) -> None:
         """Give a worker more tests. One that replaces another may still be collecting them; xdist asks again then."""
         if node in self.registered_collections:
-            super()._reschedule(node)
+            with suppress(OSError):  # the worker has died, too; `remove_node` takes back what it was given
+                super()._reschedule(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that ended its worker, if one did; it has failed, and must not run again in another worker."""
