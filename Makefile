@@ -8,6 +8,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 
 TRIALS ?= 10
 SEED ?= 1
+SEEDS ?= 2
 SECONDS ?= 600
 EXAMPLES ?= 50
 
@@ -44,8 +45,8 @@ test-one: setup    ## run the tests in T: a file, a test, or options of pytest
 test-unit: setup   ## run the tests that need no server
 	$(BIN)/pytest -n 3 --dist loadgroup -m "not long and not debian" bulk_pipeline_tests/unit
 
-test-long: setup   ## run the long campaigns (half an hour)
-	$(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
+test-long: setup   ## run the long campaigns with SEEDS seeds each (with 2, a quarter of an hour)
+	SEEDS=$(SEEDS) $(BIN)/pytest -n 3 --dist loadgroup -m long --timeout 1800
 
 test-ops: setup    ## test with a real Prometheus and pgbouncer: on the PATH, or fetched from Debian
 	$(BIN)/pytest -m debian

@@ -8,6 +8,7 @@ import pytest
 
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
+from bulk_pipeline_tests.seeds import SEEDS
 
 ROWS = 200
 
@@ -21,7 +22,7 @@ def test_a_few_files_at_once_give_the_same_result_as_one_after_the_other(
 
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["insert_only", "upsert"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_twenty_files_at_once_give_the_same_result_as_one_after_the_other(
     world: RunningStack, mode: str, seed: int
 ) -> None:

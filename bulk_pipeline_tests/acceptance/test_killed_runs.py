@@ -20,6 +20,7 @@ from bulk_pipeline.samples.checksum import checksum_sql
 from bulk_pipeline.stack.leftovers import wait_gone
 from bulk_pipeline.stages.counts import Counts
 from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique, until
+from bulk_pipeline_tests.seeds import SEEDS
 
 ROWS, FEW_ROWS = 200_000, 50_000
 BATCH_ROWS = 5_000
@@ -83,7 +84,9 @@ Victims = Callable[[RunningStack, ImportJob], Sequence[psutil.Process]]
 
 @pytest.mark.long
 @pytest.mark.parametrize("victims", [the_run, run_daemon_and_code_server])
-@pytest.mark.parametrize(("seed", "mode"), [(1, "insert_only"), (2, "upsert"), (3, "insert_only")])
+@pytest.mark.parametrize(
+    ("seed", "mode"), [(seed, ("insert_only", "upsert")[seed % 2]) for seed in range(SEEDS)]
+)
 def test_a_job_survives_any_death_at_any_time(
     world: RunningStack, unkilled: Callable[[str, int], Outcome], seed: int, mode: str, victims: Victims
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline_tests.rigs.running_stack import RunningStack, csv, unique
+from bulk_pipeline_tests.seeds import SEEDS
 
 TABLES = ("comments", "articles", "users")
 LONGEST_PAUSE_SECONDS = 2.0
@@ -28,7 +29,7 @@ def test_children_are_not_rejected_when_parents_arrive_later(world: RunningStack
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_children_find_their_parents_in_any_order_of_dropping(world: RunningStack, seed: int) -> None:
     chance, family = random.Random(seed), Family()
     for table in chance.sample(TABLES, len(TABLES)):

@@ -14,6 +14,7 @@ from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
 from bulk_pipeline.orchestration.reaper import reap_dead_runs
 from bulk_pipeline.stages.export.formats import Format
 from bulk_pipeline_tests.rigs.exports import Exporting
+from bulk_pipeline_tests.seeds import SEEDS
 
 ROWS = 30_000
 PARTS = 5
@@ -27,7 +28,7 @@ def test_a_killed_export_is_done_by_the_next_attempt(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("point", ["before_part", "in_part", "between_parts", "after_parts", "in_manifest"])
 def test_wherever_it_is_killed(exporting: Exporting, tmp_path: Path, point: str, seed: int) -> None:
     is_killed_and_done(exporting, tmp_path, point, seed)

@@ -19,6 +19,7 @@ from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.split import split
 from bulk_pipeline_tests.rigs.databases import Databases
 from bulk_pipeline_tests.rigs.loading import OLD, Loading, Row, uid
+from bulk_pipeline_tests.seeds import SEEDS
 
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
 Record = tuple[str | None, str, str | None, datetime | None]
@@ -113,8 +114,8 @@ def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(lasting: str, **exam
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("part", range(3))
-@settings(max_examples=1_000, deadline=None)
+@pytest.mark.parametrize("part", range(SEEDS))
+@settings(max_examples=150, deadline=None)
 @examples
 def test_many_files_end_as_if_their_rows_were_applied_one_by_one(
     lasting: str, part: int, **example: Any

@@ -29,6 +29,7 @@ from bulk_pipeline.stages.parse import open_upload
 from bulk_pipeline_tests.integration.test_load_model import LATER, Died, dying_after, ids, names, times
 from bulk_pipeline_tests.rigs.databases import Databases
 from bulk_pipeline_tests.rigs.loading import OLD, Loading, uid
+from bulk_pipeline_tests.seeds import SEEDS
 
 Object = dict[str, Any]
 """Values by column; a missing key leaves its column unchanged."""
@@ -133,8 +134,8 @@ def test_objects_end_as_if_each_had_updated_its_row(lasting: str, **example: Any
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("part", range(3))
-@settings(max_examples=1_000, deadline=None)
+@pytest.mark.parametrize("part", range(SEEDS))
+@settings(max_examples=150, deadline=None)
 @object_examples
 def test_many_objects_end_as_if_each_had_updated_its_row(lasting: str, part: int, **example: Any) -> None:
     check_objects(lasting, **example)

@@ -14,6 +14,7 @@ from bulk_pipeline.pipeline.intake import HURRIED, take_in
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.counts import Counts
 from bulk_pipeline_tests.rigs.pipeline import LOOK_AGAIN_SECONDS, Pipeline
+from bulk_pipeline_tests.seeds import SEEDS
 
 SETTLE_SECONDS, GAP_SECONDS = 3.0, 0.4
 """Long enough that a slow upload on a busy machine is still in time."""
@@ -26,7 +27,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
+    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 2 + SEEDS))]
 )
 def test_children_find_their_parents_in_any_order_of_dropping(pipeline: Pipeline, seed: int) -> None:
     chance = random.Random(seed)

@@ -29,6 +29,7 @@ from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline_tests.rigs.examples import uid
 from bulk_pipeline_tests.rigs.loading import Loading
+from bulk_pipeline_tests.seeds import SEEDS
 
 Row = Mapping[str, Any]
 
@@ -167,7 +168,7 @@ def test_an_export_imports_to_the_same_table(world: RoundTrip, table: str, kind:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("table", tables.names())
 def test_it_does_for_any_rows_of_the_table(world: RoundTrip, table: str, kind: dict[str, Any]) -> None:
-    comes_back(world, tables.get(table), kind, examples=20)
+    comes_back(world, tables.get(table), kind, examples=5 * SEEDS)
 
 
 def kept(row: tuple[Any, ...], there: Sequence[tuple[Any, ...]], table: Table) -> tuple[Any, ...]:

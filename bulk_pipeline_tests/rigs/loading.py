@@ -144,16 +144,16 @@ class Loading:
     def batches(self, rows: Sequence[Row | None], size: int = 3) -> Iterator[pa.RecordBatch]:
         """Return the good rows as typed batches, cut at other places than in loading."""
         good = [(number, row) for number, row in enumerate(rows, 1) if row is not None]
-        declared = self.declared
+        declared, columns = self.declared, _columns(rows)
         for start in range(0, len(good), size):
             part = good[start : start + size]
             cells = [
                 pa.array([row.get(name) for _, row in part], codec_of(declared.column(name)).arrow)
-                for name in _columns(rows)
+                for name in columns
             ]
             numbers = pa.array([number for number, _ in part], pa.int64())
             lines = pa.array([number + 1 for number, _ in part], pa.int64())
-            names = ["_row", "_line", *_columns(rows)]
+            names = ["_row", "_line", *columns]
             if self.keys_matter:
                 absent = [absence.cell(declared, {*declared.column_names} - row.keys()) for _, row in part]
                 cells.append(pa.array(absent, absence.cells(declared, 0, {}).type))

@@ -9,6 +9,7 @@ import pytest
 
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.stages.parse import Limits, open_upload
+from bulk_pipeline_tests.seeds import SEEDS
 from bulk_pipeline_tests.unit.messy.fuzz import campaign, corpus, mutated, read
 
 REGRESSIONS = sorted(path for path in (Path(__file__).parent / "regressions").glob("*.*"))
@@ -29,7 +30,7 @@ def test_earlier_findings_stay_fixed(path: Path) -> None:
 @pytest.mark.long
 def test_a_campaign_finds_nothing(tmp_path: Path) -> None:
     lines: list[str] = []
-    assert campaign(1_000_000, 120, tmp_path, lines.append) == 0, "".join(lines)
+    assert campaign(1_000_000, 20 * SEEDS, tmp_path, lines.append) == 0, "".join(lines)
 
 
 @pytest.mark.parametrize("name", sorted(corpus()))

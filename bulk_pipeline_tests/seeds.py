@@ -1,0 +1,6 @@
+"""The size of the long campaigns: `make test-long SEEDS=20` runs ten times as many examples as `make test-long`."""
+
+import os
+
+SEEDS = int(os.environ.get("SEEDS", "2"))
+"""How many seeds each campaign takes."""
