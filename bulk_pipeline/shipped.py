@@ -3,7 +3,7 @@
 from pathlib import Path
 
 NAMES = ("sql", "dagster.yaml", "workspace.yaml")
-"""Those there are; pyproject.toml puts them into the wheel, with an underscore before the name."""
+"""The folders; pyproject.toml puts them into the wheel, with an underscore before the name."""
 
 
 def shipped(name: str) -> Path:

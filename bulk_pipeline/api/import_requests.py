@@ -24,7 +24,7 @@ from bulk_pipeline.stages.formats import imported_names
 from bulk_pipeline.web.fetch import parse_url
 
 MODE_NAMES = {Mode.INSERT_ONLY: "insert", Mode.UPSERT: "upsert"}
-"""How the API calls the modes; their own names are accepted too."""
+"""The API's names of the modes; the modes' own names are accepted too."""
 
 _MODES = {**{mode.value: mode for mode in Mode}, **{name: mode for mode, name in MODE_NAMES.items()}}
 _JSON_BYTES = 64_000

@@ -16,7 +16,7 @@ _SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
 def held(cells: pa.Array, characters: str) -> str:
-    """Those of the ASCII characters that stand in any of the texts (string or large_string), in the order given.
+    """Return the ASCII characters that occur in any of the texts (string or large_string), in the order given.
 
     Looking through the bytes is cheaper than a kernel that finds nothing to replace: with this, and without sorting
     what is sorted, the reports of 1M failures take 2.1 s of CPU instead of 3.3 to 4.0.

@@ -36,7 +36,7 @@ _LENGTH = re.compile(
 
 @dataclass(frozen=True)
 class ColumnNote:
-    """How a column is declared: its type, its other keys, and why, a sentence for each decision."""
+    """The declaration of a column: its type, its other keys, and a sentence with the reason of each decision."""
 
     column: str
     type: str

@@ -46,7 +46,7 @@ def look_in_public(url: str) -> None:
 
 
 def table_exists(url: str, name: str) -> bool:
-    """Whether the table, as `schema.name`, is there."""
+    """Return whether the table, as `schema.name`, is there."""
     with connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
     return row is not None and bool(row[0])

@@ -1,4 +1,4 @@
-"""Whether a table of the database can take what is loaded into it: its columns, their types, the login's rights.
+"""Checks that a table of the database can take an upload: its columns, their types, the login's rights.
 
 COPY's binary format does not find out by itself: eight letters are a `bigint` to it, and times lose their offset in a
 column without one.
@@ -24,7 +24,7 @@ _CHANGE = (
 
 @dataclass(frozen=True)
 class LoadProblem:
-    """What keeps rows from being loaded, and what to do about it; both in words."""
+    """An obstacle to loading rows, and the remedy; both in words."""
 
     problem: str
     remedy: str
@@ -50,7 +50,7 @@ def load_problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
 def obstacles(
     connection: psycopg.Connection, table: Table, columns: Iterable[str], mode: Mode
 ) -> list[LoadProblem]:
-    """What keeps rows with these columns from being loaded in that mode; empty if all is well."""
+    """Return the obstacles to loading rows with these columns in that mode; empty if there are none."""
     parents_by_name = {quoted(TableName.parse(parent)): parent for parent in table.parents}
     title = str(table.qualified_name)
     asked = {"table": quoted(table), "parents": list(parents_by_name)}

@@ -32,7 +32,7 @@ class PostgresBatchWriter:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """What SET CONSTRAINTS says outlives the savepoint: the next one, or the one around it, takes it back."""
+        """The effect of SET CONSTRAINTS outlives the savepoint: the next one, or the one around it, reverts it."""
         is_end, is_inner, checked_at_once = False, self._is_inside, self._checks_at_once
         try:
             with savepoint(self._connection):

@@ -43,7 +43,7 @@ def _ordered(selection: Selection) -> sql.Composed:
 
 
 def changed(alias: str, transaction: int) -> sql.Composed:
-    """Whether a row was written by that transaction or a later one.
+    """Return whether a row was written by that transaction or a later one.
 
     `xmin` is who wrote this version of the row. Its 32 bits are compared by age, as they start anew now and then; rows
     that have not changed for two billion transactions may look changed, never the other way round.

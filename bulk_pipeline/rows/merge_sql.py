@@ -367,7 +367,7 @@ CAN_ARBITRATE = """
         WHERE indrelid = %s::regclass AND (indisunique OR indisexclusion) AND NOT indimmediate
     )
 """
-"""Whether ON CONFLICT works: a deferrable unique constraint makes Postgres refuse it."""
+"""True if ON CONFLICT works: Postgres refuses it with a deferrable unique constraint."""
 
 
 def _to_change(table: Table, columns: Sequence[str], by: Key) -> sql.Composed:
@@ -421,7 +421,7 @@ def _assignments(table: Table, columns: Sequence[str], by: Key) -> Iterator[sql.
 
 
 def _says(table: Table, columns: Collection[str], column: Column, row: sql.Composable = _S) -> sql.Composable:
-    """Whether a staged row says something about the column."""
+    """Return the condition that a staged row has a value or NULL for the column."""
     if column.null_keeps_stored:
         return sql.SQL("{}.{} IS NOT NULL").format(row, sql.Identifier(column.name))
     if absence.COLUMN not in columns:
@@ -466,13 +466,16 @@ def _any(keys: Iterable[tuple[int, Key]]) -> sql.Composed:
 
 
 def _is_found(number: int, key: Key) -> sql.Composed:
-    """Whether a stored row has the staged row's key of that number. No column of a plain key is NULL in a match."""
+    """Return the condition that a stored row has the staged row's key of that number.
+
+    No column of a plain key is NULL in a match.
+    """
     found = sql.Identifier(key.columns[0]) if key.nulls_distinct else sql.SQL("tableoid")
     return sql.SQL("{}.{} IS NOT NULL").format(_by(number), found)
 
 
 def _has(table: Table, columns: Sequence[str], key: Key) -> sql.Composable:
-    """Whether a staged row has the key."""
+    """Return the condition that a staged row has the key."""
     tests = [
         sql.SQL("s.{} IS NOT NULL").format(sql.Identifier(name))
         if key.nulls_distinct
@@ -485,7 +488,10 @@ def _has(table: Table, columns: Sequence[str], key: Key) -> sql.Composable:
 def _matches(
     table: Table, columns: Sequence[str], key: Key, stored: sql.Composable, row: sql.Composable
 ) -> sql.Composed:
-    """Whether a stored row has the key of a row. Arrays, unlike NULLs, are equal if their elements are, and hashed."""
+    """Return the condition that a stored row has the key of a row.
+
+    Arrays, unlike NULLs, are equal if their elements are, and can be hashed.
+    """
     if key.nulls_distinct:
         equal = sql.SQL("{stored}.{name} = {row}.{name}")
         says = []
@@ -497,7 +503,7 @@ def _matches(
 
 
 def _same(key: Key, one: sql.Composable, other: sql.Composable) -> sql.Composed:
-    """Whether two rows, of which one may not have the key, have equal values in its columns."""
+    """Return the condition that two rows, of which one may not have the key, have equal values in its columns."""
     tests = (
         sql.SQL("{one}.{name} IS NOT DISTINCT FROM {other}.{name}").format(
             one=one, other=other, name=sql.Identifier(name)

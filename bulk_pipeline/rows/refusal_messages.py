@@ -1,4 +1,4 @@
-"""What Postgres says when it refuses rows, as the reason of a failure: its own words, the column, the limit."""
+"""Messages of failures for rows that Postgres refuses: its own words, the column, the limit."""
 
 import re
 

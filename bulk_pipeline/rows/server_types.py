@@ -71,7 +71,7 @@ def _by_cast(connection: psycopg.Connection, type_: str, texts: list[str]) -> li
 
 
 def _sentence(said: str, detail: str | None) -> str:
-    """What Postgres says, on one line."""
+    """Return the message of Postgres on one line."""
     return " ".join(f"{said} ({detail})".split()) if detail else " ".join(said.split())
 
 

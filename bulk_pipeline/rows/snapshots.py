@@ -83,7 +83,7 @@ class Snapshot:
         self._next = int(facts["next"])
 
     def can_compare(self, since: Watermark) -> bool:
-        """Whether it can be told which rows have changed since then."""
+        """Return whether the rows that changed since then can be determined."""
         return (
             self.watermark.system == since.system and 0 <= self._next - since.transaction < _MOST_TRANSACTIONS
         )
@@ -103,7 +103,7 @@ class Snapshot:
         return self._batches(deleted_query(selection.table, since.transaction))
 
     def records_deletions(self, table: Table) -> bool:
-        """Whether the table notes down which of its rows are deleted: only tables of `public`, by their id."""
+        """Return whether the table records deleted rows: only tables of `public` do, by their id."""
         if table.schema != DEFAULT_SCHEMA or table.primary_key != ("id",):
             return False
         query = sql.SQL(_RECORDS_DELETIONS).format(sql.Literal(quoted(table)))

@@ -43,7 +43,7 @@ class Keys:
 
 
 def can_be_fetched(table: Table) -> bool:
-    """Whether all keys are single columns whose values are equal if their bytes are."""
+    """Return whether all keys are single columns whose values are equal if their bytes are."""
     return all(
         len(key.columns) == 1
         and key.nulls_distinct
@@ -58,7 +58,7 @@ def keys_of(rows: pa.Table, table: Table) -> dict[int, Keys]:
 
 
 def estimated_rows(connection: psycopg.Connection, table: Table) -> int:
-    """How many rows the table has, as far as the planner knows."""
+    """Return the planner's estimate of the number of rows."""
     question = sql.SQL("EXPLAIN (FORMAT json) SELECT FROM {}").format(identifier(table))
     return value(connection, question)[0]["Plan"]["Plan Rows"]
 

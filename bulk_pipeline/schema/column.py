@@ -1,4 +1,4 @@
-"""What a column of a table is: its type, and the limits that hold for one cell by itself."""
+"""A column of a table: its type, and the limits that hold for one cell by itself."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,7 +27,7 @@ class Generated(StrEnum):
 
 
 class Identity(StrEnum):
-    """How a column gets the next number of a sequence in a new row without a value.
+    """The rule by which a new row without a value gets the next number of a sequence.
 
     A value of a file is written, and the sequence moved behind it, unless the column is `read_only`.
     """
@@ -119,12 +119,12 @@ class Column:
 
     @property
     def is_made(self) -> bool:
-        """Whether a new row needs no value of its own, because one is made."""
+        """Return whether a new row needs no value of its own, because one is made."""
         return self.generated is not None or self.identity is not None
 
     @property
     def is_writable(self) -> bool:
-        """Whether the values of a file are written."""
+        """Return whether the values of a file are written."""
         return self.generated is not Generated.ALWAYS and not self.read_only
 
     @property
@@ -153,5 +153,5 @@ class Column:
 
     @property
     def null_keeps_stored(self) -> bool:
-        """Whether NULL leaves a stored value as it is, because the column is never NULL in the table."""
+        """Return whether NULL leaves a stored value as it is, because the column is never NULL in the table."""
         return self.is_made or self.default is not None

@@ -71,5 +71,5 @@ _NOTHING = re.compile(f"[{INVISIBLE_CLASS}{ORDINARY}]*")
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing in the text can be seen."""
+    """Return whether nothing in the text can be seen."""
     return _NOTHING.fullmatch(text) is not None

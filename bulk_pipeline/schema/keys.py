@@ -1,4 +1,4 @@
-"""What identifies a row, and how a row of one table names a row of another. Names only; no cells."""
+"""Keys, which identify rows, and foreign keys, which refer to rows. Names only; no cells."""
 
 import re
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ class ModeRules:
 
 
 class Mode(StrEnum):
-    """What to do when a row's key already exists: reject the row, or update the stored one."""
+    """The treatment of a row whose key already exists: reject the row, or update the stored one."""
 
     rules: ModeRules
 

@@ -1,4 +1,4 @@
-"""How a filter compares a column with values."""
+"""The operators by which a filter compares a column with values."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Whether the patterns of a table are expressions that Arrow can run.
+"""Checks that the patterns of a table are expressions that Arrow can run.
 
 Not asked when a column is declared: whoever only reads declarations, as the HTTP API does, needs no Arrow for it.
 """

@@ -1,4 +1,4 @@
-"""What a table is: columns, keys, foreign keys and the rules that hold for one row.
+"""A table: columns, keys, foreign keys and the rules that hold for one row.
 
 A table file in `bulk_pipeline.tables` holds one `Table` and nothing else.
 """
@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The one declaration from which validation, loading, the header match, help and docs follow.
+    """The declaration from which validation, loading, the header match, help and docs follow.
 
     `schema`, `name`: of the table in the database. `upload_name`: how uploads, the API and people call it; `name`, or
     `schema.name` where the schema is not `public`, if nothing else is declared.
@@ -143,6 +143,6 @@ class Table:
         )
 
     def refers_to_itself(self, columns: Sequence[str]) -> bool:
-        """Whether rows with these columns may refer to other rows of the table."""
+        """Return whether rows with these columns may refer to other rows of the table."""
         own = (key for key in self.foreign_keys if key.parent == self.qualified_name)
         return any(key.is_in(columns) for key in own)

@@ -1,4 +1,4 @@
-"""What is known about a type of Postgres without Arrow, and families of types that differ in their parameters."""
+"""Facts about the types of Postgres that need no Arrow, and families of types that differ in their parameters."""
 
 import re
 from collections.abc import Callable
@@ -14,12 +14,12 @@ Value = str | bool | datetime
 
 
 Parameters = tuple[int | str, ...]
-"""What stands in parentheses behind the name of a type: numbers if all are, else words."""
+"""The parameters of a type, as in `numeric(12,2)`: numbers if all are, otherwise words."""
 
 
 @dataclass(frozen=True)
 class FilterValue:
-    """How the value of a filter is read.
+    """The reading of a filter's value.
 
     `read` raises `ValueError` for a text that is no value. `expected` completes "'x' is not a valid … for column:
     expected …", as `noun` does; `{prefix}` in it is the column's prefix.
@@ -82,7 +82,7 @@ class TypeFacts:
 
     @property
     def is_nested(self) -> bool:
-        """Whether a value of JSON or Parquet may be more than one value."""
+        """Return whether a value of JSON or Parquet may be more than one value."""
         return self.is_array or self.is_json
 
 

@@ -1,4 +1,4 @@
-"""What somebody declares about how an upload is to be read; what nobody declares is found out from the file."""
+"""The format of an upload as declared; what is not declared is detected from the file."""
 
 import json
 from collections.abc import Mapping

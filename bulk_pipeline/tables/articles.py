@@ -1,4 +1,4 @@
-"""What users write."""
+"""Articles by users."""
 
 from typing import TYPE_CHECKING
 

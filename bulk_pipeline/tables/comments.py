@@ -1,4 +1,4 @@
-"""What users say about articles; a comment is known by its id alone."""
+"""Comments of users on articles; the only key is the id."""
 
 from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Table
 from bulk_pipeline.tables.columns import created_at

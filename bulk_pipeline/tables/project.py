@@ -38,7 +38,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells a file that has changed from the same file before; the time is in nanoseconds."""
+    """The version of a file, by which a change is noticed; the time is in nanoseconds."""
 
     path: Path
     changed_at: int

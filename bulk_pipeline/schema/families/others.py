@@ -47,7 +47,7 @@ _EXAMPLES = {
     "geography": "POINT(1 2)",
     "vector": "[1,2,3]",
 }
-"""What values look like, by type: those of Postgres, and of extensions that are installed beside them everywhere."""
+"""Example values by type: types of Postgres, and of widespread extensions."""
 _ALIASES = {"bit varying": ("varbit",)}
 _ORDERED = {
     *("inet", "cidr", "macaddr", "macaddr8", "bit", "bit varying", "money", "oid", "name", "pg_lsn", "ltree"),

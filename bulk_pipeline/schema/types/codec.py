@@ -32,7 +32,7 @@ class Codec(ABC):
 
     arrow: pa.DataType
     is_binary: bool = True
-    """Whether `to_copy` makes COPY's binary fields; else the table is loaded by texts (`to_literal`)."""
+    """True if `to_copy` makes COPY's binary fields; otherwise the table is loaded by texts (`to_literal`)."""
     server_type: str | None = None
     """The type that Postgres is asked about the texts (`to_literal`), which no check of ours can tell."""
 

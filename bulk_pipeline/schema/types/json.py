@@ -29,7 +29,7 @@ _LONG_BYTES = 10_000
 _PADDED = r"\A\s|\s\z"
 _NULL = r"\A\s*null\s*\z"
 _VERSION = pa.scalar(b"\x01")
-"""Of the format in which `jsonb_recv` reads."""
+"""The version byte that `jsonb_recv` expects."""
 
 
 class JsonCodec(Codec):

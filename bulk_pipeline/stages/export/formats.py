@@ -23,7 +23,7 @@ class Format(StrEnum):
 
 
 class Compression(StrEnum):
-    """Of the whole file; inside Parquet, of its pages."""
+    """Compression of the whole file; in Parquet, of its pages."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -31,7 +31,7 @@ class Compression(StrEnum):
 
 
 HTTP_FORMATS = (Format.CSV, Format.NDJSON, Format.PARQUET)
-"""What clients of the API may ask for, by contract."""
+"""The formats of the API's contract."""
 
 _SUFFIXES = {Compression.NONE: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 _NO_PROMISES = (".psv", ".txt")
@@ -59,13 +59,13 @@ def extension(format_: Format, compression: Compression) -> str:
 
 @dataclass(frozen=True)
 class CommandFormats:
-    """What a command can write: its formats, the usual one first, and whether it compresses them."""
+    """The formats that a command can write, the default first, and whether it compresses them."""
 
     formats: tuple[Format, ...]
     packs: bool
 
     def instead_of(self, ending: str) -> str:
-        """What to do where a name ends in something that cannot be written."""
+        """Return the advice for a file name with an ending that cannot be written."""
         *names, last = (f".{format_}" for format_ in self.formats)
         possible = f"use {', '.join(names)} or {last}" if names else f"use {last}"
         if self.packs and ending in _WORKBOOKS:

@@ -1,4 +1,4 @@
-"""What an exported file looks like, apart from its rows. All doors and all formats share it."""
+"""The layout of an exported file: everything apart from its rows, for all formats and interfaces."""
 
 from dataclasses import dataclass
 

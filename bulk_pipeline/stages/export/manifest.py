@@ -14,7 +14,7 @@ from bulk_pipeline.stages.export.parts import Part
 
 NAME = "manifest.json"
 VERSION = 1
-"""Of the manifest's own form. New fields may come without a new version."""
+"""Version of the manifest. New fields may be added without a new version."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ class _ParquetRows:
 
 
 class _Written:
-    """What Arrow asks of a file that it writes from the first byte to the last."""
+    """The methods that Arrow calls of a file that it writes from the first byte to the last."""
 
     closed = False
 

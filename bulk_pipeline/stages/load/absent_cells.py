@@ -1,4 +1,4 @@
-"""What rows of an upsert leave unsaid, and the rows before them that have said it.
+"""Columns that rows of an upsert do not have, and the earlier rows that have them.
 
 A row says nothing about a column that is absent from it (`stages.absence`), nor by NULL in a column that is never NULL
 in the table (`Column.null_keeps_stored`). Of several rows of a file that mean the same row of the table only the last

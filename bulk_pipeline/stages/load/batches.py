@@ -12,7 +12,7 @@ _RANGE_BYTES = 8 << 20
 
 
 def rows_of_a_range(most: int, rows: int, size_bytes: int) -> int:
-    """How many source rows are committed together: `most`, or fewer if the file's rows are wide."""
+    """The number of source rows that are committed together: `most`, or fewer if the file's rows are wide."""
     if not (rows and size_bytes):
         return most
     return max(1, min(most, _RANGE_BYTES * rows // size_bytes))

@@ -1,4 +1,4 @@
-"""What the decisions of `resolve` mean for the rows they are about."""
+"""Applies the decisions of `resolve` to their rows."""
 
 from collections.abc import Sequence
 

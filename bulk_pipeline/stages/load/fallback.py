@@ -29,7 +29,8 @@ from bulk_pipeline.stages.split import failure_messages
 from bulk_pipeline.stages.split.own_references import parents_first
 
 _ROUNDS = 2
-"""How often rows are set beside the table because somebody took their keys, before each is written by itself."""
+"""The number of times that rows are compared with the table again because another session took their keys, before each
+is written by itself."""
 
 
 @dataclass(frozen=True)

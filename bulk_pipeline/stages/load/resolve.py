@@ -20,7 +20,7 @@ NOTHING: KeyCells = MappingProxyType({})
 
 
 class Fate(StrEnum):
-    """What becomes of a row."""
+    """The outcome of a row."""
 
     INSERT = "insert"
     UPDATE = "update"
@@ -31,7 +31,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyedRow:
-    """What decides about a row. It leaves the key columns that `says` does not have as they are.
+    """The facts that decide a row's outcome. An update leaves the key columns that `says` does not have as they are.
 
     `unsaid`: the columns that it says nothing about. `lacks`: a required one is among them, so it cannot be a new row.
     """

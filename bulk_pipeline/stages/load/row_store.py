@@ -1,4 +1,4 @@
-"""What loading asks of the database: the protocol of the store that is passed to `stages.load`."""
+"""The protocol of the store that is passed to `stages.load`: all that loading needs of the database."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,7 +27,7 @@ class Range:
 
 @dataclass(frozen=True)
 class RangeOutcome:
-    """What became of the rows of a range. `failures`: found while loading, in row order."""
+    """The outcome of the rows of a range. `failures`: found while loading, in row order."""
 
     counts: LoadCounts = field(default_factory=LoadCounts)
     failures: pa.RecordBatch = field(default_factory=none)
@@ -86,7 +86,7 @@ class BatchWriter(Protocol):
         ...
 
     def skips_taken(self) -> bool:
-        """Whether `insert_unless_taken` can be used: not with every constraint."""
+        """Return whether `insert_unless_taken` can be used: not with every constraint."""
         ...
 
     def insert_unless_taken(self, rows: pa.Table) -> np.ndarray:
@@ -147,7 +147,7 @@ class RowStore(Protocol):
         ...
 
     def is_empty(self) -> bool:
-        """Whether the table has no rows at all."""
+        """Return whether the table has no rows at all."""
         ...
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[int, np.ndarray]:
@@ -161,7 +161,7 @@ class RowStore(Protocol):
     def owners(self, rows: pa.Table) -> Sequence[KeyCells]: ...
 
     def decisions(self) -> list[Decision]:
-        """Those kept with the job."""
+        """Return the failures that are stored with the job."""
         ...
 
     def keep_decisions(self, decisions: Sequence[Decision]) -> None:

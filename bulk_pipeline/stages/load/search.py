@@ -26,7 +26,7 @@ Batches = Callable[[], Iterable[pa.RecordBatch]]
 
 
 class Verdict(IntEnum):
-    """What is known about a row before it is written."""
+    """The facts known about a row before it is written."""
 
     NEW = 0
     SAME = 1

@@ -30,7 +30,7 @@ def write(batch: Batch, writer: BatchWriter, context: LoadContext) -> RangeOutco
 
 
 def write_again(rows: pa.Table, context: LoadContext) -> Callable[[BatchWriter], RangeOutcome]:
-    """How to write, with care, rows that were rejected before; for `RowStore.settle_again`."""
+    """Writes rows that were rejected before; for `RowStore.settle_again`."""
     return lambda writer: FallbackWriter(writer, context).write(rows)
 
 

@@ -55,7 +55,7 @@ class ColumnNames:
         return {column for name in names if (column := self.column(name)) is not None}
 
     def is_left_out(self, name: str) -> bool:
-        """Whether a name that is no column's needs no word: reports bring it along, or it is declared so.
+        """Return whether a name that is no column's needs no word: reports bring it along, or it is declared so.
 
         A column whose values are not written is left out too (see `read_only`).
         """

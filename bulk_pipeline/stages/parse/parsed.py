@@ -44,7 +44,7 @@ def code_of(problem: str) -> FailureCode:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file was read, for people. None means that its format has no such property.
+    """The detected properties of a file, for people. None means that its format has no such property.
 
     `format` is csv, ndjson, json, parquet or xlsx. `header` has the column names as written, `header_line` is the line
     or sheet row of the header, `skipped_lines` the number of unused lines before it.

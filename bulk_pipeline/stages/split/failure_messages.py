@@ -1,4 +1,4 @@
-"""How failures about keys, references and constraints read: a column of rows at a time."""
+"""Messages of failures about keys, references and constraints, for a column of rows at a time."""
 
 from collections.abc import Sequence
 
