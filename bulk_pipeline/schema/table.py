@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
-from bulk_pipeline.schema.column import Column
+from bulk_pipeline.schema.column import Column, Generated
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat
@@ -125,6 +125,17 @@ class Table:
         """The tables this one refers to, declared or not, without itself, in order of declaration: `shop.customers`."""
         parents = dict.fromkeys(key.parent for key in self.foreign_keys)
         return tuple(str(parent) for parent in parents if parent != self.qualified_name)
+
+    @cached_property
+    def may_hold_empty_rows(self) -> bool:
+        """Whether the table may hold rows of which no cell has a value."""
+        return not any(
+            column.required
+            or column.required_in
+            or column.name in self.primary_key
+            or (column.null_keeps_stored and column.generated is not Generated.ALWAYS)
+            for column in self.columns
+        )
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

@@ -15,8 +15,8 @@ from bulk_pipeline.postgres.table_fit import problems
 from bulk_pipeline.rows.snapshots import snapshot
 from bulk_pipeline.schema import Table, select
 from bulk_pipeline.stages.export.formats import Format
-from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
+from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
@@ -58,21 +58,19 @@ def test_what_is_exported_imports_into_emptied_tables_as_it_was(
     pipeline: Pipeline, adopted: list[Table], format_: Format
 ) -> None:
     assert problems(pipeline.stores.postgres, adopted) == []
-    before = content(pipeline, adopted)
+    before, dropped = content(pipeline, adopted), list[str]()
     with snapshot(pipeline.stores.database_url, "bulk-pipeline export test") as taken:
         for table in adopted:
-            file, layout = io.BytesIO(), Layout(table.columns, format_)
+            file, layout = io.BytesIO(), ExportRequest.of(table.upload_name, format=format_).layout
             write_file(taken.rows(select(table)), layout, file)
-            pipeline.drop(f"{table.upload_name}/insert_only/all{layout.extension}", file.getvalue())
+            dropped.append(f"{table.upload_name}/insert_only/all{layout.extension}")
+            pipeline.drop(dropped[-1], file.getvalue())
     with psycopg.connect(pipeline.stores.database_url) as connection:
         names = sql.SQL(", ").join(sql.Identifier(table.schema, table.name) for table in adopted)
         connection.execute(sql.SQL("TRUNCATE {}").format(names))
     pipeline.claim_as_of_a_while_ago()
     pipeline.work_off()
-    jobs = [
-        pipeline.job(f"{table.upload_name}/insert_only/all{Layout(table.columns, format_).extension}")
-        for table in adopted
-    ]
+    jobs = [pipeline.job(key) for key in dropped]
     assert {job.table: (job.status, job.error, job.failure_counts) for job in jobs} == {
         table.upload_name: (Status.COMPLETED, None, {}) for table in adopted
     }

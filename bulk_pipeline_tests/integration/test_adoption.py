@@ -93,7 +93,7 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
 def test_what_is_declared_is_what_the_database_has(shop: psycopg.Connection) -> None:
     adoptions = [adopt(table, shop.info.user) for table in all_tables(shop, shop.info.user, schema="shop")]
     declared = [read_table(one.text, one.upload_name) for one in adoptions if one.text is not None]
-    assert len(declared) == 10
+    assert len(declared) == 11
     assert drift(shop, declared) == []
 
 

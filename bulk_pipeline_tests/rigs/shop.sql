@@ -60,6 +60,7 @@ CREATE TABLE shop.bookings (room integer, during tsrange, EXCLUDE USING gist (du
 CREATE TABLE shop.events (at timestamptz NOT NULL, what text) PARTITION BY RANGE (at);
 CREATE TABLE shop.events_2026 PARTITION OF shop.events FOR VALUES FROM ('2026-01-01Z') TO ('2027-01-01Z');
 CREATE TABLE shop."Odd ""Name" ("Key Col" integer PRIMARY KEY, "x.y" text);
+CREATE TABLE shop.words (word text);
 CREATE VIEW shop.open_orders AS SELECT * FROM shop.orders WHERE state = 'open';
 
 CREATE TABLE shop.guarded (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), owner text);

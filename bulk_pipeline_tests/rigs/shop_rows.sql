@@ -9,7 +9,8 @@ INSERT INTO shop.orders OVERRIDING SYSTEM VALUE VALUES
 INSERT INTO shop.order_lines VALUES (10, 1, 'lamp', 1.5), (10, -2, DEFAULT, 'NaN'::real);
 INSERT INTO shop.shipments VALUES (10, 1, 'post', NULL), (10, -2, 'post', '1'), (NULL, 1, NULL, NULL);
 INSERT INTO shop.legacy VALUES (5, 'Old', '2020-01-01 00:00', 1), (6, NULL, NULL, NULL);
-INSERT INTO shop.bookings VALUES (1, '[2026-01-01 10:00,2026-01-01 11:00)'), (2, NULL);
+INSERT INTO shop.bookings VALUES (1, '[2026-01-01 10:00,2026-01-01 11:00)'), (2, NULL), (NULL, NULL);
+INSERT INTO shop.words VALUES (NULL), ('a'), (''), (NULL);
 INSERT INTO shop.events VALUES ('2026-03-01Z', 'opened'), ('2026-03-01Z', NULL);
 INSERT INTO shop."Odd ""Name" VALUES (1, 'x'), (2, NULL);
 INSERT INTO shop.guarded VALUES ('0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70', 'me');

@@ -11,6 +11,7 @@ from bulk_pipeline.stages.export.formats import Compression, Format, extension
 class Layout:
     """`columns` of the rows, in this order.
 
+    `has_empty_rows`: a line without anything on it is a row when the file is imported into its table again.
     `for_spreadsheets` (CSV only): formulas are defused, and the file begins with a byte order mark.
     """
 
@@ -18,6 +19,7 @@ class Layout:
     format: Format
     compression: Compression = Compression.NONE
     for_spreadsheets: bool = False
+    has_empty_rows: bool = False
 
     def __post_init__(self) -> None:
         if self.for_spreadsheets and self.format is not Format.CSV:

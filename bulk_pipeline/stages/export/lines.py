@@ -31,7 +31,7 @@ def delimited_lines(layout: Layout, rows: pa.RecordBatch) -> Bytes:
     columns = [_csv_cells(layout, *pair) for pair in zip(layout.columns, rows.columns, strict=True)]
     if layout.for_spreadsheets:
         columns.append(pa.nulls(rows.num_rows))
-    if len(columns) == 1:  # a line without anything on it would be no row
+    if len(columns) == 1 and not layout.has_empty_rows:  # a line without anything on it would be no row
         columns = [pc.fill_null(columns[0].cast(pa.string()), "")]
     return csv_records(columns, _delimiter(layout))
 

@@ -74,7 +74,13 @@ class ExportRequest:
         return self._make_layout()
 
     def _make_layout(self) -> Layout:
-        return Layout(self.selection.columns, self.format, self.compression, self.for_spreadsheets)
+        return Layout(
+            self.selection.columns,
+            self.format,
+            self.compression,
+            self.for_spreadsheets,
+            self.selection.table.may_hold_empty_rows,
+        )
 
 
 def read_request(given: Mapping[str, Any]) -> ExportRequest:

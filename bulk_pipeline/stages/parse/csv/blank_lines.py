@@ -2,6 +2,7 @@
 
 In a file of one column `""` is a record, since an empty cell can be written in no other way. End markers (`\\.` of
 COPY, `(2 rows)` of psql and sqlcmd, a line of dashes) are records there too, since they may be the cell.
+With `Plan.empty_rows`, empty cells are records as for COPY: only a line without any cell of a wider file is not.
 """
 
 import re
@@ -21,7 +22,8 @@ _MARKER_STARTS = b"\x1a\\(-+"
 def is_blank(line: bytes, plan: Plan) -> bool:
     """Return True if a physical line, given without its line end, is not a record."""
     syntax = plan.syntax
-    return _pattern(syntax.delimiter, syntax.quote, syntax.blanks, plan.width > 1).fullmatch(line) is not None
+    pattern = _pattern(syntax.delimiter, syntax.quote, syntax.blanks, plan.width > 1, plan.empty_rows)
+    return pattern.fullmatch(line) is not None
 
 
 def empty_lines(text: Bytes, ends: Places, widths: Places | int, plan: Plan) -> Mask:
@@ -32,6 +34,8 @@ def empty_lines(text: Bytes, ends: Places, widths: Places | int, plan: Plan) -> 
     begin, stop = starts(ends), stops(text, ends)
     lengths = stop - begin
     empty = lengths <= 0
+    if plan.empty_rows:
+        return empty & (plan.width > 1)
     values = plan.syntax.delimiter + plan.syntax.quote
     nth = np.flatnonzero(~empty & (lengths < 3 * widths))
     for at in (begin, stop - 1, (begin + stop) // 2):  # three bytes rule out nearly all lines
@@ -57,9 +61,14 @@ def marker_lines(block: Bytes, begin: Places, stop: Places, widths: Places, plan
 
 
 @lru_cache(64)
-def _pattern(delimiter: bytes, quote: bytes, blanks: Blanks, is_wide: bool) -> re.Pattern[bytes]:
+def _pattern(
+    delimiter: bytes, quote: bytes, blanks: Blanks, is_wide: bool, empty_rows: bool
+) -> re.Pattern[bytes]:
     """Return the pattern of lines that are not records. All quantifiers are possessive, since a line may be long."""
     blank, between = blanks.pattern, re.escape(delimiter)
     empty = b"%b(?:%b%b)?+" % (blank, re.escape(quote * 2), blank) if is_wide and quote else blank
     marker = b"(?!.*%b)(?:%b)" % (between, _END_OF_FILE + (_MARKERS if is_wide else b""))
-    return re.compile(b"%b(?:%b%b)*+|%b%b%b" % (empty, between, empty, blank, marker, blank), re.DOTALL)
+    nothing = b"%b(?:%b%b)*+" % (empty, between, empty)
+    if empty_rows:
+        nothing = blank if is_wide else b"(?!)"
+    return re.compile(b"%b|%b%b%b" % (nothing, blank, marker, blank), re.DOTALL)

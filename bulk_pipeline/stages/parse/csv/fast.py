@@ -26,6 +26,7 @@ class ArrowParser:
             quote_char=syntax.quote.decode() or False,
             double_quote=bool(syntax.quote),
             newlines_in_values=bool(syntax.quote),
+            ignore_empty_lines=not plan.empty_rows,
         )
 
     def columns(self, text: Bytes, rows: int) -> list[pa.Array] | None:

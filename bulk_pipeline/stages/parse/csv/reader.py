@@ -1,10 +1,12 @@
 """Opens a delimited file: detects its dialect, header and columns. `blocks` reads the records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import Mode, UploadFormat
@@ -70,9 +72,20 @@ def open_csv(chunks: Chunks, encoding: str, context: ParseContext, *, fast: bool
         notes.warn(f"the line of dashes below the header (line {file_header.next_line}) was not used")
         file_header = below
     notes.columns = columns.names
+    empty_rows = table is not None and table.may_hold_empty_rows
+    if empty_rows and file_header.line is None and header.without_hint(lines) is lines:
+        file_header = replace(file_header, end=0, next_line=1)
     labels = file_header.cells if file_header.cells else columns.names
     plan = Plan(
-        syntax, file_header.width, columns.names, columns.positions, labels, file_header.raw, limits, encoding
+        syntax,
+        file_header.width,
+        columns.names,
+        columns.positions,
+        labels,
+        file_header.raw,
+        limits,
+        encoding,
+        empty_rows,
     )
     dialect = Dialect(
         format="csv",
@@ -89,7 +102,23 @@ def open_csv(chunks: Chunks, encoding: str, context: ParseContext, *, fast: bool
     parsed = read_blocks(chunks, plan, file_header.next_line, row=1 + len(above), fast=fast)
     if names is not None:
         parsed = first_table_only(parsed, plan, names)
+    if empty_rows:
+        parsed = _counting_empty_rows(parsed, notes)
     return OpenFile(dialect, notes, chain(_rejected(above, file_header, columns), parsed))
+
+
+def _counting_empty_rows(chunks: Iterable[ParsedChunk], notes: Notes) -> Iterator[ParsedChunk]:
+    """Yield the chunks, and warn of rows without any value: a spreadsheet may have left them at the end."""
+    count = 0
+    for parsed in chunks:
+        is_empty = np.ones(parsed.records.num_rows, np.bool_)
+        for column in parsed.records.columns[2:]:
+            is_empty &= pc.is_null(column).to_numpy(zero_copy_only=False)
+        count += int(is_empty.sum())
+        yield parsed
+    if count:
+        rows = "1 row has no value" if count == 1 else f"{count:,} rows have no value"
+        notes.warn(f"{rows}: lines of empty cells are rows here, since the table requires no value")
 
 
 def _of_table(

@@ -36,6 +36,7 @@ class Plan:
 
     `width` is the number of cells a record must have; the cell at `positions[i]` becomes column `names[i]`. `labels`
     are the names of the cells in messages. `header` is the header's bytes, by which a repeated header is recognised.
+    `empty_rows`: a record of which all cells are empty is a row.
     """
 
     syntax: Syntax
@@ -46,6 +47,7 @@ class Plan:
     header: bytes
     limits: Limits
     encoding: str = "utf-8"
+    empty_rows: bool = False
 
     def label(self, cell: int) -> str:
         name = self.labels[cell][:_SHOWN_LENGTH] if cell < len(self.labels) else ""

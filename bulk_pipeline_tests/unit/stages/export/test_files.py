@@ -160,6 +160,11 @@ def test_one_column_of_null_in_csv_is_no_blank_line() -> None:
     assert written(layout(Format.CSV, "name"), rows) == b'name\n""\n"x"\n'
 
 
+def test_it_is_one_where_the_table_has_empty_rows() -> None:
+    rows = batch(layout(Format.CSV, "name").columns, {}, {"name": ""}, {"name": "x"})
+    assert written(layout(Format.CSV, "name", has_empty_rows=True), rows) == b'name\n\n""\n"x"\n'
+
+
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 

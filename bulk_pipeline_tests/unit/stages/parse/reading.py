@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from bulk_pipeline import tables
 from bulk_pipeline.limits import DEFAULT_LIMITS
-from bulk_pipeline.schema import Mode, UploadFormat
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse import Dialect, Limits, Upload, open_upload, write_clean_csv
 from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
@@ -62,20 +62,22 @@ class OneWay(io.RawIOBase):
 def opened(
     data: bytes,
     name: str = "upload.csv",
-    table: str | None = "customers",
+    table: str | Table | None = "customers",
     mode: Mode | None = None,
     encoding: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     piece: int = 1 << 20,
     declared: UploadFormat | None = None,
 ) -> Upload:
-    into = None if table is None else tables.get(table)
+    into = tables.get(table) if isinstance(table, str) else table
     stream: Any = OneWay(data, piece)
     format_ = declared or UploadFormat(encoding=encoding)
     return open_upload(stream, name, table=into, mode=mode, declared=format_, limits=limits)
 
 
-def read(data: bytes, name: str = "upload.csv", table: str | None = "customers", **options: Any) -> Result:
+def read(
+    data: bytes, name: str = "upload.csv", table: str | Table | None = "customers", **options: Any
+) -> Result:
     upload = opened(data, name, table, **options)
     rows, lines, raw, failures = {}, {}, {}, []
     columns: tuple[str, ...] = ()
