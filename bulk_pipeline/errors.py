@@ -57,6 +57,11 @@ class FileErrorCode(StrEnum):
         "a name is nearly that of a missing column, most names are unknown, or a declared one does not exist",
         "correct the name, or declare it (`columns`); `NAME=-` leaves a column out",
     )
+    BAD_DECLARATION = (
+        "bad_declaration",
+        "what is declared for the upload contradicts what is declared for its table",
+        "correct the declaration that the message names",
+    )
     NO_SHEET = (
         "no_sheet",
         "it is not clear which sheet of the workbook holds the rows, or the declared one does not exist",

@@ -29,19 +29,9 @@ MODE_NAMES = {Mode.INSERT_ONLY: "insert", Mode.UPSERT: "upsert"}
 _MODES = {**{mode.value: mode for mode in Mode}, **{name: mode for mode, name in MODE_NAMES.items()}}
 _JSON_BYTES = 64_000
 _DECLARED_FIELDS: dict[str, Any] = {
-    "encoding": {
-        "type": "string",
-        "description": "code page of a text file that is not Unicode",
-        "examples": ["cp1252"],
-    },
-    "header": {"type": "string", "enum": ["none"], "description": "the file has no header line"},
-    "columns": {
-        "type": "string",
-        "description": "the table's column for each name in the file",
-        "examples": ["E-Mail=email, Ort=city"],
-    },
-    "sheet": {"type": "string", "description": "name of the sheet to read in a workbook"},
-    "records": {"type": "string", "description": "key of the list of records in a JSON document"},
+    part.name: {"type": "string", "description": part.help, "examples": [part.example]}
+    | ({"enum": [*part.words]} if part.words else {})
+    for part in DECLARATIONS
 }
 """Fields that declare the format of the file."""
 
@@ -93,7 +83,7 @@ def of_form(form: FormData, mode: str | None, key: str | None) -> tuple[ImportOp
     file = file_of(form)
     if file is None:
         raise HTTPException(400, "file is required")
-    texts = {name: text for name in DECLARATIONS if (text := text_of(form, name))}
+    texts = {part.name: text for part in DECLARATIONS if (text := text_of(form, part.name))}
     format_ = _format(texts).over(UploadFormat(encoding=charset_of(file.content_type or "")))
     return ImportOptions(table, _mode(text_of(form, "mode") or mode, table), token, format_), file
 

@@ -12,14 +12,7 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import JsonOption
-from bulk_pipeline.cli.options import (
-    ColumnOption,
-    EncodingOption,
-    HeaderOption,
-    RecordsOption,
-    SheetOption,
-    upload_format,
-)
+from bulk_pipeline.cli.options import takes_upload_format
 from bulk_pipeline.cli.output_files import distinct_names, make_folder, whole_file
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
@@ -30,6 +23,7 @@ ACCEPTED = "accepted.csv"
 _REPORTS = ("errors.csv", "errors.ndjson", "rejected.csv", "rejected.tsv", "rejected.ndjson", ACCEPTED)
 
 
+@takes_upload_format()
 def check_files(
     files: Annotated[
         list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
@@ -46,12 +40,9 @@ def check_files(
             "each.",
         ),
     ] = None,
-    encoding: EncodingOption = None,
-    header: HeaderOption = None,
-    columns: ColumnOption = None,
-    sheet: SheetOption = None,
-    records: RecordsOption = None,
     as_json: JsonOption = False,
+    *,
+    declared: UploadFormat,
 ) -> None:
     """Parse and validate files without importing them: existing keys and references are not checked.
 
@@ -59,12 +50,11 @@ def check_files(
 
     Example: bulk-pipeline check users.csv --table users -o reports
     """
-    declared = tables.get(table)
-    format_ = upload_format(encoding, header, columns, sheet, records)
+    into = tables.get(table)
     folders = _folders(files, out)
     documents = []
     for file, folder in zip(files, folders, strict=True):
-        documents.append(_check(file, declared, mode or declared.default_mode, format_, folder))
+        documents.append(_check(file, into, mode or into.default_mode, declared, folder))
         if not as_json:
             _show(documents[-1])
     if as_json:

@@ -15,19 +15,12 @@ from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, JsonOption, stores_of
 from bulk_pipeline.cli.job_list import show_imports
 from bulk_pipeline.cli.jobs import describe
-from bulk_pipeline.cli.options import (
-    ColumnOption,
-    EncodingOption,
-    HeaderOption,
-    RecordsOption,
-    SheetOption,
-    upload_format,
-)
+from bulk_pipeline.cli.options import takes_upload_format
 from bulk_pipeline.errors import FileError, StoreUnavailableError
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.ledger.upload_keys import metadata_of
 from bulk_pipeline.printable import printable
-from bulk_pipeline.schema import Mode
+from bulk_pipeline.schema import Mode, UploadFormat
 from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stages.counts import Counts
 
@@ -48,6 +41,7 @@ class _Upload:
     earlier_job_id: str | None
 
 
+@takes_upload_format()
 def import_files(
     files: Annotated[
         list[Path], typer.Argument(exists=True, dir_okay=False, help="Files, compressed or not.")
@@ -56,17 +50,14 @@ def import_files(
     mode: Annotated[
         Mode | None, typer.Option(help="Reject or update rows whose key exists. Default: the table's mode.")
     ] = None,
-    encoding: EncodingOption = None,
-    header: HeaderOption = None,
-    columns: ColumnOption = None,
-    sheet: SheetOption = None,
-    records: RecordsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Import files even if they have been imported before.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the jobs have finished.")] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
+    *,
+    declared: UploadFormat,
 ) -> None:
     """Import files into a table. Exit 0: every row accepted; 4: a file was skipped because it was imported before;
     3: some rows rejected; 1: a file failed. With several files: the first of 1, 3, 4 that applies. Ctrl-C leaves the
@@ -74,19 +65,18 @@ def import_files(
 
     Example: bulk-pipeline import users.csv more-users.ndjson.gz --table users --mode upsert
     """
-    declared = tables.get(table)
-    format_ = upload_format(encoding, header, columns, sheet, records)
+    into = tables.get(table)
     for file in files:
-        _refuse_no_table(file, format_.over(declared.upload_format).encoding)
+        _refuse_no_table(file, declared.over(into.upload_format).encoding)
     stores = stores_of(home)
-    metadata = metadata_of(mode or declared.default_mode, format_)
+    metadata = metadata_of(mode or into.default_mode, declared)
     if force:
         metadata["force"] = "true"
     uploads = list[_Upload]()
     jobs = dict[_Upload, ImportJob]()
     try:
         for file in files:
-            uploads.append(_put(stores, file, declared.upload_name, metadata))
+            uploads.append(_put(stores, file, into.upload_name, metadata))
         if not wait:
             _show_uploads(stores, uploads, as_json)
             return

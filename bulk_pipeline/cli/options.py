@@ -1,33 +1,20 @@
 """Options that several commands share, and the values people write in them: shares, counts, times, upload formats."""
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import UploadFormat, read_format
+from bulk_pipeline.schema.upload_format import DECLARATIONS, Declaration, Kind
 
-EncodingOption = Annotated[
-    str | None, typer.Option(help="Code page of a text file that is not Unicode, such as cp1252.")
-]
-HeaderOption = Annotated[
-    str | None,
-    typer.Option(metavar="none", help="The file has no header line: columns are taken by position."),
-]
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", metavar="NAME=COLUMN", help="Read the file's column NAME into the table's COLUMN."
-    ),
-]
-SheetOption = Annotated[str | None, typer.Option(help="Name of the sheet to read in a workbook.")]
-RecordsOption = Annotated[
-    str | None, typer.Option(metavar="KEY", help="Key of the list of records in a JSON document.")
-]
+T = TypeVar("T")
+
 SinceOption = Annotated[
     str | None,
     typer.Option(metavar="AGE|DATE", help="Only jobs created since then: 30m, 2h, 1d, 2026-11-27."),
@@ -95,29 +82,65 @@ def time_of(text: str, now: datetime) -> datetime:
     return time.astimezone()
 
 
-def upload_format(
-    encoding: str | None,
-    header: str | None = None,
-    columns: Sequence[str] | None = None,
-    sheet: str | None = None,
-    records: str | None = None,
-) -> UploadFormat:
-    """Return the format that the options declare; `typer.BadParameter` if one of them is invalid."""
-    texts: Mapping[str, str | None] = {
-        "encoding": encoding,
-        "header": header,
-        "sheet": sheet,
-        "records": records,
-    }
+def takes_upload_format(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Give a command the options that declare an upload's format, all or those of these names.
+
+    Its parameter `declared` gets the format. `typer.BadParameter` names an option whose value is not understood.
+    """
+    parts = [part for part in DECLARATIONS if part.name in names or not names]
+
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
+        def run(**values: Any) -> T:
+            declared = UploadFormat()
+            for part in parts:
+                declared = _declared(part, values.pop(part.name)).over(declared)
+            return command(**values, declared=declared)
+
+        own = [
+            parameter
+            for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
+            if name != "declared"
+        ]
+        parameters = [*own, *map(_parameter, parts)]
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        setattr(run, "__signature__", inspect.Signature(parameters))  # noqa: B010 - functions do not declare it
+        return run
+
+    return decorate
+
+
+def _parameter(part: Declaration) -> inspect.Parameter:
+    help_ = (
+        f"{part.help} Example: {part.example}" if part.kind is not Kind.FLAG and not part.words else part.help
+    )
+    metavar = "|".join(part.words) if part.words else None
+    panel = "Format of the file"
+    if part.kind is Kind.PAIRS:
+        option = typer.Option("--column", metavar="NAME=COLUMN", help=help_, rich_help_panel=panel)
+        annotation: Any = Annotated[list[str] | None, option]
+    elif part.kind is Kind.FLAG:
+        annotation = Annotated[bool | None, typer.Option(help=help_, rich_help_panel=panel)]
+    else:
+        annotation = Annotated[str | None, typer.Option(metavar=metavar, help=help_, rich_help_panel=panel)]
+    return inspect.Parameter(part.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _declared(part: Declaration, value: str | bool | Sequence[str] | None) -> UploadFormat:
+    """Return the format that the values of an option declare."""
+    if value is None or value == "":
+        return UploadFormat()
+    texts = (
+        [str(value).lower() if isinstance(value, bool) else value] if isinstance(value, str | bool) else value
+    )
+    declared = UploadFormat()
     try:
-        declared = read_format({name: text for name, text in texts.items() if text})
+        for text in texts:
+            declared = read_format({part.name: text}).over(declared)
     except DeclarationError as error:
-        raise typer.BadParameter(str(error), param_hint="--header") from error
-    try:
-        pairs = [pair for text in columns or () for pair in read_format({"columns": text}).columns]
-    except DeclarationError as error:
-        raise typer.BadParameter(str(error), param_hint="--column") from error
-    return declared.over(UploadFormat(columns=tuple(pairs)))
+        option = "--column" if part.kind is Kind.PAIRS else f"--{part.name.replace('_', '-')}"
+        raise typer.BadParameter(str(error), param_hint=option) from error
+    return declared
 
 
 def _bad_time(text: str) -> typer.BadParameter:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from bulk_pipeline.cli import output
-from bulk_pipeline.cli.options import EncodingOption, RecordsOption, SheetOption, upload_format
+from bulk_pipeline.cli.options import takes_upload_format
 from bulk_pipeline.cli.output_files import (
     distinct_names,
     is_special,
@@ -27,6 +27,7 @@ _CLEAN_CSV = CommandFormats((Format.CSV,), packs=False)
 _SHOWN_FAILURES = 10
 
 
+@takes_upload_format("encoding", "sheet", "records")
 def parse_files(
     files: Annotated[
         list[Path], typer.Argument(help="Delimited text, JSON, Parquet or xlsx; may be compressed.")
@@ -40,12 +41,11 @@ def parse_files(
             help="Write clean CSV here: a file, or a folder for several files.",
         ),
     ] = None,
-    encoding: EncodingOption = None,
-    sheet: SheetOption = None,
-    records: RecordsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of the records.")
     ] = False,
+    *,
+    declared: UploadFormat,
 ) -> None:
     """Show what the parser sees: encoding, dialect, header, warnings, and the records as clean CSV.
 
@@ -55,7 +55,6 @@ def parse_files(
     if len(files) > 1 and out is not None and out.is_file():
         raise typer.BadParameter(f"{out} is a file: several files need a folder", param_hint="-o")
     outs = _outs(files, out)
-    declared = upload_format(encoding, sheet=sheet, records=records)
     documents = [_parse(file, path, declared, as_json) for file, path in zip(files, outs, strict=True)]
     if as_json:
         output.print_json(documents if len(files) > 1 else documents[0])

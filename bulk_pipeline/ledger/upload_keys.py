@@ -78,7 +78,8 @@ def read_address(key: str, metadata: Mapping[str, str], content_type: str = "") 
 
 def metadata_of(mode: Mode, format_: UploadFormat) -> dict[str, str]:
     """Return the metadata of an object with this mode and format. Raises `DeclarationError` if they are too long."""
-    texts = {"mode": str(mode), **format_.texts()}
+    # Some proxies drop headers with underscores, and these are headers.
+    texts = {"mode": str(mode), **{name.replace("_", "-"): text for name, text in format_.texts().items()}}
     if sum(map(len, texts.values())) <= _MOST_METADATA:  # encoded texts are even longer
         encoded = {
             name: _encoded(text) if "=?" in text or not text.isascii() else text

@@ -9,7 +9,7 @@ import pyarrow as pa
 from bulk_pipeline import tables
 from bulk_pipeline.arrow.row_sets import union
 from bulk_pipeline.pipeline.work_files import BatchWriter, WorkArea, WorkLocation
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import none
 from bulk_pipeline.stages.parse.parsed import Dialect
 
@@ -23,7 +23,7 @@ class ImportState:
 
     `columns` are the table's columns that the file has, `rows` the number of data records in the file, `good` the
     number of records that no stage has rejected so far. `batch_rows` is the number of rows that are committed together,
-    once it is fixed.
+    once it is fixed. `declared` is the format of the file, as far as later steps need it.
     """
 
     job_id: str
@@ -36,6 +36,7 @@ class ImportState:
     good: int
     files: dict[str, str | None] = field(default_factory=dict)
     batch_rows: int | None = None
+    declared: UploadFormat = NOTHING_DECLARED
 
     @property
     def table(self) -> Table:

@@ -76,6 +76,7 @@ def parse_upload(
         rows=upload.rows,
         good=upload.rows - rejections.rows,
         files=area.references(records, raw, failures, absences),
+        declared=upload.declared,
     )
     return rejections.check(state)
 
@@ -98,7 +99,7 @@ def validate_rows(
             known = parse_failures.through(records["_row"][-1].as_py())
             absence_batch = next(absences, None)
             absent = None if absence_batch is None else absence_batch[absence.COLUMN]
-            checked = validate(records, known, state.table, state.mode, absent, server)
+            checked = validate(records, known, state.table, state.mode, absent, server, state.declared)
             typed = checked.rows.select(["_row", "_line", *state.columns])
             rows.write(typed if absent is None else typed.append_column(absence.COLUMN, absent))
             if checked.failures.num_rows:

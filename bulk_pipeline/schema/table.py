@@ -93,6 +93,10 @@ class Table:
         encoding = self.upload_format.encoding
         if encoding is not None and known_code_page(encoding) is None:
             raise DeclarationError(f"{title}: {unknown_code_page(encoding)}")
+        try:
+            self.upload_format.check()
+        except DeclarationError as error:
+            raise DeclarationError(f"{title}: {error}") from None
         rules = [rule.name for rule in self.rules]
         if len(set(rules)) < len(rules):
             raise DeclarationError(f"{title}: two rules have the same name: {', '.join(rules)}")

@@ -18,6 +18,7 @@ class FileFormat:
     `is_text`: it is text, recognised by its content; other formats are read from a file on disk.
     `delimiter`: the character between the cells of a line.
     `rejected_as`: the format of the report of rejected rows.
+    `has_notation`: people write its cells, so that an upload may declare how they write numbers, dates and words.
     `is_exported`: it has a writer.
     `compresses_itself`: its files are compressed inside, never as a whole.
     """
@@ -31,6 +32,7 @@ class FileFormat:
     is_text: bool = False
     delimiter: str | None = None
     rejected_as: str = "ndjson"
+    has_notation: bool = False
     is_exported: bool = False
     compresses_itself: bool = False
 
@@ -46,6 +48,7 @@ FORMATS: dict[str, FileFormat] = {
             is_text=True,
             delimiter=",",
             rejected_as="csv",
+            has_notation=True,
             is_exported=True,
         ),
         FileFormat(
@@ -57,6 +60,7 @@ FORMATS: dict[str, FileFormat] = {
             is_text=True,
             delimiter="\t",
             rejected_as="tsv",
+            has_notation=True,
             is_exported=True,
         ),
         FileFormat(
@@ -90,6 +94,7 @@ FORMATS: dict[str, FileFormat] = {
             content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             title=".xlsx",
             rejected_as="csv",
+            has_notation=True,
             compresses_itself=True,
         ),
     )

@@ -21,14 +21,17 @@ from bulk_pipeline.schema.table_files.shapes import (
     Many,
     Named,
     OneOf,
+    OneOrMany,
     Pairs,
     Record,
+    Shape,
     Text,
     Type,
     Value,
     Whole,
+    Words,
 )
-from bulk_pipeline.schema.upload_format import LEFT_OUT, UploadFormat, read_format
+from bulk_pipeline.schema.upload_format import DECLARATIONS, LEFT_OUT, Declaration, Kind, UploadFormat
 
 _COLUMN_NAMES = Many(ColumnName())
 
@@ -70,13 +73,22 @@ def _fields_of_rule(rule: Rule) -> dict[str, Any]:
     return {"name": rule.name, "check": rule.passes, "columns": rule.columns, "message": rule.message}
 
 
-def _upload_format(*, columns: tuple[tuple[str, str], ...] = (), **texts: str) -> UploadFormat:
-    return read_format(texts).over(UploadFormat(columns=columns))
+def _upload_format(**values: Any) -> UploadFormat:
+    fields_ = {}
+    for part in DECLARATIONS:
+        if (value := values.get(part.name)) is not None:
+            fields_[part.attribute] = part.value(value) if isinstance(value, str) else value
+            part.check(fields_[part.attribute])
+    return UploadFormat(**fields_)
 
 
 def _fields_of_upload_format(upload_format: UploadFormat) -> dict[str, Any]:
-    texts: dict[str, Any] = dict(upload_format.texts())
-    return texts | ({"columns": upload_format.columns} if upload_format.columns else {})
+    declared = upload_format.declared
+    return {
+        part.name: part.text(declared[part.attribute]) if part.kind is Kind.TEXT else declared[part.attribute]
+        for part in DECLARATIONS
+        if part.attribute in declared
+    }
 
 
 def _unique_key(*, columns: tuple[str, ...], nulls_distinct: bool = True) -> UniqueKey:
@@ -160,18 +172,22 @@ RULE = Record(
     fields_of=_fields_of_rule,
 )
 
+_SHAPES: dict[Kind, Shape[Any]] = {
+    Kind.TEXT: Text(),
+    Kind.LIST: OneOrMany(Text()),
+    Kind.FLAG: Flag(),
+    Kind.PAIRS: Pairs(ColumnOr(LEFT_OUT)),
+}
+
+
+def _key(part: Declaration) -> Key:
+    shape = Words(part.words) if part.kind is Kind.TEXT and part.words else _SHAPES[part.kind]
+    is_open = not part.words and part.kind is not Kind.PAIRS
+    return Key(part.name, shape, f"{part.help} Example: `{part.example}`." if is_open else part.help)
+
+
 UPLOAD_FORMAT = Record(
-    keys=(
-        Key("encoding", Text(), "The code page of a text file that is not Unicode: `cp1252`."),
-        Key("header", Text(), "`none`: files have no header line; columns are taken by position."),
-        Key(
-            "columns",
-            Pairs(ColumnOr(LEFT_OUT)),
-            f"The table's column for names in the file: `E-Mail: email`; `{LEFT_OUT}` leaves a name out.",
-        ),
-        Key("sheet", Text(), "The sheet of a workbook that holds the rows."),
-        Key("records", Text(), "The key of a JSON document that holds the rows: `data` or `result.data`."),
-    ),
+    keys=tuple(map(_key, DECLARATIONS)),
     make=_upload_format,
     fields_of=_fields_of_upload_format,
 )

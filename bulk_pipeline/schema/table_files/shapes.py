@@ -5,7 +5,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -214,6 +214,42 @@ class Many(Shape[tuple[T, ...]]):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "array", "minItems": 1, "items": self.item.json_schema()}
+
+
+@dataclass(frozen=True)
+class Words(Text):
+    """One of some words."""
+
+    words: Collection[str]
+
+    def read(self, node: yaml.Node, source: Source) -> str:
+        word = text_of(node, source.place)
+        if word.lower() not in self.words:
+            raise source.place.of(node).problem(
+                f"{word!r} is unknown: {did_you_mean(word, list(self.words))}"
+            )
+        return word
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+
+@dataclass(frozen=True)
+class OneOrMany(Shape[tuple[str, ...]]):
+    """A text, or a list of texts."""
+
+    item: Text
+
+    def read(self, node: yaml.Node, source: Source) -> tuple[str, ...]:
+        if isinstance(node, yaml.ScalarNode):
+            return (self.item.read(node, source),)
+        return Many(self.item).read(node, source)
+
+    def plain(self, value: tuple[str, ...]) -> str | list[str]:
+        return value[0] if len(value) == 1 else list(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.item.json_schema(), Many(self.item).json_schema()]}
 
 
 @dataclass(frozen=True)

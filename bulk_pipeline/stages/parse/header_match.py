@@ -57,7 +57,7 @@ def of_table(
     ]
     refuse_near(unknown, present, cells, table)
     refuse_mostly_unknown(unknown, present, cells, table)
-    warn_of_unknown(unknown, table, notes)
+    warn_of_unknown(unknown, table, notes, declared)
     warn_of_unused(cells, names, notes)
     warn_of_read_only(cells, names, notes)
     found = tuple(name for name in table.column_names if name in columns)
@@ -141,8 +141,15 @@ def refuse_mostly_unknown(
     )
 
 
-def warn_of_unknown(names: Iterable[str], table: Table, notes: Notes) -> None:
+def warn_of_unknown(names: Iterable[str], table: Table, notes: Notes, declared: UploadFormat) -> None:
+    """Warn of names that are no columns. Raises `FileError` if it is declared that there may be none."""
     unknown = list(dict.fromkeys(names))
+    if unknown and declared.rejects_extra_columns:
+        raise FileError(
+            FileErrorCode.UNKNOWN_COLUMN,
+            f"{table.upload_name} does not have the columns {listed(unknown)}, and extra_columns: reject is declared: "
+            f"{_expected(table)}; remove them, or declare {LEFT_OUT} for each ({_option(unknown[0], LEFT_OUT)})",
+        )
     if unknown:
         notes.warn(f"columns that {table.upload_name} does not have are ignored: {listed(unknown)}")
 

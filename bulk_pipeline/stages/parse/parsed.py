@@ -25,6 +25,10 @@ RAW = pa.schema(
 IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", spreadsheets.MARK})
 """Columns that reports of rejected rows and exports for spreadsheets add to a file; they are never data."""
 
+STORED = "_stored"
+"""A column of records: which of their cells a workbook stores as values, a struct of booleans by column. Only where a
+notation is declared, which is for texts."""
+
 RAW_KEPT_BYTES = 64 << 10
 """Most bytes kept of a row that exceeds a limit, in `RAW` and so in reports."""
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from bulk_pipeline.errors import FileError, FileErrorCode
+from bulk_pipeline.errors import DeclarationError, FileError, FileErrorCode
 from bulk_pipeline.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages import file_formats, spreadsheets
@@ -27,6 +27,7 @@ from bulk_pipeline.stages.parse.misread import MisreadCounter
 from bulk_pipeline.stages.parse.parquet.reader import open_parquet
 from bulk_pipeline.stages.parse.parsed import (
     IGNORED_COLUMNS,
+    STORED,
     Dialect,
     Notes,
     OpenFile,
@@ -64,9 +65,18 @@ class Upload:
     """
 
     def __init__(
-        self, opened: OpenFile, uploaded: Uploaded, rest: Chunks, spool: Spool, limits: Limits
+        self,
+        opened: OpenFile,
+        uploaded: Uploaded,
+        rest: Chunks,
+        spool: Spool,
+        limits: Limits,
+        declared: UploadFormat,
     ) -> None:
         self.dialect: Dialect = opened.dialect
+        has_notation = FORMATS[self.dialect.format].has_notation
+        self.declared = declared if has_notation else declared.without_notation()
+        """The declarations of table and upload, without a notation in formats whose cells have none."""
         self.rows = 0
         self._opened = opened
         self._uploaded = uploaded
@@ -131,7 +141,7 @@ def open_upload(
     the columns of the file. The format `declared` for the upload takes precedence over the table's. `check` is called
     for each piece that is read, and raises to stop the reading. Raises `FileError` for a file that cannot be read.
     """
-    declared = declared.over(table.upload_format) if table else declared
+    declared = _together(declared, table) if table else declared
     refuse_junk(name)
     uploaded, notes, spool = Uploaded(stream, check), Notes(), Spool(spool_dir)
     try:
@@ -150,14 +160,24 @@ def open_upload(
         spool.close()
         raise
     dialect = replace(opened.dialect, compression="+".join(packings) or None, byte_order_mark=marked)
-    return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool, limits)
+    return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool, limits, declared)
+
+
+def _together(declared: UploadFormat, table: Table) -> UploadFormat:
+    """Return the declarations of an upload over those of its table."""
+    together = declared.over(table.upload_format)
+    try:
+        together.check()
+    except DeclarationError as error:
+        raise FileError(FileErrorCode.BAD_DECLARATION, str(error)) from error
+    return together
 
 
 def _restored(parsed: ParsedChunk) -> ParsedChunk:
     """Return the chunk with the texts that its cells had before they were defused for spreadsheets."""
     names, columns = parsed.records.schema.names, parsed.records.columns
     texts = [
-        column if name in IGNORED_COLUMNS else spreadsheets.restored(column)
+        column if name in (*IGNORED_COLUMNS, STORED) else spreadsheets.restored(column)
         for name, column in zip(names, columns, strict=True)
     ]
     return replace(parsed, records=pa.RecordBatch.from_arrays(texts, schema=parsed.records.schema))

@@ -3,8 +3,9 @@
 Each row is checked by itself; `stages.split` checks keys and references across the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.masks import mask, without
-from bulk_pipeline.schema import Column, ColumnType, Mode, Table
-from bulk_pipeline.schema.types import codec_of
+from bulk_pipeline.schema import NOTHING_DECLARED, Column, ColumnType, Mode, Table, UploadFormat
+from bulk_pipeline.schema.types import TypedColumn, codec_of
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, none
 from bulk_pipeline.stages.key_cells import keys_in
+from bulk_pipeline.stages.parse.parsed import STORED
 from bulk_pipeline.stages.shown import shown, value
-from bulk_pipeline.stages.validate.checks import CHECKS, code_of
+from bulk_pipeline.stages.validate.checks import CHECKS, Sentences, code_of
 from bulk_pipeline.stages.validate.frames import broken
 from bulk_pipeline.stages.validate.invisible_cells import invisible_in
+from bulk_pipeline.stages.validate.notation import (
+    Notation,
+    ReadCells,
+    ambiguous,
+    in_zone,
+    not_as_declared,
+    notation_of,
+    read_cells,
+    repeated,
+    skipped,
+)
 from bulk_pipeline.stages.validate.server_types import Refusal, ServerTypes
 
 
@@ -39,17 +52,24 @@ def validate(
     mode: Mode,
     absent: pa.Array | None = None,
     server: ServerTypes | None = None,
+    format_: UploadFormat = NOTHING_DECLARED,
 ) -> ValidationResult:
     """Check `records` (`_row`, `_line`, then text columns of `table`) by the rules for one row.
 
     `found` are the parser's failures in these rows; their cells are not checked again. Columns that `records` lacks
     are not added. `absent` has a cell of `stages.absence` for each record if some lack a column. `server` checks cells
-    of types that only Postgres can read; without it they are accepted. Raises `DeclarationError` if a check cannot be
-    run.
+    of types that only Postgres can read; without it they are accepted. `format_` is the notation of cells, apart from
+    those that a workbook stores as values (`stages.parse.parsed.STORED`). Raises `DeclarationError` if a check cannot
+    be run.
     """
     columns = [table.column(name) for name in records.schema.names if not name.startswith("_")]
     finding = _Finding(records, _named_cells(records, found))
-    typed = {column.name: _typed(column, finding, mode, server) for column in columns}
+    if format_.has_notation:
+        records = _read(records, columns, finding, format_)
+    zone = format_.time_zone
+    typed = {
+        column.name: _typed(column, records[column.name], finding, mode, server, zone) for column in columns
+    }
     left_to_load = _left_to_load(records, typed, table, mode, absent)
     for rule_broken in broken(table, mode, _frame(typed, len(records))):
         if rule_broken.column is None:
@@ -66,12 +86,35 @@ def validate(
     return ValidationResult(rows, finding.failures())
 
 
-def _typed(column: Column, finding: "_Finding", mode: Mode, server: ServerTypes | None) -> pa.Array:
+def _read(
+    records: pa.RecordBatch, columns: Sequence[Column], finding: "_Finding", format_: UploadFormat
+) -> pa.RecordBatch:
+    """Return the records in the notation of `schema.types`, without the cells that are not in the declared one."""
+    stored = records[STORED] if STORED in records.schema.names else None
+    for column in columns:
+        at = records.schema.get_field_index(column.name)
+        marks = None if stored is None else stored.field(column.name)
+        cells = read_cells(column, records[column.name], marks, format_)
+        finding.add_unread(column, cells, notation_of(column, format_))
+        records = records.set_column(at, column.name, cells.texts)
+    return records
+
+
+def _typed(
+    column: Column,
+    text: pa.Array,
+    finding: "_Finding",
+    mode: Mode,
+    server: ServerTypes | None,
+    zone: str | None,
+) -> pa.Array:
     """Return the column converted, with its default instead of NULL unless the mode may keep a stored value."""
-    converted = codec_of(column).from_text(column, finding.records[column.name])
+    converted = codec_of(column).from_text(column, text)
+    if zone is not None and column.type.family is ColumnType.TIMESTAMP.family:
+        converted = _in_zone(column, text, converted, finding, zone)
     for problem, rows in converted.problems.items():
         if problem == "type" and column.type is ColumnType.UUID:
-            finding.add("invisible", column, rows & invisible_in(finding.records[column.name]), final=True)
+            finding.add("invisible", column, rows & invisible_in(text), final=True)
         finding.add(problem, column, rows, final=True)
     if server is not None and (type_ := codec_of(column).server_type) is not None:
         texts = codec_of(column).to_literal(column, converted.values)
@@ -80,6 +123,17 @@ def _typed(column: Column, finding: "_Finding", mode: Mode, server: ServerTypes 
         return converted.values
     filled = pc.fill_null(converted.values, codec_of(column).default(column))
     return without(filled, finding.failed_cells(column.name))
+
+
+def _in_zone(
+    column: Column, text: pa.Array, converted: TypedColumn, finding: "_Finding", zone: str
+) -> TypedColumn:
+    """Return the column with its times without an offset in the time zone."""
+    read = in_zone(converted.values, text, zone)
+    finding.add("type", column, read.gap, final=True, sentences=partial(skipped, zone))
+    finding.add("type", column, read.overlap, final=True, sentences=partial(repeated, zone))
+    outside = converted.problems.get("range", False) | read.outside
+    return TypedColumn(read.values, {**converted.problems, "range": outside})
 
 
 def _left_to_load(
@@ -127,9 +181,19 @@ class _Finding:
         self.records = records
         self._done = done
         self._failed = {name: rows.copy() for name, rows in done.items()}
+        self._read: dict[str, pa.Array] = {}
+        self._sentences: dict[str, Sentences] = {}
         self._batches: list[pa.RecordBatch] = []
 
-    def add(self, check: str, column: Column, rows: np.ndarray, *, final: bool = False) -> None:
+    def add(
+        self,
+        check: str,
+        column: Column,
+        rows: np.ndarray,
+        *,
+        final: bool = False,
+        sentences: Sentences | None = None,
+    ) -> None:
         rows = rows & ~self._rows(self._done, column.name)
         if not rows.any():
             return
@@ -138,8 +202,20 @@ class _Finding:
             self._done[column.name] = self._rows(self._done, column.name) | rows
         places = pa.array(np.flatnonzero(rows))
         cells = self.records[column.name].take(places)
-        message = CHECKS[check].sentences(column, cells)
+        if sentences is None:
+            sentences = self._sentences.get(column.name) if check == "type" else None
+        said = self._read[column.name].take(places) if column.name in self._read else cells
+        message = (sentences or CHECKS[check].sentences)(column, said)
         self._append(_codes(check, places), places, column.name, value(cells), message)
+
+    def add_unread(self, column: Column, cells: ReadCells, notation: Notation | None) -> None:
+        """Add failures of the cells that are not in the declared notation, which later sentences name too."""
+        if column.type.facts.is_text:
+            self._read[column.name] = pc.coalesce(cells.texts, self.records[column.name])
+        if notation is not None:
+            self._sentences[column.name] = partial(not_as_declared, notation)
+            self.add("type", column, cells.unread, final=True)
+            self.add("type", column, cells.ambiguous, final=True, sentences=ambiguous)
 
     def add_refusals(self, column: Column, texts: pa.Array, refusals: Mapping[str, Refusal]) -> None:
         """Add failures of the cells whose texts the database refuses."""

@@ -22,6 +22,9 @@ from bulk_pipeline.stages.validate.invisible_cells import named
 Kernel = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 """A function from typed cells of a column to a boolean for each, true if it passes."""
 
+Sentences = Callable[[Column, pa.Array], pa.Array]
+"""A function that returns a sentence for each of the given cells, texts of the column that fail."""
+
 _NOTHING_SEEN = rf"\A[{INVISIBLE_CLASS}{ORDINARY}]*\z"
 _UNSEEN_EDGE = rf"\A[{INVISIBLE_CLASS}{ORDINARY}]|[{INVISIBLE_CLASS}{ORDINARY}]\z"
 _MAY_BE_BLANK = np.zeros(256, np.bool_)
@@ -42,7 +45,7 @@ class CellCheck:
 
     name: str
     code: FailureCode
-    sentences: Callable[[Column, pa.Array], pa.Array]
+    sentences: Sentences
     kernel: Callable[[Table, Column, bool], Kernel | None] = lambda table, column, required: None
     is_final: bool = False
 
@@ -52,7 +55,8 @@ def code_of(check: str) -> str:
     return CHECKS[check].code if check in CHECKS else rule_code(check.removeprefix("rule:"))
 
 
-def _is_not(column: Column, cells: pa.Array, right: str) -> pa.Array:
+def is_not(column: Column, cells: pa.Array, right: str) -> pa.Array:
+    """Return the sentence that a cell is not what is right."""
     return _join(f"{column.name} '", shown(cells), f"' is not {right}")
 
 
@@ -64,7 +68,7 @@ def _not_of_type(column: Column, cells: pa.Array) -> pa.Array:
     right = column.type.facts.expected
     if column.prefix is not None:
         right += f", with or without {column.prefix} before it"
-    return _is_not(column, cells, right)
+    return is_not(column, cells, right)
 
 
 def _too_precise(column: Column, cells: pa.Array) -> pa.Array:
@@ -114,8 +118,11 @@ def _first_bytes(text: pa.Array) -> np.ndarray:
 
 
 def _missing(column: Column, cells: pa.Array) -> pa.Array:
-    empty = pc.if_else(pc.equal(pc.fill_null(cells, ""), ""), "empty", "blank")
-    return _join(f"{column.name} is required, but the cell is ", empty, "")
+    """A cell with a visible text is one of the upload's `null_words`."""
+    is_blank = pc.match_substring_regex(cells, _NOTHING_SEEN)
+    word = _join("'", shown(cells), "', which is declared to mean no value")
+    cell = pc.if_else(pc.equal(pc.fill_null(cells, ""), ""), "empty", pc.if_else(is_blank, "blank", word))
+    return _join(f"{column.name} is required, but the cell is ", cell, "")
 
 
 def _nul(table: Table, column: Column, required: bool) -> Kernel | None:
@@ -205,9 +212,7 @@ def _choices(table: Table, column: Column, required: bool) -> Kernel | None:
 def _no_choice(column: Column, cells: pa.Array) -> pa.Array:
     is_padded = pc.is_in(pc.utf8_trim_whitespace(cells), pa.array(column.choices))
     hint = pc.if_else(is_padded, _PADDED, "")
-    return pc.binary_join_element_wise(
-        _is_not(column, cells, f"one of {', '.join(column.choices)}"), hint, ""
-    )
+    return pc.binary_join_element_wise(is_not(column, cells, f"one of {', '.join(column.choices)}"), hint, "")
 
 
 def _pattern(table: Table, column: Column, required: bool) -> Kernel | None:
@@ -218,7 +223,7 @@ def _pattern(table: Table, column: Column, required: bool) -> Kernel | None:
 
 def _unlike_pattern(column: Column, cells: pa.Array) -> pa.Array:
     hint = pc.if_else(pc.match_substring_regex(cells, _UNSEEN_EDGE), _PADDED, "")
-    return pc.binary_join_element_wise(_is_not(column, cells, str(column.pattern_name)), hint, "")
+    return pc.binary_join_element_wise(is_not(column, cells, str(column.pattern_name)), hint, "")
 
 
 def _all(text: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -149,6 +149,7 @@ def test_a_number_that_is_none_names_its_option(words: tuple[str, ...], named: s
         (("bench", "load", "--format", "xml"), "Invalid value for '--format': 'xml' is not one of"),
         (("check", __file__, "--table", "users", "--column", "x"), "Invalid value for --column: columns 'x' is not"),
         (("check", __file__, "--table", "users", "--header", "x"), "Invalid value for --header: header 'x' is not"),
+        (("import", __file__, "--table", "users", "--date-format", "DD"), "Invalid value for --date-format: format 'DD' is"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_named_in_our_words(words: tuple[str, ...], message: str) -> None:

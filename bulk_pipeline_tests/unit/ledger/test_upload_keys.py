@@ -71,6 +71,19 @@ def test_metadata_declare_any_text_in_ascii(sheet: str) -> None:
     assert address == Address(table="customers", mode=Mode.UPSERT, format=format_)
 
 
+def test_metadata_have_no_underscores_which_some_proxies_drop() -> None:
+    format_ = UploadFormat(null_words=("n/a",), decimal=",", date_formats=("DD.MM.YYYY",), trim=False)
+    metadata = metadata_of(Mode.UPSERT, format_)
+    assert metadata == {
+        "mode": "upsert",
+        "null-words": "n/a",
+        "decimal": ",",
+        "date-format": "DD.MM.YYYY",
+        "trim": "false",
+    }
+    assert read_address("customers/a.csv", metadata).format == format_
+
+
 def test_a_declaration_that_cannot_be_read_is_the_problem() -> None:
     address = read_address("users/a.csv", {"header": "first"})
     assert address.problem == "header 'first' is not understood: the only value is none"

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from bulk_pipeline import tables
 from bulk_pipeline.cli.tables import print_schema
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Key, Rule, Table
+from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Key, Rule, Table, UploadFormat
 from bulk_pipeline.schema.table_files import json_schema, plain, read_table, write_table
-from bulk_pipeline.schema.table_files.keys import COLUMN, FOREIGN_KEY, RULE, TABLE, UNIQUE_KEY
+from bulk_pipeline.schema.table_files.keys import COLUMN, FOREIGN_KEY, RULE, TABLE, UNIQUE_KEY, UPLOAD_FORMAT
+from bulk_pipeline.schema.upload_format import DECLARATIONS
 
 EXAMPLE = """\
 # yaml-language-server: $schema=../table.schema.json
@@ -42,6 +43,12 @@ default_mode: upsert
 upload_format:
   encoding: cp1252
   columns: {Bestellnr.: order_no, Notiz: "-"}
+  trim: true
+  null_words: [n/a, "-"]
+  decimal: ","
+  thousands: blank
+  date_format: DD.MM.YYYY
+  time_zone: Europe/Berlin
 """
 
 
@@ -74,7 +81,17 @@ def test_a_file_declares_a_table() -> None:
         Rule("paid_has_date", ("paid", "paid_on"), paid_has_date, "a paid order has a date: paid_on"),
     )
     assert table.upload_format.encoding == "cp1252"
-    assert dict(table.upload_format.columns) == {"Bestellnr.": "order_no", "Notiz": "-"}
+    assert table.upload_format == UploadFormat(
+        encoding="cp1252",
+        columns=(("Bestellnr.", "order_no"), ("Notiz", "-")),
+        trim=True,
+        null_words=("n/a", "-"),
+        decimal=",",
+        thousands=" ",
+        date_formats=("DD.MM.YYYY",),
+        time_zone="Europe/Berlin",
+    )
+    assert read(write_table(table)) == table
 
 
 @pytest.mark.parametrize("name", ["customers", "users", "articles", "comments"])
@@ -179,6 +196,24 @@ def test_any_text_is_a_table_or_an_error_that_names_file_and_line(text: str) -> 
         ),
         (("Notiz:", "Bestellnr.:"), "line 23: upload_format: columns: Bestellnr. is here and in line 23"),
         (("name: orders", "name: orders\nname: o"), "line 3: name is here and in line 2: keep one of them"),
+        (("trim: true", "trim: yes"), "line 24: upload_format: trim: expected true or false, not 'yes'"),
+        (
+            ("null_words", "null_word"),
+            "line 25: upload_format: unknown key 'null_word': did you mean null_words?",
+        ),
+        (
+            ('decimal: ","', 'decimal: ";"'),
+            "line 26: upload_format: decimal: ';' is unknown: expected one of ,, .",
+        ),
+        (("blank", "blanks"), "line 27: upload_format: thousands: 'blanks' is unknown: did you mean blank?"),
+        (
+            ("DD.MM.YYYY", "DD.MM.YY"),
+            "line 22: upload_format: format 'DD.MM.YY': 'Y' is no part of a format: years have four digits, YYYY",
+        ),
+        (
+            ("Europe/Berlin", "Berlin"),
+            "line 22: upload_format: time_zone 'Berlin' is unknown: did you mean Europe/Berlin?",
+        ),
         (
             ("cp1252", ""),
             "line 22: upload_format: encoding: the value is missing: give one, or remove the key",
@@ -263,4 +298,6 @@ def test_every_field_of_a_declaration_has_a_key() -> None:
     assert {field.name for field in fields(Table)} == {key.name for key in TABLE.keys}
     assert {field.name for field in fields(ForeignKey)} == {key.name for key in FOREIGN_KEY.keys}
     assert {field.name for field in fields(Key)} == {key.name for key in UNIQUE_KEY.keys}
+    assert {field.name for field in fields(UploadFormat)} == {part.attribute for part in DECLARATIONS}
+    assert [part.name for part in DECLARATIONS] == [key.name for key in UPLOAD_FORMAT.keys]
     assert {field.name for field in fields(Rule)} - {"passes"} == {key.name for key in RULE.keys} - {"check"}

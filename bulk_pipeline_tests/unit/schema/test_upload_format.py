@@ -8,6 +8,7 @@ from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table, UploadFormat, read_format
 
 _TEXTS = st.text(min_size=1).map(str.strip).filter(lambda text: text and "\0" not in text)
+_WORDS = st.text().map(lambda text: text.replace("\0", ""))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,12 @@ _TEXTS = st.text(min_size=1).map(str.strip).filter(lambda text: text and "\0" no
         ),
         ({"columns": '{"Ort, Land": "city"}'}, UploadFormat(columns=(("Ort, Land", "city"),))),
         ({"sheet": "März", "records": "data"}, UploadFormat(sheet="März", records="data")),
+        ({"null-words": "n/a, -,", "trim": "True"}, UploadFormat(null_words=("n/a", "-"), trim=True)),
+        ({"null_words": '["", "a, b"]'}, UploadFormat(null_words=("", "a, b"))),
+        ({"decimal": ",", "thousands": "blank"}, UploadFormat(decimal=",", thousands=" ")),
+        ({"thousands": "none", "trim": "false"}, UploadFormat(thousands="", trim=False)),
+        ({"date_format": "DD.MM.YYYY, ISO"}, UploadFormat(date_formats=("DD.MM.YYYY", "ISO"))),
+        ({"extra_columns": "reject"}, UploadFormat(rejects_extra_columns=True)),
     ],
 )
 def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: UploadFormat) -> None:
@@ -36,6 +43,14 @@ def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: Upload
             {"columns": "email"},
             "columns 'email' is not understood: write it like E-Mail=email, Ort=city (the name in the file first)",
         ),
+        (
+            {"null_words": "[1]"},
+            'null_words \'[1]\' is not understood: write a JSON array like ["n/a", "-"]',
+        ),
+        ({"decimal": ";"}, "decimal ';' is not understood: expected one of , ."),
+        ({"trim": "1"}, "trim '1' is not understood: expected one of true false"),
+        ({"time_zone": "berlin"}, "time_zone 'berlin' is unknown: did you mean Europe/Berlin?"),
+        ({"time_zone": "../UTC"}, "time_zone '../UTC' is unknown: write it like Europe/Berlin"),
         (
             {"columns": '{"a": 1}'},
             'columns \'{"a": 1}\' is not understood: write a JSON object like {"E-Mail": "email", "Ort": "city"}',
@@ -58,6 +73,14 @@ def test_an_invalid_declaration_is_refused_with_the_valid_form(
         columns=st.dictionaries(_TEXTS, _TEXTS, max_size=3).map(lambda names: tuple(names.items())),
         sheet=st.none() | _TEXTS,
         records=st.none() | _TEXTS,
+        rejects_extra_columns=st.none() | st.booleans(),
+        trim=st.none() | st.booleans(),
+        null_words=st.lists(_WORDS).map(tuple),
+        true_words=st.lists(_WORDS).map(tuple),
+        decimal=st.sampled_from([None, ",", "."]),
+        thousands=st.sampled_from([None, ",", ".", "'", " ", ""]),
+        date_formats=st.sampled_from([(), ("ISO",), ("MMM D, YYYY", "DD/MM/YYYY")]),
+        time_zone=st.sampled_from([None, "UTC", "Asia/Kathmandu"]),
     )
 )
 def test_its_texts_declare_the_same_format(format_: UploadFormat) -> None:
@@ -86,3 +109,23 @@ def test_a_table_declares_names_for_its_own_columns_only() -> None:
         Table(name="t", columns=columns, upload_format=UploadFormat(columns=(("Ort", "city"),)))
     left_out = UploadFormat(columns=(("Ort", LEFT_OUT),))
     assert Table(name="t", columns=columns, upload_format=left_out).upload_format == left_out
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (UploadFormat(thousands="."), "thousands and decimal are both '.': declare another decimal mark"),
+        (
+            UploadFormat(true_words=("Ja", "x"), false_words=("X", "nein")),
+            "'x' is both in true_words and in false_words: remove one of them",
+        ),
+        (UploadFormat(time_zone="Mars/Olympus"), "time_zone 'Mars/Olympus' is unknown"),
+        (UploadFormat(date_formats=("DD.MM",)), "format 'DD.MM' is not one of a date: it lacks the year"),
+    ],
+)
+def test_a_table_declares_a_format_that_does_not_contradict_itself(
+    declared: UploadFormat, message: str
+) -> None:
+    columns = (Column(name="id", type=ColumnType.UUID),)
+    with pytest.raises(DeclarationError, match=f"table t: {message}"):
+        Table(name="t", columns=columns, upload_format=declared)

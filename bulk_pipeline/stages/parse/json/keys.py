@@ -27,6 +27,7 @@ class Keys:
     ) -> None:
         self._table = table
         self._matched = None if table is None else ColumnNames(table, declared)
+        self._declared = declared
         self._near: dict[str, str] = {}
         self._notes = notes
         self._limits = limits
@@ -129,7 +130,9 @@ class Keys:
     def finish(self) -> None:
         """Warn once of keys that were not used, and of declared names that do not occur."""
         if self._matched is not None:
-            header_match.warn_of_unknown(self._unused_keys(), self._matched.table, self._notes)
+            header_match.warn_of_unknown(
+                self._unused_keys(), self._matched.table, self._notes, self._declared
+            )
             seen = [*self._names, *self._unknown]
             header_match.warn_of_unused(seen, self._matched, self._notes)
             header_match.warn_of_read_only(seen, self._matched, self._notes)

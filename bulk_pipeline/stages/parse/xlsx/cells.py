@@ -33,6 +33,17 @@ class Flaw:
 Cell = str | Flaw | None
 
 
+class StoredValue(str):
+    """The text of a cell that is no text: a number, a time or a boolean."""
+
+    __slots__ = ()
+
+
+def as_stored(cell: Cell) -> Cell:
+    """Return the text of a value, marked as such."""
+    return StoredValue(cell) if isinstance(cell, str) else cell
+
+
 @lru_cache(100)
 def error(name: str) -> Flaw:
     """Return the flaw of a cell that shows `#N/A`, `#REF!` or another error of a formula."""

@@ -17,6 +17,7 @@ from bulk_pipeline.stages.parse.csv.dialect import HEADER_LINES
 from bulk_pipeline.stages.parse.parsed import (
     RAW,
     RAW_KEPT_BYTES,
+    STORED,
     Dialect,
     FailureRows,
     Notes,
@@ -28,7 +29,7 @@ from bulk_pipeline.stages.parse.parsed import (
     records_schema,
 )
 from bulk_pipeline.stages.parse.xlsx import header
-from bulk_pipeline.stages.parse.xlsx.cells import ERRORS, Cell, Flaw
+from bulk_pipeline.stages.parse.xlsx.cells import ERRORS, Cell, Flaw, StoredValue
 from bulk_pipeline.stages.parse.xlsx.header import SheetHeader
 from bulk_pipeline.stages.parse.xlsx.non_records import RowProblem, with_problems
 from bulk_pipeline.stages.parse.xlsx.sheet import Row
@@ -48,7 +49,8 @@ def open_xlsx(path: Path, context: ParseContext) -> OpenFile:
     """
     notes, declared, limits = context.notes, context.declared, context.limits
     table, mode = context.table, context.mode
-    book = Workbook(path, limits, context.check)
+    marks_stored = table is not None and declared.has_notation
+    book = Workbook(path, limits, context.check, marks_stored=marks_stored)
     sheet = choose(book, declared, notes, table=table, mode=mode)
     rows = book.rows(sheet)
     first = list(itertools.islice(rows, HEADER_LINES))
@@ -71,7 +73,7 @@ def open_xlsx(path: Path, context: ParseContext) -> OpenFile:
     )
     below = itertools.chain(first[sheet_header.above :], rows)
     bounded = _bounded(with_problems(sheet_header, below, names), sheet_header.labels, limits)
-    return OpenFile(dialect, notes, _chunks(bounded, sheet_header, notes, book))
+    return OpenFile(dialect, notes, _chunks(bounded, sheet_header, notes, book, marks_stored))
 
 
 def _header(
@@ -130,18 +132,24 @@ def _oversize(row: Row, labels: Sequence[str], limits: Limits) -> Oversize | Non
 
 
 def _chunks(
-    batches: Iterator[list[RowProblem]], sheet_header: SheetHeader, notes: Notes, book: Workbook
+    batches: Iterator[list[RowProblem]],
+    sheet_header: SheetHeader,
+    notes: Notes,
+    book: Workbook,
+    marks_stored: bool,
 ) -> Iterator[ParsedChunk]:
     first = 1
     try:
         for batch in batches:
-            yield _chunk(batch, first, sheet_header, notes)
+            yield _chunk(batch, first, sheet_header, notes, marks_stored)
             first += len(batch)
     finally:
         book.close()
 
 
-def _chunk(rows: Sequence[RowProblem], first: int, sheet_header: SheetHeader, notes: Notes) -> ParsedChunk:
+def _chunk(
+    rows: Sequence[RowProblem], first: int, sheet_header: SheetHeader, notes: Notes, marks_stored: bool
+) -> ParsedChunk:
     failures = FailureRows()
     numbers, lines = range(first, first + len(rows)), [row.number for row, _ in rows]
     raw = [_object(sheet_header.labels, _shortened(row, problem)) for row, problem in rows]
@@ -151,19 +159,23 @@ def _chunk(rows: Sequence[RowProblem], first: int, sheet_header: SheetHeader, no
             good.append((number, row))
         else:
             failures.add(number, row.number, None, code_of(problem), shown(item), problem)
-    records = _records(good, sheet_header, failures, notes)
+    records = _records(good, sheet_header, failures, notes, marks_stored)
     all_rows = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64()), pa.array(raw, pa.binary())]
     return ParsedChunk(records, pa.RecordBatch.from_arrays(all_rows, schema=RAW), failures.batch())
 
 
 def _records(
-    rows: Sequence[tuple[int, Row]], sheet_header: SheetHeader, failures: FailureRows, notes: Notes
+    rows: Sequence[tuple[int, Row]],
+    sheet_header: SheetHeader,
+    failures: FailureRows,
+    notes: Notes,
+    marks_stored: bool,
 ) -> pa.RecordBatch:
     width = len(sheet_header.labels)
     padded = [row.cells + [None] * (width - len(row.cells)) for _, row in rows]
     columns: list[Sequence[Cell]] = list(zip(*padded, strict=True)) or [()] * width
     numbers, lines = [number for number, _ in rows], [row.number for _, row in rows]
-    texts = []
+    texts, stored = [], []
     for name, position in zip(sheet_header.columns.names, sheet_header.columns.positions, strict=True):
         cells = columns[position]
         try:
@@ -172,8 +184,14 @@ def _records(
             column = _without_flaws(cells, name, numbers, lines, failures)
         _warn_of_errors_as_text(column, name, lines, notes)
         texts.append(column)
+        if marks_stored:
+            stored.append(pa.array([isinstance(cell, StoredValue) for cell in cells], pa.bool_()))
     places = [pa.array(numbers, pa.int64()), pa.array(lines, pa.int64())]
-    return pa.RecordBatch.from_arrays([*places, *texts], schema=records_schema(sheet_header.columns.names))
+    names = sheet_header.columns.names
+    records = pa.RecordBatch.from_arrays([*places, *texts], schema=records_schema(names))
+    if not marks_stored:
+        return records
+    return records.append_column(STORED, pa.StructArray.from_arrays(stored, names))
 
 
 def _without_flaws(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.parse.xlsx.cells import WITHOUT_VALUE, Cell, Flaw, error, number, text
+from bulk_pipeline.stages.parse.xlsx.cells import WITHOUT_VALUE, Cell, Flaw, as_stored, error, number, text
 from bulk_pipeline.stages.parse.xlsx.number_formats import Reader
 from bulk_pipeline.stages.parse.xlsx.package import Handlers, Package, qualified, refuse_depth, too_large
 
@@ -31,10 +31,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Contents:
-    """The texts, and the readers of numbers by style, to which the cells of all sheets refer by number."""
+    """The texts, and the readers of numbers by style, to which the cells of all sheets refer by number.
+
+    `marks_stored`: whether the texts of values are marked (`StoredValue`).
+    """
 
     strings: Sequence[Cell]
     styles: Sequence[Reader]
+    marks_stored: bool = False
 
 
 def shared_strings(package: Package, part: str) -> list[Cell]:
@@ -100,7 +104,9 @@ class _Sheet:
         self.runs: list[str] = []
         self.text = self.pieces.append
         self._strings = contents.strings
-        self._styles = {str(number): reader for number, reader in enumerate(contents.styles)}
+        self._mark = as_stored if contents.marks_stored else _unmarked
+        self._styles = {str(style): self._marked(reader) for style, reader in enumerate(contents.styles)}
+        self._without_style = self._marked(number)
         self._most_cells = limits.sheet_cells
         self._columns: dict[str, int] = {}
         self._number = self._widest = 0
@@ -109,6 +115,9 @@ class _Sheet:
         self._cell: dict[str, str] = {}
         self._value: str | None = None
         self._has_formula = self._is_phonetic = False
+
+    def _marked(self, reader: Reader) -> Reader:
+        return reader if self._mark is _unmarked else lambda value: as_stored(reader(value))
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1
@@ -153,7 +162,7 @@ class _Sheet:
             column = self._column_of(place)
         kind = attributes.get("t", "n")
         if kind == "n" and value:
-            cell = self._styles.get(attributes.get("s", "0"), number)(value)
+            cell = self._styles.get(attributes.get("s", "0"), self._without_style)(value)
         elif kind == "s" and value is not None:
             cell = self._shared(value)
         else:
@@ -216,10 +225,12 @@ class _Sheet:
             return WITHOUT_VALUE if self._has_formula else None
         match kind:
             case "b":
-                return {"1": "true", "0": "false"}.get(value, value)
+                return self._mark({"1": "true", "0": "false"}.get(value, value))
             case "e":
                 return error(value)
-            case _:  # `str` of a formula, and `d`: a date or a time in ISO 8601
+            case "d":  # a date or a time in ISO 8601
+                return self._mark(text(value))
+            case _:  # `str` of a formula
                 return text(value)
 
     def _shared(self, value: str) -> Cell:
@@ -228,6 +239,10 @@ class _Sheet:
             return self._strings[at] if at >= 0 else _MISSING
         except (ValueError, IndexError):
             return _MISSING
+
+
+def _unmarked(cell: Cell) -> Cell:
+    return cell
 
 
 _MISSING = Flaw("", "refers to a text that the file does not hold")

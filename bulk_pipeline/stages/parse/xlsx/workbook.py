@@ -21,9 +21,15 @@ class Sheet:
 
 
 class Workbook:
-    """An open .xlsx file with its list of sheets. Raises `FileError` if it is damaged or too large."""
+    """An open .xlsx file with its list of sheets. Raises `FileError` if it is damaged or too large.
 
-    def __init__(self, path: Path, limits: Limits, check: Callable[[], None]) -> None:
+    `marks_stored`: see `Contents`.
+    """
+
+    def __init__(
+        self, path: Path, limits: Limits, check: Callable[[], None], *, marks_stored: bool = False
+    ) -> None:
+        self._marks_stored = marks_stored
         self.limits = limits
         self._package = Package(path, limits, check)
         self._part = _workbook_part(self._package)
@@ -63,6 +69,7 @@ class Workbook:
         return Contents(
             shared_strings(self._package, strings) if strings else (),
             readers(self._package.elements(styles, {"numFmt", "xf"}), from_1904=from_1904) if styles else (),
+            self._marks_stored,
         )
 
     def _related(self, kind: str) -> str | None:
