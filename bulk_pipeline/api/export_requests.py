@@ -32,7 +32,8 @@ def of_body(body: Mapping[str, Any]) -> tuple[ExportRequest, str | None]:
 
 
 def of_query(items: Iterable[tuple[str, str]], resource: str | None = None) -> ExportRequest:
-    """Return the request of a query. Unknown names are columns; a repeated column matches any of its values."""
+    """Return the request of a query. Names that are no parameters are taken as columns, to filter by; if a column is
+    repeated, rows with any of its values match."""
     parameters: dict[str, list[str]] = {}
     for name, value in items:
         parameters.setdefault(name, []).append(value)

@@ -103,7 +103,8 @@ def of_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[ImportOp
 
 
 def with_format(name: str, format_: str | None) -> str:
-    """Return the file name with that format as its extension, which decides if the content is ambiguous."""
+    """Return the file name with that format as its extension. The extension is used only where the content is
+    ambiguous."""
     packings, format_of_name = file_formats.by_name(name)
     if not format_ or format_of_name == format_:
         return name

@@ -25,7 +25,8 @@ from bulk_pipeline.postgres.connection import end_sessions
 from bulk_pipeline.stages.export.request import ExportRequest
 
 _HELD_BYTES = 8 << 10
-"""Held back until there are as many, so that an error in the first rows can still be an error answer."""
+"""The first bytes are held back until there are this many, so that an error in the first rows can still be answered
+with an error status."""
 _RETRY_SECONDS = 5
 _PATIENCE_SECONDS = 1.0
 

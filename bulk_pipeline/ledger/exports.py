@@ -38,9 +38,9 @@ class Exports:
     ) -> ExportJob:
         """Create a job, or return the one with the same key, unless that one failed, expired or was cancelled.
 
-        A key belongs to a table or, if `requested_by` is "api", to one request. `run_id` is the run that is about to
-        take the job; without one, the sensor starts it. `owner_id` is the account of the caller, `partition_date` the
-        date of the job's folder, by default today.
+        An idempotency key is unique per table and, among requests over HTTP (`requested_by` is "api"), across all
+        tables. `run_id` is the run that is about to take the job; without one, the sensor starts it. `owner_id` is the
+        account of the caller, `partition_date` the date of the job's folder, by default today.
         """
         values = {
             "id": new_id(),

@@ -72,7 +72,8 @@ class Heartbeat(Generic[J]):
 
     @contextmanager
     def hearing(self, job_id: str) -> Iterator[None]:
-        """Raise the error of `check` instead of an outage, since a cancel interrupts statements like an outage."""
+        """If the block raises `StoreUnavailableError`, raise the error of `check` instead if there is one: a statement
+        interrupted by a cancel looks like an outage."""
         try:
             yield
         except StoreUnavailableError:

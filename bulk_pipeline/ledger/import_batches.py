@@ -74,7 +74,8 @@ def record(
 
 
 def correct(connection: psycopg.Connection, job_id: str, rows: np.ndarray, outcome: RangeOutcome) -> None:
-    """Correct the outcome of rows that their ranges count as rejected: inserted, or rejected with other failures."""
+    """Replace the outcome of rows that were counted as rejected: those without a failure in `outcome` count as
+    inserted, the others keep their rejection with the new failures."""
     failing = outcome.failures["row"].to_numpy()
     ranges = connection.execute(_RANGES, [job_id, rows.tolist()]).fetchall()
     for first, last, stream in ranges:

@@ -64,7 +64,7 @@ def reopened_rows(connection: psycopg.Connection, job_id: str) -> np.ndarray:
 
 
 def keep_reopened_rows(connection: psycopg.Connection, job_id: str, numbers: np.ndarray) -> None:
-    """Store more of these rows, after `keep_known_rows`, whose rows are part 0."""
+    """Add numbers of rows that were settled again. Call `keep_known_rows` first, which stores part 0."""
     _add(connection, job_id, pa.table({"row": numbers}, schema=_KNOWN_ROWS))
 
 

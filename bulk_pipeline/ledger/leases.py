@@ -188,7 +188,8 @@ class Leases(Generic[J]):
         return [Lease(job, job.run_id or "", processes.get(as_uuid(job.id))) for job in jobs]
 
     def reap(self, lease: Lease[J], *, error: str, is_crash: bool = False) -> J | None:
-        """End an expired lease like `release`, but let the job's next run have no other job.
+        """End an expired lease and return its job to the queue, as `release` does; the next run will work on this job
+        alone.
 
         `is_crash` says that the run's process died while it worked on this job. None if the lease is no longer expired:
         its run renewed it, another reaper was faster, or the job is gone.

@@ -31,7 +31,8 @@ class Retention:
         return removed
 
     def remove_archived(self, older_than: timedelta) -> int:
-        """Remove uploads whose jobs all finished more than `older_than` ago, and which can then not be retried."""
+        """Remove archived uploads whose jobs all finished more than `older_than` ago; those jobs can no longer be
+        retried."""
         return sum(self._remove_archived(key, older_than) for (key,) in self._rows(_ARCHIVED, older_than))
 
     def remove_reports(self, older_than: timedelta) -> int:

@@ -44,7 +44,8 @@ class Address:
 
 
 def read_address(key: str, metadata: Mapping[str, str], content_type: str = "") -> Address:
-    """Return the address in a key `<table>/<name>` or `<table>/<mode>/<name>`, and in the metadata, which come first.
+    """Return the address given by the key (`<table>/<name>` or `<table>/<mode>/<name>`) and by the metadata, which take
+    precedence.
 
     Metadata are `mode`, `idempotency-key`, `force`, and the names of `read_format`. Values are encoded by RFC 2047
     unless they are ASCII, as S3 returns them. The `charset` of the content type declares the encoding, unless the

@@ -30,7 +30,8 @@ class ImportStateIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> list[ImportState]:
         """Return the states that the previous op returned, in this run or in the one that this run repeats.
 
-        A finished run has none, and there is nothing to do. Raises `WorkFilesMissingError` if a job is not finished.
+        If all jobs of the run are finished, their states are gone; return an empty list then. Raises
+        `WorkFilesMissingError` if a job is not finished.
         """
         assert context.upstream_output is not None
         try:

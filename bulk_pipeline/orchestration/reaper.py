@@ -50,7 +50,7 @@ class _Kind(Generic[J]):
 
 
 def reap_dead_runs(stores: Stores, instance: dg.DagsterInstance) -> Iterator[str]:
-    """Return the jobs whose leases have expired to the queue; yield a sentence for each.
+    """Put jobs with expired leases back into the queue; yield a sentence for each.
 
     The run is reported as failed, which also frees its place in Dagster's queue. The jobs of a run that a person
     cancelled are cancelled. The files of an attempt are removed here if the job is final, else by the next attempt.

@@ -97,7 +97,8 @@ def build_resources(
     """Return the resources of the code location. `stores` replace those of the environment, for example in a test.
 
     Their keys differ from common ones, such as `io_manager` and `s3`, which other projects use for their own resources.
-    The first three share the stores of a run, which Dagster requires to be "configured at launch" for that.
+    The first three share one `StoresResource` per run; Dagster allows sharing only for a resource that is configured at
+    launch.
     """
     shared: Any = stores or StoresResource.configure_at_launch()
     return {

@@ -11,8 +11,8 @@ from bulk_pipeline.stages import absence
 class AbsenceWriter:
     """Writes a batch with the column of `stages.absence` for each batch of records.
 
-    Nothing is written for a file whose rows all have the same columns, if these are enough to insert them. Since that
-    is known only at the end, rows are counted until one differs.
+    If all rows have the same columns, and these include the required ones, no file is written. Rows are only counted
+    until the first one differs.
     """
 
     def __init__(self, writer: BatchWriter, table: Table, mode: Mode) -> None:

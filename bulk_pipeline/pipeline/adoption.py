@@ -86,7 +86,8 @@ def adopt(table: CatalogueTable, role: str) -> Adoption:
 
 
 def upload_name(table: CatalogueTable) -> str:
-    """Return the name for uploads, and for the file: that of the table, with what a folder cannot have replaced."""
+    """Return the table's name for uploads and for its file: characters that a folder name cannot have are replaced by
+    `_`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", str(_name(table))).strip("_.")[:_NAME_CHARACTERS] or "table"
 
 

@@ -210,7 +210,7 @@ def write_job_reports(
     open_report: Callable[[str], AbstractContextManager[Sink]],
     work: WorkLocation,
 ) -> tuple[ReportSummary, tuple[str, ...]]:
-    """Write the reports of a job; return their summary and their names, all three or none without failures.
+    """Write the reports of a job; return their summary and their three names, or no names if there are no failures.
 
     `failures` are those of each stage, sorted by row. `open_report` opens the file of a report by name.
     """

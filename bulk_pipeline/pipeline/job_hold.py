@@ -48,8 +48,9 @@ class Log(Protocol):
 class JobHold:
     """The jobs that one run works on; a context manager that returns unfinished jobs at its exit.
 
-    `repeats`: the run repeats another one, so that files of failed jobs are imported again, by this run if it
-    `starts_over` with parse. `was_cancelled` returns True if a person interrupted the run.
+    `repeats`: the run is a re-execution: files of failed jobs get new jobs. `starts_over`: it begins with `parse`, so
+    that it can take these jobs itself; otherwise the sensor starts a run for them.
+    `was_cancelled` returns True if a person interrupted the run.
     """
 
     def __init__(

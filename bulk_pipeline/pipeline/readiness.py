@@ -1,6 +1,6 @@
 """Checks the servers that the API needs, over kept connections and without retries.
 
-Each check returns its problem, or None. `servers` has checks for servers that are being set up.
+Each check returns its problem, or None.
 """
 
 from functools import cached_property
@@ -30,7 +30,7 @@ class Readiness:
         return None
 
     def object_store(self) -> str | None:
-        """Check that the archive's bucket exists, by a listing (see `servers`)."""
+        """Check that the archive's bucket exists, by a listing."""
         place = S3Folder.of(self._settings.s3_bucket_archive)
         try:
             with s3.answers(f"bucket {place.bucket}"):

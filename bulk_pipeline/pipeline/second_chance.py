@@ -1,7 +1,7 @@
 """Loads rows that lost a key to an earlier row of their file if the database then refused that row.
 
-Loading alone shows that a trigger or a constraint refuses a row; by then, later rows with its keys are rejected. So
-keys are assigned again without the refused rows, until no rejected row gets a key.
+Only loading shows whether a trigger or a constraint refuses a row; by then, later rows with the same keys have already
+been rejected. So keys are assigned again without the refused rows, until no rejected row gets a key.
 """
 
 from collections.abc import Iterator

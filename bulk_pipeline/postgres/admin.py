@@ -38,7 +38,8 @@ def create_schema(url: str, name: str) -> None:
 def look_in_public(url: str) -> None:
     """Let names without a schema mean `public` in the database, for sessions that begin from now on.
 
-    A login called like another schema, as `bulk` is, would have the tables that people create made in that schema.
+    Otherwise tables that people create without a schema would go into a schema with the name of the login, such as
+    `bulk`.
     """
     with connect(url, autocommit=True) as connection:
         database = sql.Identifier(connection.info.dbname)

@@ -15,7 +15,7 @@ from psycopg import sql
 from bulk_pipeline.errors import UnknownTableError
 
 RIGHTS = ("SELECT", "INSERT", "UPDATE")
-"""The rights on a table that a login needs which imports in every mode and exports."""
+"""The table privileges that a login needs to import in every mode and to export."""
 
 
 class RelationKind(StrEnum):
@@ -174,7 +174,8 @@ def find_tables(
 def all_tables(
     connection: psycopg.Connection, role: str, *, schema: str | None = None
 ) -> list[CatalogueTable]:
-    """Return the tables of a schema, or of all; without partitions, and those of extensions and of the product."""
+    """Return the tables of one schema or of all schemas, except partitions, tables of extensions, and bulk_pipeline's
+    own tables."""
     rows = connection.execute(_ALL, {"schema": schema}).fetchall()
     return _read(connection, [oid for (oid,) in rows], role)
 

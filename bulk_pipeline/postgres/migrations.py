@@ -1,7 +1,7 @@
 """Applies the numbered files of `sql/` to a database, each once, in order, in a transaction of its own.
 
-There are two sets with one row of numbers: `sql/` makes the ledger, `sql/sample_tables/` the tables of the package, in
-databases for which they are served.
+There are two sets that share one sequence of numbers: `sql/` creates the ledger, `sql/sample_tables/` the tables of the
+sample data, where no project is served.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Migration:
 def migrate(database_url: str, folder: Path | None = None) -> list[str]:
     """Apply what is pending and give the names of those files. Safe when several do it at once.
 
-    Where there are roles, they get their rights on what there is then.
+    If the roles of `sql/roles.sql` exist, they are granted their rights on all objects that exist after the migrations.
 
     Raises `MigrationError` if a file that was applied has changed or is missing, or if a new one has a number
     below those that were applied.

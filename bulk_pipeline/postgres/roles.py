@@ -34,7 +34,7 @@ def make_roles(database_url: str, folder: Path) -> None:
 
 
 def grant(connection: psycopg.Connection, folder: Path) -> None:
-    """Let the roles use what the migrations have made; without such roles, nothing."""
+    """Grant the roles their rights on the objects of the migrations; do nothing if the roles do not exist."""
     there = connection.execute(
         "SELECT to_regrole('bulk_loader') IS NOT NULL AND to_regrole('bulk_reader') IS NOT NULL"
     )

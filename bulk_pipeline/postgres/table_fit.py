@@ -1,7 +1,7 @@
 """Checks that a table of the database can take an upload: its columns, their types, the login's rights.
 
-COPY's binary format does not find out by itself: eight letters are a `bigint` to it, and times lose their offset in a
-column without one.
+Binary COPY does not check this: it stores eight letters as a `bigint`, and drops the offset of a time in a column
+without time zone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +43,8 @@ def problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
 
 
 def load_problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
-    """One sentence for each reason why imports fail."""
+    """Return a sentence for each reason why an import would fail; `problems` adds the differences from the declaration,
+    which an import can tolerate."""
     return _answers(postgres, lambda connection: _all(connection, tables))
 
 

@@ -22,7 +22,8 @@ TRAILER = b"\xff\xff"
 def tuples(rows: pa.Table, declared: list[Column | None]) -> memoryview:
     """The rows, as they stand between `HEADER` and `TRAILER`.
 
-    `declared`: the columns; None for those that are none of the table's: int64, boolean, or binary of one width.
+    `declared`: the table's column for each column of `rows`, or None for a column of our own (`_row`, `_forced`,
+    `_absent`), which is int64, boolean or fixed-size binary.
     """
     count = pa.scalar(len(declared).to_bytes(2, "big"))
     fields = [

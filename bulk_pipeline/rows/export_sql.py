@@ -10,7 +10,8 @@ from bulk_pipeline.schema.type_facts import Value
 
 
 def deleted_query(table: Table, changed_since: int) -> sql.Composed:
-    """Ids of rows deleted by that transaction or later, and when, but for those that are there again."""
+    """Select the ids and times of rows deleted by the transaction `changed_since` or a later one, without ids that
+    exist again."""
     return sql.SQL("""
         SELECT deleted.row_id AS id, max(deleted.deleted_at) AS deleted_at
         FROM bulk.deleted_rows AS deleted

@@ -68,8 +68,9 @@ def existing(table: Table, columns: Sequence[str], rows: sql.Composed = _STAGED_
 def compared(table: Table, columns: Sequence[str]) -> sql.Composed:
     """(row, verdict) of the staged rows that have a key of the table; see `Comparison` for the verdicts.
 
-    A row means the stored row that has the first of its keys. `renaming` is a changed row that does not have the other
-    keys of its stored row, or not all: rows of the file may mean the same stored row without having a key in common.
+    A row means the stored row that has the first of its keys. `renaming`: a changed row that lacks some other key of
+    its stored row. Another row of the file may name the stored row by that key, so the two can mean the same stored row
+    without having a key in common.
     """
     keys = keys_in(table, columns)
     meanings = (
@@ -122,7 +123,8 @@ def _clearings(
 
 
 def linked(table: Table, columns: Sequence[str]) -> sql.Composed:
-    """(row, 'linked') of staged rows that lack a key of their stored row, and of those that name such a key."""
+    """Select (row, 'linked') for staged rows that have another value than their stored row in one of its keys, and for
+    the staged rows that name that stored row by that key."""
     keys = keys_in(table, columns)
     pairs = [
         _linked_by(table, columns, first, other)
@@ -157,7 +159,7 @@ def _linked_by(table: Table, columns: Sequence[str], first: int, other: int) -> 
 def packed(query: sql.Composed) -> sql.Composed:
     """(verdict, rows) of a query for (row, verdict): about a million big-endian bigints in one value.
 
-    A row of an answer costs more than what is in it.
+    Each result row has a fixed cost, so many row numbers are returned in one value.
     """
     return sql.SQL(
         "SELECT verdict, string_agg(int8send(row), '') FROM ({}) AS found (row, verdict) "

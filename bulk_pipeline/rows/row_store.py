@@ -1,6 +1,6 @@
 """The Postgres side of loading: one table, for one attempt at one job. What to write is decided in `stages`.
 
-Whatever is needed for longer than a statement lives in temporary tables that go with their transaction.
+Intermediate results are kept in temporary tables that are dropped at the end of their transaction.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Reads a table as of one moment: one transaction, repeatable and read-only, and Arrow batches out of it.
 
 Rows come over ADBC, which reads COPY's binary format straight into Arrow: a million customers take it 1.2 s where
-psql's `\\copy` to a file takes 2.1. psycopg makes a Python object of the message that each row is.
+psql's `\\copy` to a file takes 2.1. psycopg would make a Python object for each row.
 """
 
 import threading
@@ -34,8 +34,8 @@ _MOST_TRANSACTIONS = 2**31 - 2**24
 class Watermark:
     """Up to where a snapshot saw everything: all transactions before `transaction` had ended.
 
-    What they changed was seen, if they were committed; what any later one changes has a row version of its own. That
-    holds within one cluster, `system`; a dump that is restored elsewhere counts anew.
+    The snapshot has every committed change of those transactions. Any later change creates a row version with a newer
+    transaction id. This holds within one cluster, `system`: a dump that is restored elsewhere has other ids.
     """
 
     transaction: int

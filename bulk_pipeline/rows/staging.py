@@ -38,7 +38,7 @@ def staged(connection: psycopg.Connection, table: Table, columns: Sequence[str])
 def stage_what_can_be(
     connection: psycopg.Connection, batches: Iterable[pa.RecordBatch], table: Table
 ) -> None:
-    """Fill the staging table, without rows that do not even fit the columns: writing them will say so."""
+    """Fill the staging table, skipping rows that do not fit its columns; they fail later, when they are written."""
     for rows in batches:
         try:
             with savepoint(connection):

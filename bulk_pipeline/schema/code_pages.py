@@ -74,7 +74,8 @@ def unknown_code_page(declared: str) -> str:
 def charset_of(content_type: str) -> str | None:
     """The code page that `text/csv; charset=windows-1252` declares, as it is written there.
 
-    None for UTF-8, which text is taken for anyway, and for any other name: some clients set one by themselves.
+    Returns None for UTF-8, which is the default, and for a name that is not a known encoding, because some clients send
+    a charset on their own. The name is in lower case.
     """
     for parameter in content_type[:_LONGEST_CONTENT_TYPE].split(";")[1:]:
         name, _, value = parameter.partition("=")

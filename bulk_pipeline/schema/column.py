@@ -16,7 +16,7 @@ _NAME_BYTES = 63
 
 
 class Generated(StrEnum):
-    """Who makes a column's value, where a row of a file has none or must not bring one."""
+    """How a column's value is generated for rows that have none, or that must not have one."""
 
     UUID = "uuid"
     """The product makes a UUID version 7 for a new row without a value."""
@@ -48,8 +48,8 @@ class Column:
     least one word. `required_in`: so does every row of an import in one of these modes.
     `pattern`: an RE2 expression the whole cell must match (see `patterns.check`); `pattern_name` is how people call it.
     `default`: what a NULL cell becomes in a row that is inserted.
-    `generated`, `identity`: the value is made when a row that is inserted has none, or always. `read_only`: the values
-    of a file are ignored, with a warning.
+    `generated`, `identity`: how the value is generated: for new rows without one, or always (see `Generated`,
+    `Identity`). `read_only`: the values of a file are ignored, with a warning.
     `round`: a number with more digits after the decimal point than the column has is rounded, half away from zero;
     else it is a failure. `not_finite`: NaN and the infinities are values of the column.
     `base64`: files hold bytes in base64, not in hexadecimal. `null_elements`: elements of an array may be NULL.

@@ -7,10 +7,11 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class ModeRules:
-    """The rules of one mode; what is left to `match` is how its rows are written.
+    """The rules of one mode. How its rows are written is not here: that differs by mode in `match` statements
+    (`stages/load`).
 
     `updates_rows`: an import may change stored rows.
-    `needs_key`: rows are set beside stored ones, so that a table without a key cannot be loaded.
+    `needs_key`: rows are compared with stored ones, so that a table without a key cannot be loaded.
     `rejects_repeated_keys`: a key belongs to the first row of the file that claims it; later rows are rejected.
     `keeps_absent_cells`: a cell that the file lacks is left as it is in a stored row, so that only a new row needs it.
     """

@@ -27,7 +27,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Selection:
-    """`columns` in the order of the file. `order`: what is equal by it, or everything without it, is by primary key.
+    """`columns` in the order of the file. `order`: the sort order; ties, and all rows if there is none, are sorted by
+    primary key.
 
     `every_column`: no columns were named, so all that the table has are exported.
     """

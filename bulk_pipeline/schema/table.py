@@ -44,8 +44,8 @@ class Table:
     `schema`, `name`: of the table in the database. `upload_name`: how uploads, the API and people call it; `name`, or
     `schema.name` where the schema is not `public`, if nothing else is declared.
     `primary_key`: its columns; empty if the table has none. `unique_keys`: the columns of each further key, or a `Key`.
-    `touch`: columns that are set to the time of an update, unless the row brings a value; a difference in them alone is
-    no change. `upload_format` holds for every upload, where the upload itself declares nothing else.
+    `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
+    only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
     """
 
     name: str

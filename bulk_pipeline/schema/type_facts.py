@@ -9,8 +9,8 @@ from typing import LiteralString, cast
 from bulk_pipeline.schema.operators import Operator
 
 Value = str | bool | datetime
-"""A value in a filter: of a boolean bool, of a time with time zone datetime in UTC, of all other types canonical text
-(ids without their prefix)."""
+"""The value of a filter: a bool for booleans, a UTC datetime for times with time zone, canonical text for all other
+types (ids without their prefix)."""
 
 
 Parameters = tuple[int | str, ...]
@@ -36,13 +36,13 @@ class TypeFacts:
 
     `postgres`: the type's name as `format_type` writes it. `receives`: the functions (pg_type.typreceive) that read the
     bytes COPY sends for it; of an array with its element type.
-    `whole_modifiers`: the type modifiers (pg_attribute.atttypmod) with which Postgres rounds no value of ours; empty if
-    none does.
+    `whole_modifiers`: the values of pg_attribute.atttypmod with which Postgres stores our values without rounding;
+    empty if the type never rounds.
     `label`: the type in the list of a table's columns. `expected` completes "'x' is not …".
     `range`, `too_precise`: complete "'x' is outside …" and "'x' …", where the type has such values.
     `operators`: those that a filter may use. `default`: the Python types of a declared default; none allows none.
-    `looks_like`: a pattern for a whole cell, stripped, by which a column of this type is told where there is no header;
-    None for a type that any text may have. `never_a_name`: no column is called like such a cell.
+    `looks_like`: a pattern that matches a whole stripped cell; identifies columns of this type in files without a
+    header. None if any text is a value of the type. `never_a_name`: a cell that matches cannot be a column name.
     `options`: the fields of a column that only columns of some types may set.
     `export`: the SQL by which an export reads the column `{}`.
     `compared`: the SQL by which a stored value `{}` is compared with that of a row, to tell whether the row changes it:

@@ -159,7 +159,8 @@ def _of_package(point: EntryPoint) -> TableFile:
 
 
 def merge(files: Iterable[TableFile], before: Declared | None = None) -> Declared:
-    """Return the tables of all files that fit together. What is wrong keeps its table of `before`, if there is one."""
+    """Return the tables of all files that do not contradict each other. A file with an error keeps the table that it
+    had in `before`, if any."""
     found = list(files)
     problems = list(dict.fromkeys(file.problem for file in found if file.problem))
     broken = {file.name for file in found if file.problem}

@@ -1,7 +1,7 @@
 """Prepares the process from which runs are forked: imports, pandera's schemas, and boto3's description of S3.
 
-When a run is forked, there may be no connection and no lock. The objects that exist by then are frozen: a garbage
-collection of them in a run would take 0.25 s each time, and copy the shared pages.
+At the time of a fork, this process must have no open connection and hold no lock. The objects that exist by then are
+frozen: a garbage collection of them in a run would take 0.25 s each time, and copy the shared pages.
 """
 
 import gc

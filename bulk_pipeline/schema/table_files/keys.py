@@ -199,7 +199,7 @@ TABLE = Record(
         Key(
             "upload_name",
             Text(),
-            "How uploads call it. Without one: the name, behind a schema and a dot if it is not public.",
+            "The name in uploads and in the API. Default: `name`, or `schema.name` if the schema is not `public`.",
         ),
         Key("description", Text(), "What a row is, for people."),
         Key(
@@ -217,7 +217,12 @@ TABLE = Record(
         Key("foreign_keys", Many(FOREIGN_KEY), "The columns that refer to rows of other tables."),
         Key("rules", Many(RULE), "Rules about several cells of a row, as functions."),
         Key("default_mode", OneOf(Mode), "What to do with rows that exist, if an upload does not say it."),
-        Key("touch", _COLUMN_NAMES, "Columns that an update sets to its time; alone they are no change."),
+        Key(
+            "touch",
+            _COLUMN_NAMES,
+            "Columns that an update sets to the current time, such as `updated_at`. A row that differs only in them is "
+            "unchanged.",
+        ),
         Key("upload_format", UPLOAD_FORMAT, "How files are read, if an upload does not say it."),
     ),
     make=Table,

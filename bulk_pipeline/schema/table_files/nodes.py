@@ -1,6 +1,6 @@
 """Strict YAML: the node of a document, with the line of each value. No key twice, no anchors, no tags.
 
-A plain scalar has the type that YAML 1.2 gives it: `no` is a text, `true`, `1` and `null` are none.
+A plain scalar has its YAML 1.2 type: `no` is a string; `true`, `1` and `null` are not.
 """
 
 import re
@@ -99,7 +99,7 @@ def is_null(node: yaml.Node) -> bool:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Return whether a plain scalar of this text is no text in YAML 1.2, or none in YAML 1.1."""
+    """Return whether YAML 1.1 or YAML 1.2 would read this text, unquoted, as something other than a string."""
     return bool(
         _NULL.fullmatch(text)
         or _BOOLEAN.fullmatch(text)

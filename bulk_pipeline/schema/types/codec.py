@@ -34,7 +34,8 @@ class Codec(ABC):
     is_binary: bool = True
     """True if `to_copy` makes COPY's binary fields; otherwise the table is loaded by texts (`to_literal`)."""
     server_type: str | None = None
-    """The type that Postgres is asked about the texts (`to_literal`), which no check of ours can tell."""
+    """The Postgres type whose input Postgres itself must check, because no check of ours can; None if ours are
+    enough."""
 
     def from_text(self, column: Column, text: pa.Array) -> TypedColumn:
         """Return the values of a file's cells; an empty text is NULL, except in text columns.
@@ -85,7 +86,7 @@ class Codec(ABC):
         return cells
 
     def canonical(self, column: Column, cells: pa.Array) -> pa.Array:
-        """Return texts that Postgres reads as the cells, the same for cells that Postgres holds for equal."""
+        """Return texts that Postgres reads as these values; values that are equal in Postgres get the same text."""
         return cells if pa.types.is_string(cells.type) else cells.cast(pa.string())
 
     @abstractmethod

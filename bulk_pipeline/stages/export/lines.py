@@ -20,7 +20,8 @@ from bulk_pipeline.stages.spreadsheets import MARK, defused
 
 
 def delimited_header(layout: Layout) -> bytes:
-    """For spreadsheets with a byte order mark, without which Excel reads the text in the machine's code page."""
+    """Return the header line. For spreadsheets it begins with a byte order mark, without which Excel reads the text in
+    the machine's code page."""
     names = [column.name for column in layout.columns]
     header = _delimiter(layout).join([*names, MARK] if layout.for_spreadsheets else names) + "\n"
     return (codecs.BOM_UTF8 if layout.for_spreadsheets else b"") + header.encode()

@@ -1,4 +1,5 @@
-"""Record batches to files: one, or several of so many rows each. Memory stays flat; where they go is not known here."""
+"""Writes record batches to one file, or to several parts of a fixed number of rows. Memory use is constant; the caller
+decides where the files are stored."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing

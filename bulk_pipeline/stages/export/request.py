@@ -57,7 +57,8 @@ class ExportRequest:
         order: Iterable[str] = (),
         **how: Any,  # the fields but for `selection`
     ) -> Self:
-        """Return the request that words make, as `schema.select` reads them. `SelectionError`, `UnknownTableError`."""
+        """Return the request for these columns, filters and order, given as text. Raises `SelectionError` or
+        `UnknownTableError`."""
         selection = select(tables.get(table), columns=columns, where=filters, order=order)
         return cls(selection=selection, **how)
 
@@ -84,7 +85,7 @@ class ExportRequest:
 
 
 def read_request(given: Mapping[str, Any]) -> ExportRequest:
-    """A request from plain values, as run config or JSON has them. `SelectionError` for what is none."""
+    """Return a request from plain values, as in a run config or JSON. Raises `SelectionError` for invalid ones."""
     choices = {"format": Format, "compression": Compression, "kind": Kind}
     read = {name: _one_of(enum, name, str(given[name])) for name, enum in choices.items() if name in given}
     return ExportRequest.of(**{**given, **read})

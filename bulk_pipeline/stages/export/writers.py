@@ -15,7 +15,7 @@ from bulk_pipeline.stages.export.packing import packer
 from bulk_pipeline.stages.sink import Bytes, Sink
 
 _GROUP_BYTES = 16 << 20
-"""Of Arrow memory in a row group of Parquet: it is held until it is full."""
+"""Size in Arrow memory of a Parquet row group. The group is kept in memory until it has this size."""
 
 _GZIP_LEVEL = 1
 """Arrow's own choice, 9, takes seven times as long as all the rest."""

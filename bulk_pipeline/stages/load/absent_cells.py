@@ -19,7 +19,7 @@ from bulk_pipeline.stages.split import failure_messages
 
 
 def unsaid(rows: Rows, table: Table) -> dict[str, np.ndarray]:
-    """By column of `rows`, which of them say nothing about it; only columns that some leave unsaid."""
+    """Return, for each column that some rows leave unsaid, a mask of these rows."""
     absent = absence.absent(rows, table)
     found = {}
     for column in table.columns:
@@ -46,7 +46,8 @@ def unsaid_by_row(rows: Rows, table: Table) -> Sequence[frozenset[str]]:
 
 
 def lacking(rows: Rows, table: Table, mode: Mode) -> dict[str, np.ndarray]:
-    """By required column, the rows that lack it, so that they can change a stored row but not be a new one."""
+    """Return, for each required column that some rows lack, a mask of these rows. They may update a stored row, but
+    cannot be inserted."""
     absent = absence.absent(rows, table)
     return {name: absent[name] for name in table.required_columns(mode) if name in absent}
 

@@ -18,7 +18,8 @@ def of_fate(decisions: Sequence[Decision], fate: Fate) -> np.ndarray:
 
 
 def with_forced(rows: pa.Table, decisions: Sequence[Decision]) -> pa.Table:
-    """Rows with `_forced`: whether the row differs by key columns that it has been given already."""
+    """Return `rows` with a boolean column `_forced`: True if the stored row has already been given this row's key
+    columns, so that it counts as changed even if nothing else differs."""
     differing = [decision.row for decision in decisions if decision.differs]
     forced = np.isin(rows["_row"].to_numpy(), np.array(differing, np.int64))
     if "_forced" not in rows.column_names:

@@ -1,7 +1,7 @@
 """Writes rows that the database has refused as they were, so that only those at fault become failures.
 
 A refusal means that the table has changed since the search (a key was taken, a parent removed) or that it has
-constraints nobody declared. Only the batch that meets it pays: its rows are set beside the table as it is
+constraints nobody declared. Only the batch that meets it pays: its rows are compared with the table as it is
 now, and whatever is still refused is halved until the rows at fault stand alone.
 """
 
@@ -43,7 +43,8 @@ class FallbackWriter:
     """Rows that a deferred constraint has refused so far."""
 
     def rekey(self, rekeys: Sequence[Rekey]) -> None:
-        """Give keys away as far as possible; the rows they belong to come later and say so if not."""
+        """Change the key columns of stored rows, each in a savepoint; ignore refusals, since writing the rows that need
+        these keys will report them."""
         for one in rekeys:
             try:
                 with self.writer.savepoint():

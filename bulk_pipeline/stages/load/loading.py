@@ -1,9 +1,8 @@
 """Good rows into a table, range by range; each is committed whole, with what became of its rows.
 
 What is decided where: `search` compares the whole file with the table before anything is written, `prepare`
-makes one range ready, `write` writes it. The database is a `RowStore`, passed as an argument. Rows become
-visible batch by batch (publish = direct); publishing a whole file at once would be another way through
-`RowStore.settle`.
+makes one range ready, `write` writes it. The database is a `RowStore`, passed as an argument. Rows become visible batch
+by batch.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
@@ -39,10 +38,10 @@ def load(
     batch_rows: int,
     progress: Callable[[LoadCounts], None] = lambda counts: None,
 ) -> LoadCounts:
-    """Load what is not in yet; gives the counts of the whole file, earlier attempts included.
+    """Load the ranges that are not committed yet, and return the counts of the whole file.
 
     `good`: gives typed batches (`_row`, `_line`, columns of `table`, and in all of them or none the column of
-    `stages.absence`) in file order, from the start at each call; a row they do not have counts as rejected.
+    `stages.absence`) in file order, from the start at each call. A source row that is in no batch counts as rejected.
     `columns`: those of the table that the file has; others are left alone. `total_rows`, `batch_rows`: of the source,
     rejected rows included. `progress` gets the counts so far after every commit. Raises `StoreUnavailableError` for an
     outage that lasts, `LoadRefusedError` if the table cannot take such rows, `JobGoneError`, `LeaseLostError` and

@@ -79,7 +79,8 @@ def by_first_key(rows: pa.Table, table: Table) -> Iterator[tuple[Key, pa.Table]]
 
 
 def insertable(rows: pa.Table, context: LoadContext) -> tuple[pa.Table, ...]:
-    """Return new rows as they are written, parted so that each part lacks the values that the database makes.
+    """Return new rows ready to be inserted, in parts with the same columns: a part leaves out each column whose values
+    the database generates for its rows.
 
     Ids are made last, so that they ascend in the order of writing, and NULL becomes a column's default.
     """

@@ -26,9 +26,9 @@ class Repeats:
 
 
 def find_repeats(batches: Callable[[], Iterable[pa.RecordBatch]], table: Table) -> Repeats:
-    """Look through the whole file. Rows that repeat a key but do not leave the same columns unsaid count as
-    tangled too: the later one keeps what the earlier one has said. So do all rows of a file in which one says something
-    about a part of a key only: the key that it means is known beside the stored row.
+    """Look through the whole file. Rows with the same keys are tangled too if they leave different columns unsaid,
+    because the later one inherits cells of the earlier one. If any row has only some columns of a key, all rows of the
+    file are tangled, because its key is known only together with the stored row.
     """
     first = next(iter(batches()), None)
     keys = [key for _, key in keys_in(table, first.schema.names)] if first is not None else []

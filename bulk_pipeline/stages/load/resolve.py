@@ -46,9 +46,9 @@ class KeyedRow:
 class Decision:
     """The fate of a row.
 
-    `rekeys`: in its turn the row changes key columns of a row that was in the table before. `differs`: its key columns
-    at the end are not those from before. `carried`: columns that it leaves unsaid, each with the number of the
-    overwritten row that has said it last.
+    `rekeys`: True if this row changes key columns of a stored row. `differs`: True if the key columns of that stored
+    row then differ from those it had before the import. `carried`: columns that it leaves unsaid, each with the number
+    of the overwritten row that has said it last.
     """
 
     row: int

@@ -72,9 +72,8 @@ class UpdateResult:
 class BatchWriter(Protocol):
     """Writes to the table inside the transaction of one batch.
 
-    Rows are Arrow tables of `_row`, `_line` and columns of the table. Whatever the database refuses raises
-    `RowsRefusedError`, after which only the end of the `savepoint` around it makes the transaction usable
-    again.
+    Rows are Arrow tables of `_row`, `_line` and columns of the table. A refusal by the database raises
+    `RowsRefusedError`; the transaction can be used again only after the enclosing `savepoint` has ended.
     """
 
     def savepoint(self) -> AbstractContextManager[None]:
@@ -151,17 +150,18 @@ class RowStore(Protocol):
         ...
 
     def existing(self, rows: Iterable[pa.RecordBatch]) -> Mapping[int, np.ndarray]:
-        """Number of a key -> those of the rows (`_row` and key columns) that it finds in the table; each once."""
+        """Return, by the number of a key, the numbers of the rows whose key is in the table; each row once."""
         ...
 
     def compare(self, rows: Callable[[], Iterable[pa.RecordBatch]]) -> Comparison:
-        """Set the rows (`_row` and the file's columns; from the start at each call) beside the table."""
+        """Compare the rows with the table. `rows` is called once for each pass over the file, and yields batches of
+        `_row` and the file's columns."""
         ...
 
     def owners(self, rows: pa.Table) -> Sequence[KeyCells]: ...
 
     def decisions(self) -> list[Decision]:
-        """Return the failures that are stored with the job."""
+        """Return the decisions that earlier attempts stored with the job."""
         ...
 
     def keep_decisions(self, decisions: Sequence[Decision]) -> None:
@@ -171,7 +171,7 @@ class RowStore(Protocol):
     def settle(self, range_: Range, write: Callable[[BatchWriter], RangeOutcome]) -> LoadCounts:
         """Call `write` in a transaction of its own and commit what it wrote together with the range.
 
-        `write` is called again when the transaction got into the way of another one. Threads may settle
+        `write` is called again after a deadlock or a serialization failure (SQLSTATE 40P01, 40001). Threads may settle
         different ranges at the same time.
         """
         ...

@@ -51,14 +51,15 @@ class Verdicts:
     sources: list[pa.RecordBatch] = field(default_factory=list)
 
     def mark(self, rows: np.ndarray, verdict: int) -> None:
-        """Say it of these rows, whatever was said of them before; rows past the last missing one do not matter."""
+        """Set the verdict of these rows, replacing earlier ones; row numbers beyond the last missing range are
+        ignored."""
         self.codes[rows[rows < len(self.codes)]] = verdict
 
 
 def search(good: Batches, context: LoadContext, missing: Sequence[Range]) -> Verdicts:
     """Verdicts for the rows of the ranges that are `missing` in the table.
 
-    Ranges that are in are not compared again; but all rows are looked through for keys that repeat.
+    Committed ranges are not compared again, but all rows of the file are searched for repeated keys.
     """
     verdicts = Verdicts(np.full(missing[-1].last + 1, Verdict.NEW, np.uint8))
     first = next(within(good(), missing), None)

@@ -55,7 +55,8 @@ class ColumnNames:
         return {column for name in names if (column := self.column(name)) is not None}
 
     def is_left_out(self, name: str) -> bool:
-        """Return whether a name that is no column's needs no word: reports bring it along, or it is declared so.
+        """Return whether the name can be ignored without a warning: reports add it to files, or it is declared with
+        `-`.
 
         A column whose values are not written is left out too (see `read_only`).
         """

@@ -58,8 +58,8 @@ def declared_columns(lines: Sequence[Cells], width: int, table: Table, mode: Mod
 
 
 def layouts(table: Table, mode: Mode) -> Iterator[tuple[str, ...]]:
-    """All columns in the order of the declaration; the same without those that are made: ids and the like, and one
-    time after the other from the last on."""
+    """Yield the possible column orders: the declared order, then the same without generated columns. Generated times
+    are left out one by one, starting with the last; the other generated columns are left out together."""
     columns = [column for column in table.columns if column.is_writable]
     made = [column for column in columns if column.is_made]
     times = [column.name for column in made if column.type is ColumnType.TIMESTAMP]

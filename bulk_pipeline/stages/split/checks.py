@@ -58,9 +58,8 @@ def split(
 ) -> Iterator[SplitResult]:
     """Part typed batches (`_row`, `_line`, columns of `table`) of all rows that could be read.
 
-    `rejected`: the numbers of rows that have failures already (int64, sorted, unique). In `upsert` a key may
-    be repeated in a file, so only references are looked at. `stored` is asked about rows that repeat a key: one that
-    is in the table already claims nothing. `folder`: for keys of a file with very many.
+    `rejected`: the numbers of rows that have failures already (int64, sorted, unique). `stored` is called for rows that
+    repeat a key. A row whose key is already in the table claims no key. `folder`: for keys of a file with very many.
     """
     known = _KnownReferences(references, table)
     claims = _claims(batches, table, stored, folder) if mode.rules.rejects_repeated_keys else None
@@ -84,9 +83,10 @@ def split(
 def split_again(
     batches: Batches, holding: RowSet, wanting: RowSet, table: Table, stored: Stored, folder: Path | None
 ) -> Iterator[SplitResult]:
-    """Give the keys of a file away once more: rows `holding` theirs keep them, rows `wanting` some get what is left.
+    """Assign the keys of a file again: rows in `holding` keep their keys, rows in `wanting` then claim the keys that
+    are left.
 
-    What is `failed` are the wanting rows that have lost again.
+    `SplitResult.failed` marks the rows in `wanting` that lost a key again.
     """
     claims = _claims(batches, table, stored, folder)
     for rows in batches():

@@ -41,7 +41,8 @@ def already_exists(rows: Rows, table: Table, key: Key) -> pa.RecordBatch:
 
 
 def key_conflict(rows: Rows, table: Table) -> pa.RecordBatch:
-    """`rows` have keys that point at different rows, or would be new rows whose NULLs are the key of another one."""
+    """Return the failures of rows whose keys belong to different stored rows, and of new rows whose NULLs equal the key
+    of another row (NULLS NOT DISTINCT)."""
     keys = [key for _, key in keys_in(table, rows.schema.names)]
     named = [
         pc.if_else(pa.array(is_complete(rows, table, key)), _named(rows, table, key.columns), None)

@@ -42,8 +42,9 @@ class Claims:
         self._stored = stored
 
     def make(self, rows: pa.RecordBatch, failed: np.ndarray) -> Iterator[LostClaims]:
-        """Let the rows claim their keys in turn. Losers claim nothing, and neither do rows that `failed`, which lose
-        nothing either, nor rows with a key that is in the table: loading will reject them."""
+        """Let the rows claim their keys in file order, and yield the lost claims by key. These rows claim nothing: rows
+        that lose a key, rows whose key is in the table (loading will reject them), and rows in `failed`, which cannot
+        lose either."""
         keys = key_cells.key_rows(rows, self._table)
         cells = {key: key_cells.cells(keys, self._table, key) for key in self._ledgers}
         watched = {key: ledger.watched(cells[key]) for key, ledger in self._ledgers.items()}

@@ -42,8 +42,8 @@ def repeated(
 ) -> np.ndarray:
     """The fingerprints that occur more than once in all the columns together: sorted, unique, without 0.
 
-    `in_memory`: of how many fingerprints at a time; more of them lie in a nameless file in `folder`, and are looked
-    at one range of values after the other.
+    `in_memory`: how many fingerprints are held in memory. More than that are written to a temporary file in `folder`
+    and searched one value range at a time.
     """
     with SpooledTemporaryFile(max_size=8 * in_memory, dir=folder and str(folder)) as kept:
         count = 0

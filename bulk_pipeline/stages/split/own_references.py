@@ -1,4 +1,5 @@
-"""References from rows of a file to rows of the same table, which the table may have, or the file in any place."""
+"""References from rows of a file to rows of the same table. The parent may be stored already, or be anywhere in the
+file."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -21,7 +22,7 @@ def own_keys(table: Table, columns: list[str]) -> list[ForeignKey]:
 
 
 class Orphans:
-    """The rows that refer to a row which neither the table nor a good row of the file is.
+    """Rows whose parent is neither in the table nor among the good rows of the file.
 
     The rows of a file are given one batch after the other to `look`, then `settle` decides. 24 bytes for each row.
     """

@@ -1,9 +1,9 @@
 """Reads irregular records of a delimited file, one at a time.
 
 A row is rejected if a quoted cell is not closed or is followed by text, if its width is not the header's, or if an
-unquoted cell has an odd number of quotes, since it cannot be known which quote was lost or added (DESIGN §4). Pairs
-of quotes inside an unquoted cell are text (`["a"]` in a tab-separated file). After a row whose quotes do not pair up,
-reading resumes at the next physical line that is a whole record.
+unquoted cell has an odd number of quotes, since it cannot be known which quote was lost or added ("Files" in
+docs/rows.md). Pairs of quotes inside an unquoted cell are text (`["a"]` in a tab-separated file). After a row whose
+quotes do not pair up, reading resumes at the next physical line that is a whole record.
 """
 
 import re
