@@ -327,6 +327,52 @@ def test_many_rows_that_bring_no_key_are_all_new(database_url: str, mode: Mode) 
     assert job.content("who")[:2] == [("new",), ("new",)]
 
 
+@pytest.mark.parametrize(
+    ("file", "expected", "after"),
+    [
+        pytest.param(
+            [{"a": None, "c": "a"}, {"a": None, "c": "a"}, {"name": "New"}],
+            "1 superseded, 1 inserted, 1 rejected",
+            [(None, "a", None), ("1", "z", None)],
+            id="a row without a key",
+        ),
+        pytest.param(
+            [{"c": "b"}, {"a": None, "c": "a"}, {"a": None, "c": "a"}],
+            "1 inserted, 2 rejected",
+            [(None, "b", None), ("1", "z", None)],
+            id="rows that are refused do not supersede each other",
+        ),
+        pytest.param(
+            [{"c": "b"}, {"c": "a"}, {"c": "a"}],
+            "1 inserted, 2 rejected",
+            [(None, "b", None), ("1", "z", None)],
+            id="in a file without the column",
+        ),
+        pytest.param(
+            [{"c": "z", "a": None}, {"c": "b"}, {"c": "z", "a": "2"}, {"c": "b"}],
+            "1 superseded, 1 updated, 1 rejected, 1 inserted",
+            [(None, "b", None), ("2", "z", None)],
+            id="given up by a stored row",
+        ),
+        pytest.param(
+            [{"c": "z", "name": "New"}, {"c": "z", "b": "1"}],
+            "1 superseded, 1 updated",
+            [("1", "z", "New")],
+            id="stored rows have it already",
+        ),
+    ],
+)
+def test_a_new_row_that_does_not_say_a_key_of_equal_nulls_has_null_in_its_turn(
+    shop_url: str, file: list[Row], expected: str, after: list[tuple]
+) -> None:
+    rooms = Loading(shop_url, shop.SHAPES["equal NULLs beside others"], Mode.UPSERT, keys_matter=True)
+    rooms.have({"a": "1", "c": "z"})
+    loaded, failures = imported(rooms, file)
+    assert loaded == counts(expected)
+    assert {code for _, _, code, _ in failures} <= {"key_conflict"}
+    assert rooms.content("a", "c", "name") == sorted(after, key=repr)
+
+
 def test_a_new_row_whose_nulls_are_the_key_of_another_one_is_a_conflict(shop_url: str) -> None:
     job = Loading(shop_url, shop.SHAPES["equal NULLs"], Mode.UPSERT)
     job.have({"a": None, "b": None, "name": "Old"})

@@ -134,9 +134,6 @@ def examples(draw: st.DrawFn) -> dict[str, Any]:
     stored = [row | {name: row[name] or uid(9 + at) for name in made} for at, row in enumerate(stored)]
     keys_matter = draw(st.booleans())
     needed = {"name"} if mode is Mode.UPSERT else {"name", *table.required_columns(mode)}
-    for key in table.keys:
-        if not key.nulls_distinct:  # an absent cell may be the NULL of such a key, or a later row's cell
-            needed |= {*key.columns, *table.required_columns(mode)}
     optional = [name for name in table.column_names if name not in needed]
     may_lack = optional if keys_matter else [name for name in made if name not in needed]
     left_out = st.sets(st.sampled_from(may_lack)) if may_lack else st.just(set[str]())

@@ -91,6 +91,8 @@ def _mark_compared(
         conflicting = found.conflicting
         tangled = union([tangled, found.linked])
     incomplete = _incomplete(verdicts, within(good(), missing), context)
+    if _get_equal_nulls(verdicts, within(good(), missing), context.table):
+        tangled = union(rows["_row"].to_numpy() for rows in within(good(), missing))
     verdicts.mark(repeats.overwritten, Verdict.SUPERSEDED)
     verdicts.mark(incomplete, Verdict.INCOMPLETE)
     verdicts.mark(conflicting, Verdict.CONFLICT)
@@ -109,6 +111,29 @@ def _incomplete(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], context: 
         lacking.append(rows["_row"].to_numpy()[lacks_some(rows, context.table, context.mode)])
     numbers = np.concatenate(lacking)
     return numbers[verdicts.codes[numbers] == Verdict.NEW]
+
+
+def _get_equal_nulls(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], table: Table) -> bool:
+    """Whether some new row gets NULL in a key with NULLS NOT DISTINCT of which it says nothing.
+
+    The search has not looked for that key: any other row may have it, take it or give it up.
+    """
+    keys = [
+        key
+        for key in table.keys
+        if not key.nulls_distinct and not any(table.column(name).null_keeps_stored for name in key.columns)
+    ]
+    for rows in batches if keys else ():
+        is_new = verdicts.codes[rows["_row"].to_numpy()] == Verdict.NEW
+        absent = absence.absent(rows, table)
+        for key in keys:
+            unsaid = [absent.get(name) for name in key.columns if name in rows.schema.names]
+            if (
+                all(silent is not None for silent in unsaid)
+                and np.logical_and.reduce([is_new, *unsaid]).any()
+            ):
+                return True
+    return False
 
 
 def _resolved(
