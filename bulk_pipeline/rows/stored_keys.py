@@ -1,4 +1,4 @@
-"""The keys that a table has, fetched, and a file's keys that are among them.
+"""Fetches the keys of a table, and finds the keys of a file among them.
 
 Where a table is not much larger than the file this costs less than to stage the file's keys and join them.
 """

@@ -84,11 +84,10 @@ def of_file(
     compression: Compression | None = None,
     written: CommandFormats = EXPORTS,
 ) -> tuple[Format, Compression]:
-    """The format and the compression of a file of that name: as they are asked for, else as the name says.
+    """Return the format and the compression of a file: the requested ones, otherwise those of its name.
 
-    A name without an ending promises nothing, and the usual format is written. Raises `SelectionError` for an ending
-    that promises something that is not asked for, or that cannot be written, and for an unknown one if no format is
-    asked for.
+    Without an extension, the default format is written. Raises `SelectionError` if the extension contradicts the
+    request, cannot be written, or is unknown and no format is requested.
     """
     stem, packed = _packing(PurePath(name))
     ending = stem.suffix.lower()

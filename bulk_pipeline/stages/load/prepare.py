@@ -28,8 +28,8 @@ class Batch:
 
     `inserts`: rows with the same columns each, in the order of writing. `updates`: changes of stored rows, by the key
     that these are found by. `rekeys`: key columns that stored rows get first, in order. `same`, `superseded`: how many.
-    `failures`: those of rejected rows. `pending`: all the rows to be written once more, as the file has them. Rows that
-    decisions are about have `_forced`, which says that they differ from the stored row by a key given before.
+    `failures`: those of rejected rows. `pending`: all rows to be written, as the file has them, for the fallback if the
+    database refuses the batch. Rows with decisions have `_forced` (`decisions.with_forced`).
     """
 
     range: Range

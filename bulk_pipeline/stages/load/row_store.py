@@ -38,8 +38,8 @@ class Comparison:
     """Rows of an upsert beside the table: four int64 arrays of row numbers. Rows in none are new.
 
     `same`: already there as they are. `changed`: there, but different. `conflicting`: their keys point at different
-    rows. `linked`: they name a key that another row of the file takes away from its row, or does not name where it
-    names that row by another key; or they are such another row. These are in one of the other arrays too, or new.
+    rows. `linked`: may concern the same stored row without sharing a key: row A finds a stored row by one key, and
+    changes or omits another of its keys, which row B names. Linked rows are in one of the other arrays too, or new.
     """
 
     same: np.ndarray

@@ -29,8 +29,8 @@ def is_ascii_superset(page: str) -> bool:
 def detect_utf8(chunks: Chunks, page: str, folder: Path | None) -> tuple[bool, Chunks]:
     """Return True if the text is UTF-8 rather than in the code page, and the text again, from a file in `folder`.
 
-    It is UTF-8 if all of it is valid UTF-8 and text in the page is unlikely to be that by chance: it has three or more
-    characters beyond ASCII, one that takes three bytes, or only such that the page has too (ü).
+    It is UTF-8 if all of it is valid UTF-8 and one of these holds: at least three characters are not ASCII; one takes
+    three bytes or more; all of them also exist in the code page (ü).
     """
     if b"\0" in chunks.peek(READ_BYTES):
         return False, chunks
