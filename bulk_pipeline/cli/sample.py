@@ -20,7 +20,7 @@ def write_sample(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     bad: Annotated[str, typer.Option(metavar="SHARE", help="Share of bad rows: 1%, 0.01 or 1/100.")] = "0",
     parents: Annotated[
-        str | None, typer.Option(help="Number of good rows in the samples of the parent tables.")
+        str | None, typer.Option(help="Number of good rows in the samples of the tables that rows refer to.")
     ] = None,
     file_format: Annotated[
         Format | None,
@@ -32,9 +32,10 @@ def write_sample(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write sample data, and print the counts that importing it should produce.
+    """Write sample data of a table, and print the counts that importing it should produce.
 
-    Rows refer to rows of the parent tables' samples with the same seed.
+    Values follow from the types, choices, patterns, keys and rules of the table. Rows refer to rows of the samples of
+    other tables with the same seed.
 
     Example: bulk-pipeline sample users --rows 1000 --seed 7 --bad 1% -o users.csv
     """
@@ -45,7 +46,8 @@ def write_sample(
         raise typer.BadParameter("--json prints to stdout: name a file for the data with -o")
     chosen = _format(out, file_format)
     declared = tables.get(table)
-    counts = dict.fromkeys(declared.parents, count(parents, "--parents")) if parents else {}
+    others = {str(other.qualified_name) for other in tables.in_load_order()}
+    counts = dict.fromkeys(others, count(parents, "--parents")) if parents else {}
     records = count(rows, "--rows", least=0)
     sample = Sample(declared, records, seed, share(bad, "--bad"), counts)
     with standard_output() if out is None else whole_file(out) as file:

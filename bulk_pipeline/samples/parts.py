@@ -1,6 +1,5 @@
 """A part of a sample: the rows at some positions in the file, and their lines."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,22 +11,21 @@ from bulk_pipeline.samples import cells
 from bulk_pipeline.samples.defects import Defect
 from bulk_pipeline.samples.draw import Rows
 from bulk_pipeline.samples.formats import Format
+from bulk_pipeline.samples.relations import BAD_ROWS_FROM, Relations
 from bulk_pipeline.samples.types import sample_of
 from bulk_pipeline.samples.writing import encoded
 from bulk_pipeline.schema import Column, Table
 
-_BAD_ROWS_FROM = 1 << 40  # bad rows have numbers that no good row has
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parameters of rows. `columns`: those of the file. `parents`: number of rows by parent table."""
+    """The parameters of rows. `columns`: those of the file."""
 
     table: Table
     columns: tuple[Column, ...]
     seed: int
     bad: Fraction
-    parents: Mapping[str, int]
+    relations: Relations
     defects: tuple[Defect, ...]
     revision: int = 0
 
@@ -70,7 +68,7 @@ def part(recipe: Recipe, start: int, stop: int) -> Part:
     return Part(
         is_bad,
         _make(recipe, number[~is_bad]),
-        _make(recipe, _BAD_ROWS_FROM + bad_before[is_bad]),
+        _make(recipe, BAD_ROWS_FROM + bad_before[is_bad]),
         _make(recipe, np.maximum(number[is_bad] - 1, 0)),
         tuple(_defect(recipe.defects, turn, has_previous) for turn, has_previous in turns),
     )
@@ -87,7 +85,8 @@ def written(recipe: Recipe, part: Part, format: Format) -> bytes:
 
 def _make(recipe: Recipe, numbers: np.ndarray) -> SampleRows:
     rows = Rows(recipe.seed, recipe.table.upload_name, numbers.astype(np.uint64))
-    arrays = [cells.values(recipe.table, column, rows, recipe.parents) for column in recipe.columns]
+    arrays = [cells.values(recipe.relations, recipe.table, column, rows) for column in recipe.columns]
+    arrays = cells.keep_rules(recipe.relations, recipe.table, recipe.columns, arrays, rows)
     if recipe.revision:
         column = cells.revisable(recipe.table, recipe.columns)
         place = recipe.columns.index(column)
@@ -106,9 +105,11 @@ def _on_one_line(values: pa.Array) -> pa.Array:
 
 
 def _defect(kinds: tuple[Defect, ...], turn: int, has_previous: bool) -> Defect:
-    """Return the kinds in turn; the first kind if a previous good row is needed and there is none."""
+    """Return the kinds in turn; where a kind needs a previous good row and there is none, the first that needs none."""
     kind = kinds[turn % len(kinds)]
-    return kinds[0] if kind.from_previous and not has_previous else kind
+    if kind.from_previous and not has_previous:
+        return next(kind for kind in kinds if not kind.from_previous)
+    return kind
 
 
 def _bad_lines(recipe: Recipe, part: Part, format: Format) -> list[bytes]:

@@ -5,7 +5,7 @@ The expected result of an import is known once the file is written.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -14,10 +14,13 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from bulk_pipeline import tables
+from bulk_pipeline.samples import cells
 from bulk_pipeline.samples.checksum import MODULUS, checksum
 from bulk_pipeline.samples.defects import Fate, defects
 from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.parts import Part, Recipe, part, written
+from bulk_pipeline.samples.relations import Relations
 from bulk_pipeline.samples.writing import header
 from bulk_pipeline.schema import Column, Mode, Table
 
@@ -45,7 +48,8 @@ class Expected:
 class Sample:
     """A file of `rows` records. The fraction `bad` of them has a defect, spread evenly, every kind in turn.
 
-    `parents`: number of good rows in the sample of each parent; default: as many as this one has.
+    `parents`: number of good rows in the samples of other tables, by qualified name; default: as many as this one has.
+    `declared`: the tables that references may lead to; default: all that are served.
     `revision`: revisions have the same rows, keys and references, and differ in one text of each row.
     """
 
@@ -55,6 +59,7 @@ class Sample:
     bad: Fraction = Fraction(0)
     parents: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
+    declared: Sequence[Table] = ()
 
     def __post_init__(self) -> None:
         if self.rows < 0 or self.seed < 0 or self.revision < 0 or not 0 <= self.bad <= 1:
@@ -63,12 +68,13 @@ class Sample:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The columns of the file. Customers have neither ids nor timestamps, the other tables both."""
-        left_out = {column.name for column in self.table.columns if not column.is_writable} | {
-            *self.table.touch
-        }
-        if not {*self.table.primary_key} & {*self.table.required_columns(Mode.INSERT_ONLY)}:
-            left_out |= {column.name for column in self.table.columns if column.is_made}
-        return tuple(column for column in self.table.columns if column.name not in left_out)
+        return self.relations.columns(self.table)
+
+    @cached_property
+    def relations(self) -> Relations:
+        """The samples of all tables, of which this is one."""
+        rows = {**self.parents, str(self.table.qualified_name): self.good_rows}
+        return Relations(self.declared or tables.in_load_order(), rows, max(self.good_rows, 1), self.bad > 0)
 
     @property
     def good_rows(self) -> int:
@@ -91,10 +97,10 @@ class Sample:
             yield rows.good.values
 
     def _recipe(self, format: Format) -> Recipe:
-        parents = {name: self.parents.get(name, max(self.good_rows, 1)) for name in self.table.parents}
-        kinds = defects(self.table, self.columns, format)
+        cells.check(self.relations, self.table)
         bad = Fraction(self.bad)
-        return Recipe(self.table, self.columns, self.seed, bad, parents, kinds, self.revision)
+        kinds = defects(self.table, self.relations, format, self.seed) if bad else ()
+        return Recipe(self.table, self.columns, self.seed, bad, self.relations, kinds, self.revision)
 
     def _parts(self, recipe: Recipe) -> Iterator[Part]:
         for start in range(0, self.rows, _PART_ROWS):
@@ -108,7 +114,7 @@ class _Outcome:
         required = sample.table.required_columns
         made = {*required(Mode.INSERT_ONLY)} - {*required(mode)}
         names = [column.name for column in sample.columns]
-        self._columns = tuple(name for name in names if name not in made)
+        self._columns = tuple(column for column in sample.columns if column.name not in made)
         self._key = next((key.columns for key in sample.table.keys if key.is_in(names)), ())
         self._mode = mode
         self._good = 0
@@ -138,7 +144,7 @@ class _Outcome:
             rejected=sum(codes.values()),
             codes={str(code): count for code, count in codes.items()},
             checksum=self._checksum % MODULUS,
-            checksum_columns=self._columns,
+            checksum_columns=tuple(column.name for column in self._columns),
         )
 
     def _sum(self, rows: pa.RecordBatch) -> int:

@@ -1,5 +1,6 @@
 """Lines of a file from texts of rows."""
 
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ _WIDE = pa.large_string()
 def header(columns: Sequence[Column], format: Format) -> bytes:
     if format is Format.NDJSON:
         return b""
-    return ",".join(column.name for column in columns).encode() + b"\n"
+    names = _csv_cell(pa.array([column.name for column in columns], pa.string()))
+    return ",".join(names.to_pylist()).encode() + b"\n"
 
 
 def encoded(columns: Sequence[Column], texts: Sequence[pa.Array], format: Format) -> pa.Array:
@@ -27,7 +29,7 @@ def encoded(columns: Sequence[Column], texts: Sequence[pa.Array], format: Format
         cells = [_csv_cell(text) for text in texts]
         return _joined(_wide(""), _join(cells, ","), _wide("\n"))
     members = [
-        _join([_wide(f'"{column.name}":'), _json_cell(column, text)], "")
+        _join([_wide(f"{json.dumps(column.name, ensure_ascii=False)}:"), _json_cell(column, text)], "")
         for column, text in zip(columns, texts, strict=True)
     ]
     return _joined(_wide("{"), _join(members, ","), _wide("}\n"))

@@ -23,6 +23,7 @@ from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.split import split
 from bulk_pipeline.stages.validate import validate
 from bulk_pipeline_tests.rigs.loading import Loading
+from bulk_pipeline_tests.rigs.related import LINES, ORDERS, PEOPLE, RELATED, create_all
 
 ROWS = 400
 BAD = Fraction(1, 4)
@@ -42,7 +43,7 @@ def bring(
         typed.append(checked.rows)
         failures += [chunk.failures, checked.failures]
     rejected = np.unique(np.concatenate([entry["row"].to_numpy() for entry in failures]))
-    job = Loading(database_url, table.name, mode).start()
+    job = Loading(database_url, table, mode).start()
     with job.postgres() as postgres:
         parts = list(split(lambda: typed, rejected, table, mode, PostgresReferences(postgres, table)))
     with job.store() as store:
@@ -104,3 +105,38 @@ def test_a_bad_sample_becomes_exactly_what_it_says(
     )
     assert dict(codes) == expected.codes
     assert content(database_url, table, expected.checksum_columns) == (expected.inserted, expected.checksum)
+
+
+@pytest.fixture
+def related_url(database_url: str) -> str:
+    """A database with tables as people have them, filled with clean samples."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(create_all().encode())
+    return database_url
+
+
+def test_clean_samples_of_related_tables_are_in_the_database_as_they_were_made(related_url: str) -> None:
+    for table in RELATED:
+        sample = Sample(table, 100, parents={"related.people": 100}, declared=RELATED)
+        counts, codes, expected = bring(related_url, sample, Mode.INSERT_ONLY, Format.CSV)
+
+        assert (counts.inserted, counts.rejected, codes) == (100, 0, Counter()), table.name
+        assert content(related_url, table, expected.checksum_columns) == (100, expected.checksum), table.name
+
+
+@pytest.mark.parametrize(("mode", "format"), [(Mode.INSERT_ONLY, Format.CSV), (Mode.UPSERT, Format.NDJSON)])
+def test_bad_samples_of_related_tables_become_exactly_what_they_say(
+    related_url: str, format: Format, mode: Mode
+) -> None:
+    for table in (PEOPLE, ORDERS, LINES):
+        sample = Sample(table, 200, bad=BAD, declared=RELATED)
+        counts, codes, expected = bring(related_url, sample, mode, format)
+
+        assert (counts.inserted, counts.superseded, counts.rejected, dict(codes)) == (
+            expected.inserted,
+            expected.superseded,
+            expected.rejected,
+            expected.codes,
+        ), table.name
+        rows = (expected.inserted, expected.checksum)
+        assert content(related_url, table, expected.checksum_columns) == rows, table.name

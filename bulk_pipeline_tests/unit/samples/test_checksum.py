@@ -10,7 +10,7 @@ from bulk_pipeline.samples.checksum import checksum, checksum_sql
 from bulk_pipeline.schema.types import codec_of
 
 ARTICLES = tables.get("articles")
-COLUMNS = ("id", "slug", "tags", "published_at")
+COLUMNS = tuple(map(ARTICLES.column, ("id", "slug", "tags", "published_at")))
 ROW = {
     "id": "0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a70",
     "slug": "on-tests",
@@ -20,7 +20,7 @@ ROW = {
 
 
 def articles(*changes: dict) -> pa.RecordBatch:
-    schema = pa.schema([(name, codec_of(ARTICLES.column(name)).arrow) for name in COLUMNS])
+    schema = pa.schema([(column.name, codec_of(column).arrow) for column in COLUMNS])
     return pa.RecordBatch.from_pylist([ROW | change for change in changes], schema=schema)
 
 

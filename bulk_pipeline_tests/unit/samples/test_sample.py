@@ -56,7 +56,7 @@ def imported(
 ) -> tuple[Counter[str], set[int], int, int]:
     """Return failures by code, rejected rows, the number of good rows, and their checksum."""
     table = tables.get(name)
-    columns = [column.name for column in Sample(table, 1).columns]
+    columns = Sample(table, 1).columns
     typed, failures = [], []
     for chunk in open_upload(io.BytesIO(content), f"sample.{format}", table=table, mode=mode):
         checked = validate(chunk.records, chunk.failures, table, mode)
@@ -115,7 +115,7 @@ def test_upsert_forgives_what_it_can(name: str, format: Format) -> None:
 @pytest.mark.parametrize("name", tables.names())
 def test_every_kind_of_defect_is_used(name: str, format: Format) -> None:
     sample = Sample(tables.get(name), 1000, bad=BAD)
-    kinds = defects(sample.table, sample.columns, format)
+    kinds = defects(sample.table, sample.relations, format)
 
     _, expected = written(name, 1000, BAD, format)
 
