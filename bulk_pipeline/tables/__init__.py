@@ -1,4 +1,4 @@
-"""The tables people import into and export from: the seeds' own, one file each, and those of a project folder.
+"""The tables people import into and export from: those of the sample data, one file each, and those of a project folder.
 
 The functions ask the registry of this process.
 """

@@ -1,4 +1,4 @@
-"""The tables that are served: those of a project folder, or else the seeds', and those of installed packages.
+"""The tables that are served: those of a project folder, otherwise those of the sample data; and those of installed packages.
 
 A process has one registry, `served()`. It reads the project when it is first asked, and again when files change.
 """
@@ -128,7 +128,7 @@ def served() -> TableRegistry:
 
 
 def serve(project: Path | None) -> TableRegistry:
-    """Make this process serve the tables of a project, or with None the seeds' tables; return its registry."""
+    """Make this process serve the tables of a project, or with None those of the sample data; return its registry."""
     global _served
     _served = TableRegistry(project)
     return _served
