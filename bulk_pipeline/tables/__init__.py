@@ -1,4 +1,4 @@
-"""The tables people import into and export from: those of the sample data, one file each, and those of a project folder.
+"""The tables of imports and exports: those of the sample data, one file each, or those of a project folder.
 
 The functions ask the registry of this process.
 """

@@ -1,4 +1,4 @@
-"""The tables that are served: those of a project folder, otherwise those of the sample data; and those of installed packages.
+"""The tables that are served: those of a project folder or of the sample data, and those of installed packages.
 
 A process has one registry, `served()`. It reads the project when it is first asked, and again when files change.
 """
@@ -109,7 +109,7 @@ class TableRegistry:
         with self._lock:
             declared = self._declared
             if declared is None or (project is not None and project.changed()):
-                own = project.read() if project else of_seeds()
+                own = project.read() if project else of_sample_data()
                 before, declared = declared, merge([*own, *self._packages()], declared)
                 _tell(declared, before)
             self._declared, self._looked_at = declared, time.monotonic()
@@ -137,7 +137,7 @@ def serve(project: Path | None) -> TableRegistry:
 _served: TableRegistry | None = None
 
 
-def of_seeds() -> list[TableFile]:
+def of_sample_data() -> list[TableFile]:
     """Return the tables of this package."""
     package = __package__ or "bulk_pipeline.tables"
     modules = pkgutil.iter_modules(import_module(package).__path__, f"{package}.")
