@@ -67,6 +67,12 @@ class Code:
     TOO_LONG = FailureCode(
         "too_long", "has a cell that is too long, or is too long itself", "shorten the cell or the row"
     )
+    SPREADSHEET_DAMAGE = FailureCode(
+        "spreadsheet_damage",
+        "has a cell that a spreadsheet program has changed: a long number without its last digits, or a code that is "
+        "now a date",
+        "format the column as text before its values are entered or opened, and export the file again",
+    )
     OUT_OF_RANGE = FailureCode(
         "out_of_range",
         "has a number or a time outside the range of its column",

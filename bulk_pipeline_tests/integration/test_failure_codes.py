@@ -23,6 +23,7 @@ EXAMPLES: dict[str, Callable[[], tuple[str, list[Cells]]]] = {
     "bad_type": lambda: one("users", active="maybe"),
     "bad_format": lambda: one("customers", email="ann at home"),
     "too_long": lambda: one("customers", phone="1" * 65),
+    "spreadsheet_damage": lambda: one("customers", email="1.23457E+19"),
     "out_of_range": lambda: one("customers", created_at="12024-02-03"),
     "not_allowed": lambda: one("users", role="boss"),
     "unknown_reference": lambda: (

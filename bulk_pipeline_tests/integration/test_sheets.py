@@ -102,7 +102,7 @@ def test_a_failed_formula_deletes_nothing_and_is_stored_nowhere(pipeline: Pipeli
             7,
             11,
             "phone",
-            "bad_type",
+            "spreadsheet_damage",
             "phone '12345678901234567168' has more than 15 digits, and a spreadsheet keeps no more of a number: format the "
             "column as text and enter the value again",
         ),

@@ -35,6 +35,11 @@ from bulk_pipeline.stages.validate.notation import (
     skipped,
 )
 from bulk_pipeline.stages.validate.server_types import Refusal, ServerTypes
+from bulk_pipeline.stages.validate.spreadsheet_damage import (
+    dates_of_codes,
+    has_all_digits,
+    shortened_numbers,
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ def validate(
     """
     columns = [table.column(name) for name in records.schema.names if not name.startswith("_")]
     finding = _Finding(records, _named_cells(records, found))
+    for column in columns:
+        if has_all_digits(column, table):
+            finding.add("damage", column, shortened_numbers(records[column.name]), final=True)
     if format_.has_notation:
         records = _read(records, columns, finding, format_)
     zone = format_.time_zone
@@ -79,11 +87,23 @@ def validate(
             rows = rule_broken.rows
             if rule_broken.check == "required" and rule_broken.column in left_to_load:
                 rows = rows & ~left_to_load[rule_broken.column]
+            if rule_broken.check in ("pattern", "choices"):
+                damaged = _damaged(records[rule_broken.column], rows)
+                finding.add("damage", table.column(rule_broken.column), damaged)
             finding.add(rule_broken.check, table.column(rule_broken.column), rows)
     cells = [without(values, finding.failed_cells(name)) for name, values in typed.items()]
     names = ["_row", "_line", *typed]
     rows = pa.RecordBatch.from_arrays([records["_row"], records["_line"], *cells], names=names)
     return ValidationResult(rows, finding.failures())
+
+
+def _damaged(text: pa.Array, rows: np.ndarray) -> np.ndarray:
+    """Return which of these rows, whose texts are not as the column declares, a spreadsheet has changed."""
+    places = np.flatnonzero(rows)
+    texts = text.take(pa.array(places))
+    damaged = np.zeros(len(rows), bool)
+    damaged[places] = shortened_numbers(texts) | dates_of_codes(texts)
+    return damaged
 
 
 def _read(

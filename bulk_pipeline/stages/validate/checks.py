@@ -17,6 +17,7 @@ from bulk_pipeline.schema import Column, Table
 from bulk_pipeline.schema.invisible import BLANKS, INVISIBLE_CLASS, ORDINARY
 from bulk_pipeline.stages.failures import Code, FailureCode, rule_code
 from bulk_pipeline.stages.shown import shown
+from bulk_pipeline.stages.validate import spreadsheet_damage as damage
 from bulk_pipeline.stages.validate.invisible_cells import named
 
 Kernel = Callable[[pa.ChunkedArray], pa.ChunkedArray]
@@ -162,6 +163,19 @@ def _holds_invisible(column: Column, cells: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(before, named(cells), "")
 
 
+def _damage(table: Table, column: Column, required: bool) -> Kernel | None:
+    """Test the texts of keys; a pattern or a list of choices tests them better."""
+    is_open = column.pattern is None and not column.choices
+    if not (column.type.facts.is_text and is_open and damage.is_in_key(column, table)):
+        return None
+    return _is_whole
+
+
+def _is_whole(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return True for texts that are no number without its last digits."""
+    return pa.chunked_array([~np.concatenate([damage.shortened_numbers(chunk) for chunk in text.chunks])])
+
+
 def _length(table: Table, column: Column, required: bool) -> Kernel | None:
     if (most := column.max_length) is None:
         return None
@@ -235,6 +249,7 @@ CHECKS: dict[str, CellCheck] = {
     for check in (
         CellCheck("type", Code.BAD_TYPE, _not_of_type),
         CellCheck("element_length", Code.TOO_LONG, _element_too_long),
+        CellCheck("damage", Code.SPREADSHEET_DAMAGE, damage.sentences, _damage, is_final=True),
         CellCheck("zone", Code.BAD_TYPE, _zoned),
         CellCheck("not_finite", Code.BAD_TYPE, _not_finite),
         CellCheck("precision", Code.BAD_TYPE, _too_precise),

@@ -100,6 +100,7 @@ def too_long(value: float) -> Flaw:
         whole,
         f"'{whole}' has more than {_EXACT_DIGITS} digits, and a spreadsheet keeps no more of a number: format the "
         "column as text and enter the value again",
+        Code.SPREADSHEET_DAMAGE,
     )
 
 

@@ -143,7 +143,7 @@ def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_a_failure(
     value: str, shown: str, format_: str | None
 ) -> None:
     assert problem_of(Raw("", f"<v>{value}</v>", format_)) == (
-        "bad_type",
+        "spreadsheet_damage",
         f"phone '{shown}' has more than 15 digits, and a spreadsheet keeps no more of a number: format the column as text "
         "and enter the value again",
     )
