@@ -50,10 +50,11 @@ class _Edits:
         self.parts.append((start, start, f"{separator}{line}\n"))
 
     def result(self) -> Update:
-        text = self.text
-        for start, end, new in sorted(self.parts, key=lambda part: part[:2], reverse=True):
-            text = text[:start] + new + text[end:]
-        return Update(text, tuple(self.changes))
+        pieces, at = [], 0
+        for start, end, new in sorted(self.parts, key=lambda part: part[:2]):
+            pieces += [self.text[at:start], new]
+            at = end
+        return Update("".join([*pieces, self.text[at:]]), tuple(self.changes))
 
 
 def update(text: str, file: str, wanted: Mapping[str, Any]) -> Update:

@@ -99,6 +99,12 @@ def test_what_the_database_decides_is_changed_and_nothing_else(
         assert found.text == FILE.replace(before, after)
 
 
+def test_new_columns_stand_in_the_order_of_the_table_also_where_all_others_are_gone() -> None:
+    new = {name: {"type": "date"} for name in "cab"}
+    found = update("name: t\ncolumns:\n  old: {type: text}\n", "t.yaml", {"columns": new})
+    assert found.text == "name: t\ncolumns:\n  c: {type: date}\n  a: {type: date}\n  b: {type: date}\n"
+
+
 def test_the_primary_key_follows() -> None:
     found = updated(primary_key=["id", "order_no"])
     assert found.changes == ("primary_key: [id] becomes [id, order_no]",)
