@@ -186,6 +186,9 @@ def _declared(
     elif choices:
         declared["choices"] = choices
         reasons.append("a CHECK lists the values")
+    if declared.get("required") and _holds_empty(column, choices):
+        declared["blank"] = True
+        reasons.append("an empty text is a value")
     if column.is_array:
         declared["null_elements"] = True
         reasons.append("its elements may be NULL")
@@ -193,6 +196,12 @@ def _declared(
         declared["max_length"] = length
         reasons.append("a CHECK limits the length")
     return declared, reasons
+
+
+def _holds_empty(column: CatalogueColumn, choices: list[str] | None) -> bool:
+    """Return whether an empty text is a value of the column, as far as its type and the choices tell."""
+    is_text = not column.domain and not column.is_array and _type(column).startswith(_TEXTS)
+    return is_text and (choices is None or "" in choices)
 
 
 def _type(column: CatalogueColumn) -> str:
@@ -205,6 +214,7 @@ def _type(column: CatalogueColumn) -> str:
     return type_
 
 
+_TEXTS = ("text", "character", "bpchar", "citext")
 _KNOWN_EXTENSIONS = {
     *("citext", "hstore", "ltree", "lquery", "ltxtquery", "cube", "seg", "geometry", "geography", "vector")
 }

@@ -45,7 +45,8 @@ class Column:
     """One column. Limits count Unicode code points; `max_words` counts runs of non-blank characters.
 
     `required`: every row needs a value that is neither NULL nor the empty string, and where words are counted at
-    least one word. `required_in`: so does every row of an import in one of these modes.
+    least one word. `required_in`: so does every row of an import in one of these modes. `blank`: a required text may be
+    empty, or hold nothing visible.
     `pattern`: an RE2 expression the whole cell must match (see `patterns.check`); `pattern_name` is how people call it.
     `default`: what a NULL cell becomes in a row that is inserted.
     `generated`, `identity`: how the value is generated: for new rows without one, or always (see `Generated`,
@@ -60,6 +61,7 @@ class Column:
     type: ColumnType = ColumnType.TEXT
     required: bool = False
     required_in: tuple[Mode, ...] = ()
+    blank: bool = False
     max_length: int | None = None
     max_words: int | None = None
     choices: tuple[str, ...] = ()
@@ -109,6 +111,8 @@ class Column:
         for option in ("round", "not_finite", "base64", "null_elements"):
             if getattr(self, option) and option not in self.type.facts.options:
                 raise DeclarationError(f"column {self.name}: {option} is not for {self.type}")
+        if self.blank and not self.type.facts.is_text:
+            raise DeclarationError(f"column {self.name}: blank is for text, not {self.type}")
         if self.prefix is not None and self.type is not ColumnType.UUID:
             raise DeclarationError(f"column {self.name}: prefix is for uuid, not {self.type}")
 

@@ -58,7 +58,7 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
         "name: orders\n"
         "columns:\n"
         "  id: {type: bigint, identity: always}\n"
-        "  order_no: {type: character(8), required: true}\n"
+        "  order_no: {type: character(8), required: true, blank: true}\n"
         "  customer_id: {type: bigint, required: true}\n"
         '  amount: {type: "numeric(12,2)"}\n'
         "  doubled: {type: numeric, generated: always}\n"
@@ -76,7 +76,7 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
     )
     assert reasons(orders) == {
         "id": "numbered by a sequence, which is moved behind the numbers that files bring",
-        "order_no": "NOT NULL, without a default",
+        "order_no": "NOT NULL, without a default; an empty text is a value",
         "customer_id": "NOT NULL, without a default",
         "amount": "",
         "doubled": "computed by the database, (amount * (2)::numeric): values of files are ignored",
@@ -103,8 +103,8 @@ def test_enums_composites_and_references_to_the_table_itself_are_declared(shop: 
         "description: People who buy.\n"
         "columns:\n"
         "  id: {type: bigint, identity: by default}\n"
-        "  email: {type: text, required: true}\n"
-        "  name: {type: character varying(80), required: true}\n"
+        "  email: {type: text, required: true, blank: true}\n"
+        "  name: {type: character varying(80), required: true, blank: true}\n"
         "  mood: {type: shop.mood, generated: default, choices: [sad, ok, happy]}\n"
         '  moods: {type: "shop.mood[]", null_elements: true}\n'
         "  address: {type: shop.place}\n"

@@ -106,6 +106,7 @@ COLUMN = Record(
     keys=(
         Key("type", Type(), "The type of the column, as Postgres writes it. Without one: text."),
         Key("required", Flag(), "Whether every row needs a value that is neither NULL nor empty."),
+        Key("blank", Flag(), "Whether a required text may be empty or blank: only NULL is refused."),
         Key("max_length", Whole(), "The most characters of a text."),
         Key("max_words", Whole(), "The most words of a text."),
         Key("choices", Many(Text()), "The texts that are allowed."),

@@ -99,7 +99,7 @@ def _not_finite(column: Column, cells: pa.Array) -> pa.Array:
 def _presence(table: Table, column: Column, required: bool) -> Kernel | None:
     if not required:
         return None
-    return _has_text if column.type.facts.is_text else pc.is_valid
+    return _has_text if column.type.facts.is_text and not column.blank else pc.is_valid
 
 
 def _has_text(text: pa.ChunkedArray) -> pa.ChunkedArray:

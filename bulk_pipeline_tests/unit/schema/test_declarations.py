@@ -18,6 +18,7 @@ from bulk_pipeline.schema import (
     TableName,
     patterns,
 )
+from bulk_pipeline.schema.column_type import parse
 from bulk_pipeline.schema.load_order import in_order, parents_among
 
 ID = Column(name="id", type=ColumnType.UUID)
@@ -142,6 +143,11 @@ def test_a_primary_key_is_required_unless_its_value_is_made(
     at = Column(name="at", type=ColumnType.TIMESTAMP, generated=Generated.DEFAULT)
 
     assert Table(name="t", columns=(ID, NAME, at), **fields).required_columns(mode) == required
+
+
+def test_only_a_text_may_be_blank() -> None:
+    with pytest.raises(DeclarationError, match="column at: blank is for text, not date"):
+        Column(name="at", type=parse("date"), required=True, blank=True)
 
 
 def test_a_column_may_be_required_in_one_mode() -> None:

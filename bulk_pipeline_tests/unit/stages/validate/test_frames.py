@@ -50,6 +50,8 @@ def test_every_declared_table_gives_a_schema_of_arrow_types(name: str, mode: Mod
         (Column(name="a", required=True), "x", "", "required"),
         (Column(name="a", required=True), " x", None, "required"),
         (Column(name="a", required=True), "x", "\u00a0 ", "required"),
+        (Column(name="a", required=True, blank=True), "", None, "required"),
+        (Column(name="a", required=True, blank=True), "\u00a0 ", None, "required"),
         (Column(name="a"), "x", "x\0", "nul"),
         (Column(name="a", max_length=3), "äöü", "äöüß", "max_length"),
         (Column(name="a", max_words=2), " one\u3000two ", "one two\nthree", "max_words"),
