@@ -1,10 +1,11 @@
 """Small files for tables with keys of every shape, split and loaded, against a model that goes row by row."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -18,6 +19,7 @@ from bulk_pipeline_tests.integration.test_load_model import Died, dying_after, s
 from bulk_pipeline_tests.rigs.databases import Databases
 from bulk_pipeline_tests.rigs.loading import Loading, uid
 from bulk_pipeline_tests.rigs.shop import SHAPES, create_all, qualified
+from bulk_pipeline_tests.seeds import SEEDS
 
 Record = Mapping[str, Any]
 
@@ -79,9 +81,7 @@ class Model:
         return LoadCounts(**fates, rejected=len({number for number, _ in self.codes}))
 
     def content(self) -> list[tuple]:
-        return sorted(
-            (tuple(row[name] for name in self.table.column_names) for row in self.rows.values()), key=repr
-        )
+        return in_order(tuple(row[name] for name in self.table.column_names) for row in self.rows.values())
 
     def _holders(self, key: Key, record: Record) -> list[str]:
         value = self._value(key, record)
@@ -108,16 +108,30 @@ def shop(databases: Databases) -> Iterator[str]:
         yield url
 
 
-VALUES: dict[ColumnType, Sequence[Any]] = {
-    ColumnType.TEXT: ("a", "b", "a b", ""),
-    ColumnType.UUID: (uid(1), uid(2), uid(3)),
-    ColumnType.BOOLEAN: (True, False),
-    ColumnType.TIMESTAMP: (datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+NUMBERS = tuple(map(Decimal, ("1.0", "1.00", "1", "2.5", "-2.50")))
+MIDNIGHT = datetime(2025, 1, 1, tzinfo=UTC)
+VALUES: dict[str, Sequence[Any]] = {
+    "text": ("a", "b", "a b", ""),
+    "uuid": (uid(1), uid(2), uid(3)),
+    "boolean": (True, False),
+    "timestamp with time zone": (MIDNIGHT, MIDNIGHT + timedelta(microseconds=1)),
+    "date": (date(2025, 1, 1), date(2024, 2, 29), date(1, 1, 1)),
+    "smallint": (0, 1, -32_768),
+    "integer": (0, 1, -1),
+    "bigint": (-1, -2, -3),
+    "numeric": NUMBERS,
+    "numeric(4,2)": NUMBERS,
 }
+"""By type; the numbers that the database makes are positive, and the exact ones are equal in several forms."""
+
+
+def made(column: Column, row: int) -> Any:
+    """Return a value that no row of a file has, for a stored row."""
+    return uid(9 + row) if column.type is ColumnType.UUID else -9 - row
 
 
 def cells(table: Table, column: Column) -> st.SearchStrategy[Any]:
-    values = VALUES[column.type]
+    values = VALUES[str(column.type)]
     if column.name in table.primary_key and not column.null_keeps_stored:
         return st.sampled_from(values)
     return st.sampled_from([None, *values])
@@ -130,12 +144,16 @@ def examples(draw: st.DrawFn) -> dict[str, Any]:
     table = draw(st.sampled_from(list(SHAPES.values())))
     record = st.fixed_dictionaries({column.name: cells(table, column) for column in table.columns})
     stored = draw(st.lists(record, max_size=4))
-    made = [column.name for column in table.columns if column.null_keeps_stored]
-    stored = [row | {name: row[name] or uid(9 + at) for name in made} for at, row in enumerate(stored)]
+    made_columns = [column for column in table.columns if column.null_keeps_stored]
+    stored = [
+        row | {column.name: row[column.name] or made(column, at) for column in made_columns}
+        for at, row in enumerate(stored)
+    ]
     keys_matter = draw(st.booleans())
     needed = {"name"} if mode is Mode.UPSERT else {"name", *table.required_columns(mode)}
     optional = [name for name in table.column_names if name not in needed]
-    may_lack = optional if keys_matter else [name for name in made if name not in needed]
+    made_names = [column.name for column in made_columns]
+    may_lack = optional if keys_matter else [name for name in made_names if name not in needed]
     left_out = st.sets(st.sampled_from(may_lack)) if may_lack else st.just(set[str]())
     all_lack = draw(left_out)
     file = []
@@ -145,14 +163,30 @@ def examples(draw: st.DrawFn) -> dict[str, Any]:
     return {"mode": mode, "table": table, "stored": stored, "file": file, "keys_matter": keys_matter}
 
 
-@settings(max_examples=80, deadline=None)
-@given(
+loads = given(
     example=examples(),
     batch_rows=st.integers(1, 9),
     connections=st.integers(1, 3),
     dies_after=st.lists(st.integers(0, 3), max_size=1),
 )
-def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(
+
+
+@settings(max_examples=80, deadline=None)
+@loads
+def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(shop: str, **load: Any) -> None:
+    check(shop, **load)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(SEEDS))
+@settings(max_examples=200, deadline=None)
+@loads
+def test_many_files_end_as_if_their_rows_were_applied_one_by_one(shop: str, part: int, **load: Any) -> None:
+    check(shop, **load)
+
+
+def check(
     shop: str, example: dict[str, Any], batch_rows: int, connections: int, dies_after: list[int]
 ) -> None:
     table, file, mode = example["table"], example["file"], example["mode"]
@@ -184,15 +218,38 @@ def test_a_file_ends_as_if_its_rows_were_applied_one_by_one(
 
     assert counts == model.counts()
     assert sorted(codes + job.failures("row", "code")) == sorted(model.codes)
-    given_ids = {row.get("id") for row in [*stored, *file]}
-    assert content(job, given_ids) == model.content()
+    assert content(job, [*stored, *file]) == model.content()
 
 
-def content(job: Loading, given_ids: set[str | None]) -> list[tuple]:
-    """The table as the model has it: made ids are None."""
-    names = job.declared.column_names
-    rows = (dict(zip(names, row, strict=True)) for row in job.content(*names))
-    known = (
-        row | ({"id": row["id"] if row["id"] in given_ids else None} if "id" in row else {}) for row in rows
+def content(job: Loading, given_rows: Sequence[Record]) -> list[tuple]:
+    """The table as the model has it: what the database has made is None."""
+    columns = job.declared.columns
+    given_cells = {
+        column.name: {row.get(column.name) for row in given_rows}
+        for column in columns
+        if column.null_keeps_stored
+    }
+    rows = (
+        dict(zip(job.declared.column_names, row, strict=True))
+        for row in job.content(*job.declared.column_names)
     )
-    return sorted((tuple(row.values()) for row in known), key=repr)
+    known = (
+        row | {name: row[name] if row[name] in cells else None for name, cells in given_cells.items()}
+        for row in rows
+    )
+    return in_order(tuple(row.values()) for row in known)
+
+
+def in_order(rows: Iterable[tuple]) -> list[tuple]:
+    """Return the rows sorted; equal cells of several forms sort alike."""
+
+    def form(cell: Any) -> str:
+        match cell:
+            case Decimal():
+                return str(cell.normalize())
+            case datetime():
+                return cell.astimezone(UTC).isoformat()
+            case _:
+                return repr(cell)
+
+    return sorted(rows, key=lambda row: [form(cell) for cell in row])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -148,7 +149,7 @@ class Loading:
         for start in range(0, len(good), size):
             part = good[start : start + size]
             cells = [
-                pa.array([row.get(name) for _, row in part], codec_of(declared.column(name)).arrow)
+                _typed([row.get(name) for _, row in part], codec_of(declared.column(name)).arrow)
                 for name in columns
             ]
             numbers = pa.array([number for number, _ in part], pa.int64())
@@ -180,6 +181,13 @@ def counts(text: str) -> LoadCounts:
     """Return the counts as text: `"2 inserted, 1 rejected"`."""
     named = (part.split() for part in text.split(", ")) if text else ()
     return LoadCounts(**{name: int(count) for count, name in named})
+
+
+def _typed(cells: list[Any], arrow: pa.DataType) -> pa.Array:
+    """Return the cells as validation gives them: a number without a precision is a text."""
+    if pa.types.is_string(arrow):
+        cells = [str(cell) if isinstance(cell, Decimal) else cell for cell in cells]
+    return pa.array(cells, arrow)
 
 
 def _columns(rows: Sequence[Row | None]) -> list[str]:

@@ -1,6 +1,7 @@
 """Tables with keys of every shape, in a schema of their own: what others have and the seeds' tables have not."""
 
-from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Generated, Key, Table
+from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Generated, Identity, Key, Table
+from bulk_pipeline.schema.column_type import parse
 
 SCHEMA = "shop"
 
@@ -16,6 +17,10 @@ def text(name: str, **declared: object) -> Column:
 
 def time(name: str, **declared: object) -> Column:
     return Column(name=name, type=ColumnType.TIMESTAMP, **declared)  # pyright: ignore[reportArgumentType]
+
+
+def typed(name: str, type_: str, **declared: object) -> Column:
+    return Column(name=name, type=parse(type_), **declared)  # pyright: ignore[reportArgumentType]
 
 
 def create(declared: Table) -> str:
@@ -102,6 +107,27 @@ SHAPES = {
         text("name"),
         primary_key=("a", "b"),
         unique_keys=(("b", "c"),),
+    ),
+    "a whole number": table("boxes", typed("no", "integer"), text("name"), primary_key=("no",)),
+    "an exact number": table(
+        "rates",
+        typed("rate", "numeric"),
+        typed("cap", "numeric(4,2)"),
+        text("name"),
+        primary_key=("rate",),
+        unique_keys=(("cap",),),
+    ),
+    "a date and a number": table(
+        "shifts", typed("day", "date"), typed("no", "smallint"), text("name"), primary_key=("day", "no")
+    ),
+    "a number that the database makes": table(
+        "tickets",
+        typed("no", "bigint", identity=Identity.BY_DEFAULT),
+        typed("day", "date"),
+        time("at"),
+        text("name"),
+        primary_key=("no",),
+        unique_keys=(Key(("day",), nulls_distinct=False), ("at",)),
     ),
     "odd names": Table(
         schema="Odd Shop",
