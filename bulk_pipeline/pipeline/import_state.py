@@ -40,7 +40,7 @@ class ImportState:
 
     @property
     def table(self) -> Table:
-        return tables.get(self.table_name)
+        return tables.get(self.table_name).matching(self.declared)
 
     def batches(self, work: WorkLocation, name: str) -> Iterator[pa.RecordBatch]:
         return work.read(self.files[name])

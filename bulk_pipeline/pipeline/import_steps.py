@@ -48,7 +48,7 @@ def parse_upload(
     Raises `TooManyRejectedRowsError`, as do the next two steps.
     """
     area = work.area(job_id, attempt)
-    rejections = Rejections(budget)
+    table, rejections = table.matching(upload.declared), Rejections(budget)
     with (
         area.writer("records") as records,
         area.writer("raw") as raw,

@@ -5,7 +5,7 @@ A table file in `bulk_pipeline.tables` holds one `Table` and nothing else.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,10 @@ class Table:
         for name, column in self.upload_format.columns:
             if column not in (*names, LEFT_OUT):
                 raise DeclarationError(f"{title}: {name!r} stands for {column}, which is not a column")
+        match, keys = self.upload_format.match, [*map(str, self.keys)]
+        if match and not any(set(key.columns) == {*match} for key in self.keys):
+            known = f"its keys are {'; '.join(keys)}" if keys else "it has none"
+            raise DeclarationError(f"{title}: match {', '.join(match)} is not a key of the table: {known}")
         encoding = self.upload_format.encoding
         if encoding is not None and known_code_page(encoding) is None:
             raise DeclarationError(f"{title}: {unknown_code_page(encoding)}")
@@ -111,8 +115,15 @@ class Table:
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
-        """The primary key, if there is one, and the unique keys in order of declaration."""
-        return (*([Key(tuple(self.primary_key))] if self.primary_key else []), *self.further_keys)
+        """The keys in the order in which they identify a row: the one that the upload format names with `match`, the
+        primary key, if there is one, and the unique keys in order of declaration."""
+        keys = (*([Key(tuple(self.primary_key))] if self.primary_key else []), *self.further_keys)
+        return tuple(sorted(keys, key=lambda key: not self._is_matched(key)))
+
+    @cached_property
+    def identifying_keys(self) -> tuple[Key, ...]:
+        """The keys by which a row may mean a stored one."""
+        return tuple(key for key in self.keys if self._is_matched(key)) or self.keys
 
     @cached_property
     def further_keys(self) -> tuple[Key, ...]:
@@ -154,8 +165,21 @@ class Table:
                 column.required
                 or mode in column.required_in
                 or (column.name in self.primary_key and not column.null_keeps_stored)
+                or (mode.rules.updates_rows and column.name in self.upload_format.match)
             )
         )
+
+    def matching(self, declared: UploadFormat) -> "Table":
+        """Return the table for an upload, whose rows mean stored rows by the key that `declared` names, if it does.
+
+        Raises `DeclarationError` if that is not a key of the table.
+        """
+        if not declared.match or declared.match == self.upload_format.match:
+            return self
+        return replace(self, upload_format=replace(self.upload_format, match=declared.match))
+
+    def _is_matched(self, key: Key) -> bool:
+        return {*key.columns} == {*self.upload_format.match}
 
     def refers_to_itself(self, columns: Sequence[str]) -> bool:
         """Return whether rows with these columns may refer to other rows of the table."""

@@ -29,6 +29,7 @@ class UploadFormat:
     for a name whose cells are not wanted.
     `sheet`: the name of the sheet of a workbook that holds the rows.
     `records`: the key of a JSON document whose value is the array of rows, `data` or `result.data`.
+    `match`: the columns of the key by which rows mean stored rows; other keys are only constraints then.
     `rejects_extra_columns`: a column that the table does not have fails the upload.
 
     `time_zone`: of timestamps without an offset, in columns with time zone.
@@ -48,6 +49,7 @@ class UploadFormat:
     columns: tuple[tuple[str, str], ...] = ()
     sheet: str | None = None
     records: str | None = None
+    match: tuple[str, ...] = ()
     rejects_extra_columns: bool | None = None
     trim: bool | None = None
     null_words: tuple[str, ...] = ()
@@ -255,6 +257,13 @@ _OF_FILES = (
     ),
     Declaration("sheet", "sheet", "The sheet of a workbook that holds the rows.", "Data"),
     Declaration("records", "records", "The key of a JSON document that holds the rows.", "result.data"),
+    Declaration(
+        "match",
+        "match",
+        "The columns of the key by which rows mean stored rows in `upsert`; other keys are only constraints then.",
+        "order_no",
+        Kind.LIST,
+    ),
     Declaration(
         "extra_columns",
         "rejects_extra_columns",

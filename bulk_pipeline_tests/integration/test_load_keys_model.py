@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from bulk_pipeline.schema import Column, ColumnType, Key, Mode, Table
+from bulk_pipeline.schema import Column, ColumnType, Key, Mode, Table, UploadFormat
 from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline_tests.integration.test_load_model import Died, dying_after, split_rows
 from bulk_pipeline_tests.rigs.databases import Databases
@@ -132,7 +132,8 @@ def made(column: Column, row: int) -> Any:
 
 def cells(table: Table, column: Column) -> st.SearchStrategy[Any]:
     values = VALUES[str(column.type)]
-    if column.name in table.primary_key and not column.null_keeps_stored:
+    is_key = column.name in table.primary_key and not column.null_keeps_stored
+    if is_key or column.name in table.upload_format.match:
         return st.sampled_from(values)
     return st.sampled_from([None, *values])
 
@@ -150,7 +151,10 @@ def examples(draw: st.DrawFn) -> dict[str, Any]:
         for at, row in enumerate(stored)
     ]
     keys_matter = draw(st.booleans())
-    needed = {"name"} if mode is Mode.UPSERT else {"name", *table.required_columns(mode)}
+    match = draw(st.sampled_from([(), *(key.columns for key in table.keys)])) if mode is Mode.UPSERT else ()
+    table = table.matching(UploadFormat(match=match))
+    record = st.fixed_dictionaries({column.name: cells(table, column) for column in table.columns})
+    needed = {"name", *match} if mode is Mode.UPSERT else {"name", *table.required_columns(mode)}
     optional = [name for name in table.column_names if name not in needed]
     made_names = [column.name for column in made_columns]
     may_lack = optional if keys_matter else [name for name in made_names if name not in needed]

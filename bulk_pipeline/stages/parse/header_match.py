@@ -80,7 +80,7 @@ def refuse_oversize(names: Sequence[str], width: int, limits: Limits) -> None:
 def _identify_stored_rows(columns: Collection[str | None], table: Table, mode: Mode | None) -> bool:
     named = [name for name in columns if name is not None]
     return (mode or table.default_mode).rules.keeps_absent_cells and any(
-        key.is_in(named) for key in table.keys
+        key.is_in(named) for key in table.identifying_keys
     )
 
 

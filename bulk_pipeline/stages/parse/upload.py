@@ -141,7 +141,9 @@ def open_upload(
     the columns of the file. The format `declared` for the upload takes precedence over the table's. `check` is called
     for each piece that is read, and raises to stop the reading. Raises `FileError` for a file that cannot be read.
     """
-    declared = _together(declared, table) if table else declared
+    if table is not None:
+        declared = _together(declared, table)
+        table = table.matching(declared)
     refuse_junk(name)
     uploaded, notes, spool = Uploaded(stream, check), Notes(), Spool(spool_dir)
     try:
@@ -168,6 +170,7 @@ def _together(declared: UploadFormat, table: Table) -> UploadFormat:
     together = declared.over(table.upload_format)
     try:
         together.check()
+        table.matching(together)
     except DeclarationError as error:
         raise FileError(FileErrorCode.BAD_DECLARATION, str(error)) from error
     return together

@@ -17,7 +17,6 @@ from bulk_pipeline.schema import NOTHING_DECLARED, Column, ColumnType, Mode, Tab
 from bulk_pipeline.schema.types import TypedColumn, codec_of
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.failures import FAILURES, none
-from bulk_pipeline.stages.key_cells import keys_in
 from bulk_pipeline.stages.parse.parsed import STORED
 from bulk_pipeline.stages.shown import shown, value
 from bulk_pipeline.stages.validate.checks import CHECKS, Sentences, code_of
@@ -170,7 +169,7 @@ def _left_to_load(
     if absent is None:
         return left
     has_key = np.zeros(len(records), bool)
-    for _, key in keys_in(table, list(typed)):
+    for key in (key for key in table.identifying_keys if key.is_in(list(typed))):
         filled = (mask(pc.not_equal(records[name], "")) for name in key.columns)
         has_key |= np.logical_and.reduce(list(filled))
     lacking = absence.absent(pa.table({absence.COLUMN: absent}), table)
