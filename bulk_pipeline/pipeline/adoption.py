@@ -136,6 +136,9 @@ def _document(table: CatalogueTable, columns: dict[str, dict[str, Any]]) -> dict
             }
             for key in table.foreign_keys
         ],
+        "after": list(
+            dict.fromkeys(str(TableName(key.schema, key.table)) for key in table.partial_foreign_keys)
+        ),
     }
     return {key: value for key, value in content.items() if value}
 
@@ -248,6 +251,9 @@ def _warnings(table: CatalogueTable, checks: list[CatalogueCheck]) -> Iterator[s
         yield "no key: insert_only takes every row without looking for duplicates, and upsert is not possible"
     for check in checks:
         yield f"{check.name} is checked by the database alone: {check.definition}"
+    for key in table.partial_foreign_keys:
+        columns, parent = ", ".join(key.columns), TableName(key.schema, key.table)
+        yield f"the database checks in some partitions alone that {columns} refers to {parent}, whose files go first"
     for index in table.uniqueness:
         yield f"{index.name} is checked by the database alone: {index.definition}"
     for key in table.keys:

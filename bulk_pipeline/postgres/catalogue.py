@@ -120,6 +120,8 @@ class CatalogueTrigger:
 class CatalogueTable:
     """A table, or what else has the name.
 
+    `foreign_keys`: those of the table, and those that all of its partitions have. `partial_foreign_keys`: those that
+    only some of its partitions have.
     `uniqueness`: unique indexes that are no keys, as they are partial or of expressions, and exclusion constraints.
     `has_policies`: row-level security applies to the role. `lacks_usage`: the role may not use the schema.
     """
@@ -134,6 +136,7 @@ class CatalogueTable:
     columns: tuple[CatalogueColumn, ...] = ()
     keys: tuple[CatalogueKey, ...] = ()
     foreign_keys: tuple[CatalogueForeignKey, ...] = ()
+    partial_foreign_keys: tuple[CatalogueForeignKey, ...] = ()
     checks: tuple[CatalogueCheck, ...] = ()
     uniqueness: tuple[CatalogueCheck, ...] = ()
     triggers: tuple[CatalogueTrigger, ...] = ()
@@ -234,12 +237,13 @@ def _read(connection: psycopg.Connection, oids: Sequence[int], role: str) -> lis
     )  # so that all other names are written with their schema
     relations = {oid: row for oid, *row in connection.execute(_RELATIONS, asked)}
     columns, constraints, indexes = grouped(_COLUMNS), grouped(_CONSTRAINTS), grouped(_INDEXES)
-    triggers, rules = grouped(_TRIGGERS), grouped(_RULES)
+    triggers, rules, partitions = grouped(_TRIGGERS), grouped(_RULES), grouped(_PARTITION_FOREIGN_KEYS)
     return [
         _table(
             relations[oid],
             columns.get(oid, []),
             constraints.get(oid, []),
+            partitions.get(oid, []),
             indexes.get(oid, []),
             triggers.get(oid, []),
             [name for (name,) in rules.get(oid, [])],
@@ -252,11 +256,14 @@ def _table(
     relation: Sequence[Any],
     columns: Iterable[tuple[Any, ...]],
     constraints: Sequence[tuple[Any, ...]],
+    partitions: Iterable[tuple[Any, ...]],
     indexes: Sequence[tuple[Any, ...]],
     triggers: Iterable[tuple[Any, ...]],
     rules: Iterable[str],
 ) -> CatalogueTable:
     schema, name, kind, is_partition, comment, has_policies, lacks_usage = relation
+    own = list(_foreign_keys(constraints))
+    everywhere, somewhere = _foreign_keys_of_partitions(partitions, own)
     return CatalogueTable(
         schema,
         name,
@@ -267,7 +274,8 @@ def _table(
         lacks_usage,
         tuple(map(_column, columns)),
         tuple(_keys(indexes)),
-        tuple(_foreign_keys(constraints)),
+        (*own, *everywhere),
+        tuple(somewhere),
         tuple(
             CatalogueCheck(name, tuple(columns), definition)
             for kind, name, columns, definition, *_ in constraints
@@ -311,6 +319,19 @@ def _foreign_keys(constraints: Iterable[tuple[Any, ...]]) -> Iterator[CatalogueF
     for kind, name, columns, _, schema, table, references, may_select in constraints:
         if kind == "f":
             yield CatalogueForeignKey(name, tuple(columns), schema, table, tuple(references), may_select)
+
+
+def _foreign_keys_of_partitions(
+    rows: Iterable[tuple[Any, ...]], own: Sequence[CatalogueForeignKey]
+) -> tuple[list[CatalogueForeignKey], list[CatalogueForeignKey]]:
+    """Return the foreign keys that all partitions have, and those that some have, without those of the table."""
+    known = {(key.columns, key.schema, key.table, key.references) for key in own}
+    everywhere, somewhere = list[CatalogueForeignKey](), list[CatalogueForeignKey]()
+    for name, columns, schema, table, references, may_select, is_everywhere in rows:
+        key = CatalogueForeignKey(name, tuple(columns), schema, table, tuple(references), may_select)
+        if (key.columns, schema, table, key.references) not in known:
+            (everywhere if is_everywhere else somewhere).append(key)
+    return everywhere, somewhere
 
 
 def _uniqueness(
@@ -456,8 +477,47 @@ _CONSTRAINTS = """
     FROM pg_constraint AS made
     LEFT JOIN pg_class AS parent ON parent.oid = made.confrelid
     LEFT JOIN pg_namespace AS space ON space.oid = parent.relnamespace
+    LEFT JOIN pg_constraint AS whole ON whole.oid = made.conparentid
     WHERE made.conrelid = ANY (%(oids)s) AND made.contype IN ('c', 'f', 'x')
+        AND whole.conrelid IS DISTINCT FROM made.conrelid  -- Postgres adds one for each partition of a parent
     ORDER BY made.conrelid, made.conname
+"""
+
+_PARTITION_FOREIGN_KEYS = """
+    WITH partition AS (
+        SELECT root.oid AS root, tree.relid::oid AS oid, count(*) OVER (PARTITION BY root.oid) AS partitions
+        FROM pg_class AS root, pg_partition_tree(root.oid) AS tree
+        WHERE root.oid = ANY (%(oids)s) AND root.relkind = 'p' AND tree.isleaf
+    ),
+    made AS (
+        SELECT
+            partition.*, made.conname, made.confrelid,
+            ARRAY(
+                SELECT attname::text FROM unnest(made.conkey) WITH ORDINALITY AS key (number, position)
+                JOIN pg_attribute ON attrelid = made.conrelid AND attnum = key.number
+                ORDER BY key.position
+            ) AS columns,
+            ARRAY(
+                SELECT attname::text FROM unnest(made.confkey) WITH ORDINALITY AS key (number, position)
+                JOIN pg_attribute ON attrelid = made.confrelid AND attnum = key.number
+                ORDER BY key.position
+            ) AS "references"
+        FROM partition
+        JOIN pg_constraint AS made ON made.conrelid = partition.oid AND made.contype = 'f'
+        LEFT JOIN pg_constraint AS whole ON whole.oid = made.conparentid
+        WHERE whole.conrelid IS DISTINCT FROM made.conrelid
+    )
+    SELECT
+        made.root, min(made.conname::text), made.columns, space.nspname, parent.relname, made.references,
+        has_schema_privilege(%(role)s, space.oid, 'USAGE')
+            AND has_any_column_privilege(%(role)s, parent.oid, 'SELECT'),
+        count(DISTINCT made.oid) = made.partitions
+    FROM made
+    JOIN pg_class AS parent ON parent.oid = made.confrelid
+    JOIN pg_namespace AS space ON space.oid = parent.relnamespace
+    GROUP BY made.root, made.partitions, made.columns, made.references, parent.oid, parent.relname,
+        space.oid, space.nspname
+    ORDER BY made.root, min(made.conname::text)
 """
 
 _INDEXES = """

@@ -7,9 +7,9 @@ from bulk_pipeline.schema.table import Table
 
 
 def parents_among(table: Table, tables: Iterable[Table]) -> tuple[str, ...]:
-    """Return the upload names of those of `tables` that `table` refers to, in order of its foreign keys."""
+    """Return the upload names of those of `tables` that go before `table`, those that it refers to first."""
     names = {str(other.qualified_name): other.upload_name for other in tables}
-    return tuple(names[parent] for parent in table.parents if parent in names)
+    return tuple(names[parent] for parent in table.predecessors if parent in names)
 
 
 def in_order(tables: Iterable[Table]) -> dict[str, Table]:

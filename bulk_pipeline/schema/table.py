@@ -44,6 +44,7 @@ class Table:
     `schema`, `name`: of the table in the database. `upload_name`: how uploads, the API and people call it; `name`, or
     `schema.name` where the schema is not `public`, if nothing else is declared.
     `primary_key`: its columns; empty if the table has none. `unique_keys`: the columns of each further key, or a `Key`.
+    `after`: further tables whose files go before those of this one, as if it referred to them.
     `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
     only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
     """
@@ -55,6 +56,7 @@ class Table:
     primary_key: tuple[str, ...] = ()
     unique_keys: tuple[tuple[str, ...] | Key, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
+    after: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     default_mode: Mode = Mode.INSERT_ONLY
     touch: tuple[str, ...] = ()
@@ -82,6 +84,8 @@ class Table:
         for name, where in used:
             if name not in names:
                 raise DeclarationError(f"{title}: {where} names {name}, which is not a column")
+        for other in self.after:
+            TableName.parse(other)
         for key in self.keys:
             if not key.columns or len(set(key.columns)) < len(key.columns):
                 raise DeclarationError(f"{title}: key ({key}) must name at least one column, and each once")
@@ -140,6 +144,13 @@ class Table:
         """The tables this one refers to, declared or not, without itself, in order of declaration: `shop.customers`."""
         parents = dict.fromkeys(key.parent for key in self.foreign_keys)
         return tuple(str(parent) for parent in parents if parent != self.qualified_name)
+
+    @cached_property
+    def predecessors(self) -> tuple[str, ...]:
+        """The tables whose files go before those of this one: its parents, and those that are declared besides."""
+        after = (TableName.parse(name) for name in self.after)
+        further = (str(name) for name in after if name != self.qualified_name)
+        return tuple(dict.fromkeys((*self.parents, *further)))
 
     @cached_property
     def may_hold_empty_rows(self) -> bool:

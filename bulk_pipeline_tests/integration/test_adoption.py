@@ -129,6 +129,26 @@ def test_keys_of_several_columns_and_their_nulls_are_declared(shop: psycopg.Conn
     )
 
 
+def test_a_table_goes_after_those_that_only_some_partitions_refer_to(shop: psycopg.Connection) -> None:
+    shop.execute(
+        "ALTER TABLE shop.events ADD by bigint; CREATE TABLE shop.events_0 PARTITION OF shop.events DEFAULT;"
+        "ALTER TABLE shop.events_0 ADD FOREIGN KEY (by) REFERENCES shop.customers"
+    )
+    events = adopted(shop, "events")
+    assert events.text is not None
+    assert events.text.endswith("  by: {type: bigint}\nafter: [shop.customers]\n")
+    assert events.warnings[-1] == (
+        "the database checks in some partitions alone that by refers to shop.customers, whose files go first"
+    )
+    shop.execute("ALTER TABLE shop.events_2026 ADD FOREIGN KEY (by) REFERENCES shop.customers")
+    everywhere = adopted(shop, "events").text
+    assert everywhere is not None
+    assert everywhere.endswith(
+        "foreign_keys:\n  - {columns: [by], table: shop.customers, references: [id]}\n"
+    )
+    assert drift(shop, [read_table(everywhere, "events.yaml")]) == []
+
+
 def test_what_the_database_does_besides_is_said(shop: psycopg.Connection) -> None:
     assert adopted(shop, "watched").warnings == (
         "the trigger shout may change or refuse rows; counts are what the database says it did",

@@ -216,6 +216,7 @@ TABLE = Record(
             "Further keys that identify a row: a list of columns for each key.",
         ),
         Key("foreign_keys", Many(FOREIGN_KEY), "The columns that refer to rows of other tables."),
+        Key("after", Many(Text()), "Further tables whose files are loaded before those of this one."),
         Key("rules", Many(RULE), "Rules about several cells of a row, as functions."),
         Key("default_mode", OneOf(Mode), "What to do with rows that exist, if an upload does not say it."),
         Key(

@@ -110,6 +110,45 @@ def test_foreign_keys_of_several_columns_and_to_itself_are_read(shop: psycopg.Co
     assert (own.columns, own.table, own.references) == (("referrer",), "customers", ("id",))
 
 
+def test_a_reference_to_a_partitioned_table_is_one_and_not_one_to_each_partition(
+    shop: psycopg.Connection,
+) -> None:
+    shop.execute(
+        "CREATE TABLE shop.regions (id integer PRIMARY KEY, upper integer REFERENCES shop.regions)"
+        " PARTITION BY LIST (id);"
+        "CREATE TABLE shop.region_1 PARTITION OF shop.regions FOR VALUES IN (1);"
+        "CREATE TABLE shop.region_others PARTITION OF shop.regions DEFAULT;"
+        "CREATE TABLE shop.towns (region integer REFERENCES shop.regions)"
+    )
+    for table in ("towns", "regions", "region_1"):
+        assert [key.table for key in read(shop, table).foreign_keys] == ["regions"]
+
+
+def test_foreign_keys_that_only_partitions_have_are_the_tables_if_all_have_them(
+    shop: psycopg.Connection,
+) -> None:
+    shop.execute(
+        "CREATE TABLE shop.payments (at date, spare text, customer bigint, order_id bigint, line_no smallint,"
+        " FOREIGN KEY (order_id, line_no) REFERENCES shop.order_lines) PARTITION BY RANGE (at);"
+        "CREATE TABLE shop.payments_1 (order_id bigint, line_no smallint, customer bigint, at date, spare text);"
+        "ALTER TABLE shop.payments ATTACH PARTITION shop.payments_1 FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');"
+        "CREATE TABLE shop.payments_2 PARTITION OF shop.payments DEFAULT PARTITION BY LIST (customer);"
+        "CREATE TABLE shop.payments_3 PARTITION OF shop.payments_2 DEFAULT;"
+        "ALTER TABLE shop.payments_1 ADD FOREIGN KEY (customer) REFERENCES shop.customers;"
+        "ALTER TABLE shop.payments_2 ADD FOREIGN KEY (customer) REFERENCES shop.customers;"
+        "ALTER TABLE shop.payments_3 ADD FOREIGN KEY (order_id) REFERENCES shop.orders"
+    )
+    payments = read(shop, "payments")
+    assert [(key.columns, key.table, key.references) for key in payments.foreign_keys] == [
+        (("order_id", "line_no"), "order_lines", ("order_id", "line_no")),
+        (("customer",), "customers", ("id",)),
+    ]
+    assert [(key.columns, key.table, key.references) for key in payments.partial_foreign_keys] == [
+        (("order_id",), "orders", ("id",))
+    ]
+    assert read(shop, "orders").partial_foreign_keys == ()
+
+
 def test_checks_triggers_and_rules_are_read(shop: psycopg.Connection) -> None:
     assert read(shop, "orders").checks[0] == CatalogueCheck(
         "not_negative", ("amount",), "CHECK (amount >= 0::numeric)"
@@ -132,6 +171,7 @@ def test_all_tables_are_those_without_partitions_and_views(shop: psycopg.Connect
             "events",
             "guarded",
             "watched",
+            "words",
         ),
         'Odd "Name',
     }

@@ -178,6 +178,21 @@ def test_uploads_call_a_table_by_its_name_unless_declared(fields: dict, upload_n
     assert Table(name="t", columns=(ID,), **fields).upload_name == upload_name
 
 
+def test_a_table_goes_after_those_that_it_refers_to_and_those_that_it_names() -> None:
+    columns = (Column(name="id"),)
+    key = ForeignKey(columns=("id",), table="b", references=("id",))
+    first = Table(name="a", columns=columns, foreign_keys=(key,), after=("c", "b", "a"))
+    tables = [first, Table(name="b", columns=columns), Table(name="c", columns=columns)]
+    assert (first.parents, first.predecessors) == (("b",), ("b", "c"))
+    assert parents_among(first, tables) == ("b", "c")
+    assert list(in_order(tables)) == ["b", "c", "a"]
+
+
+def test_a_table_to_go_after_is_named_as_the_database_has_it() -> None:
+    with pytest.raises(DeclarationError, match=r"table name 'a\.b\.c' is not understood"):
+        Table(name="t", columns=(Column(name="id"),), after=("a.b.c",))
+
+
 def _referring(name: str, *parents: str) -> Table:
     keys = (ForeignKey(columns=("id",), table=parent, references=("id",)) for parent in parents)
     return Table(name=name, columns=(ID,), schema="shop", upload_name=name, foreign_keys=tuple(keys))
