@@ -84,7 +84,7 @@ def of_form(form: FormData, mode: str | None, key: str | None) -> tuple[ImportOp
     if file is None:
         raise HTTPException(400, "file is required")
     texts = {part.name: text for part in DECLARATIONS if (text := text_of(form, part.name))}
-    format_ = _format(texts).over(UploadFormat(encoding=charset_of(file.content_type or "")))
+    format_ = _format(texts, table).over(UploadFormat(encoding=charset_of(file.content_type or "")))
     return ImportOptions(table, _mode(text_of(form, "mode") or mode, table), token, format_), file
 
 
@@ -98,7 +98,7 @@ def of_json(body: JsonBody, mode: str | None, key: str | None) -> tuple[ImportOp
     url, format_ = parse_url(texts["file_url"]), texts.get("format")
     if format_ and format_ not in imported_names():
         raise HTTPException(400, f"format must be one of: {', '.join(imported_names())}")
-    options = ImportOptions(table, _mode(texts.get("mode") or mode, table), token, _format(texts))
+    options = ImportOptions(table, _mode(texts.get("mode") or mode, table), token, _format(texts, table))
     return options, RemoteAddress(url, format_)
 
 
@@ -160,11 +160,13 @@ def _key(token: str | None, header: str | None) -> str | None:
         return key
 
 
-def _format(texts: Mapping[str, str]) -> UploadFormat:
+def _format(texts: Mapping[str, str], table: str) -> UploadFormat:
     try:
-        return read_format(texts)
+        declared = read_format(texts)
+        tables.get(table).format_of(declared)
     except DeclarationError as error:
         raise HTTPException(400, str(error)) from error
+    return declared
 
 
 def _mode(name: str | None, table: str) -> Mode:

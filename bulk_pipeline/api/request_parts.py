@@ -103,7 +103,7 @@ def refuse_unreadable(
         raise HTTPException(400, "the file is empty")
     head = content.read(file_formats.HEAD_BYTES)
     content.seek(0)
-    file_formats.refuse_no_table(name, head, declared.over(tables.get(table).upload_format).encoding)
+    file_formats.refuse_no_table(name, head, tables.get(table).format_of(declared).encoding)
 
 
 def is_json(request: Request) -> bool:

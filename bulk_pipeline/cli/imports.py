@@ -67,7 +67,7 @@ def import_files(
     """
     into = tables.get(table)
     for file in files:
-        _refuse_no_table(file, declared.over(into.upload_format).encoding)
+        _refuse_no_table(file, into.format_of(declared).encoding)
     stores = stores_of(home)
     metadata = metadata_of(mode or into.default_mode, declared)
     if force:

@@ -44,9 +44,9 @@ class Address:
 
 
 def read_address(key: str, metadata: Mapping[str, str], content_type: str = "") -> Address:
-    """Return the address given by the key (`<table>/<name>` or `<table>/<mode>/<name>`) and by the metadata, which take
-    precedence.
+    """Return the address given by the key, `<table>/<name>`, and by the metadata, which take precedence.
 
+    Folders `<mode>` and `@<profile>`, in any order, may stand between table and name.
     Metadata are `mode`, `idempotency-key`, `force`, and the names of `read_format`. Values are encoded by RFC 2047
     unless they are ASCII, as S3 returns them. The `charset` of the content type declares the encoding, unless the
     metadata do.
@@ -55,16 +55,21 @@ def read_address(key: str, metadata: Mapping[str, str], content_type: str = "") 
     metadata_texts = {
         name.lower(): _decoded(value).replace("\0", "").strip() for name, value in metadata.items()
     }
-    mode, problem = Mode.INSERT_ONLY, None
+    mode, problem, profile = Mode.INSERT_ONLY, None, None
     if not slash or not table:
         table, problem = "", f"the key {key!r} names no table: drop files as <table>/<name>"
     else:
         try:
-            mode, problem = _mode(rest, metadata_texts.get("mode", ""), tables.get(table).default_mode)
+            into = tables.get(table)
+            folder, profile = _folders(rest)
+            mode, problem = _mode(folder, metadata_texts.get("mode", ""), into.default_mode)
         except UnknownTableError as error:
             problem = str(error)
     try:
-        format_ = read_format(metadata_texts).over(UploadFormat(encoding=charset_of(content_type)))
+        of_object = UploadFormat(encoding=charset_of(content_type), profile=profile)
+        format_ = read_format(metadata_texts).over(of_object)
+        if problem is None:
+            tables.get(table).profile_format(format_.profile)
     except DeclarationError as error:
         format_, problem = NOTHING_DECLARED, problem or str(error)
     return Address(
@@ -103,16 +108,24 @@ def archive_key(address: Address, job_id: str, key: str) -> str:
     return f"{UNKNOWN_FOLDER if address.problem else address.table}/{job_id}/{name}"
 
 
-def _mode(rest: str, metadata_texts: str, default: Mode) -> tuple[Mode, str | None]:
-    if metadata_texts:
-        if metadata_texts.lower() in _MODES:
-            return _MODES[metadata_texts.lower()], None
-        return (
-            default,
-            f"unknown mode {metadata_texts!r} in the metadata: expected one of {', '.join(_MODES)}",
-        )
-    folder, slash, _ = rest.partition("/")
-    return (_MODES.get(folder.lower(), default) if slash else default), None
+def _folders(rest: str) -> tuple[Mode | None, str | None]:
+    """Return the mode and the profile that the first folders below a table name."""
+    mode, profile = None, None
+    for folder in rest.split("/")[:-1]:
+        if folder.startswith("@") and profile is None:
+            profile = folder[1:]
+        elif folder.lower() in _MODES and mode is None:
+            mode = _MODES[folder.lower()]
+        else:
+            break
+    return mode, profile
+
+
+def _mode(of_folder: Mode | None, of_metadata: str, default: Mode) -> tuple[Mode, str | None]:
+    if of_metadata and of_metadata.lower() not in _MODES:
+        expected = ", ".join(_MODES)
+        return default, f"unknown mode {of_metadata!r} in the metadata: expected one of {expected}"
+    return _MODES.get(of_metadata.lower()) or of_folder or default, None
 
 
 def _encoded(text: str) -> str:

@@ -206,7 +206,8 @@ def _load_one(
 
 
 def _row_store(job: ImportJob, worker: JobHold) -> PostgresRowStore:
-    stores, table = worker.stores, tables.get(job.table).matching(job.upload_format)
+    stores, declared = worker.stores, tables.get(job.table)
+    table = declared.matching(declared.format_of(job.upload_format))
     connections = stores.settings.bulk_load_connections
     store = PostgresRowStore(
         stores.postgres,

@@ -14,8 +14,9 @@ from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
 from bulk_pipeline.schema.column import Column, Generated
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
-from bulk_pipeline.schema.upload_format import LEFT_OUT, NOTHING_DECLARED, UploadFormat
+from bulk_pipeline.schema.upload_format import EXPORT_PROFILE, LEFT_OUT, NOTHING_DECLARED, UploadFormat
 
+_PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}")
 _UPLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
@@ -47,6 +48,7 @@ class Table:
     `after`: further tables whose files go before those of this one, as if it referred to them.
     `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
     only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
+    `profiles`: variations of it by name, such as those of suppliers, which an upload may choose.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Table:
     touch: tuple[str, ...] = ()
     description: str = ""
     upload_format: UploadFormat = NOTHING_DECLARED
+    profiles: tuple[tuple[str, UploadFormat], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.upload_name:
@@ -91,23 +94,57 @@ class Table:
                 raise DeclarationError(f"{title}: key ({key}) must name at least one column, and each once")
         if repeated := sorted(str(key) for key in set(self.keys) if self.keys.count(key) > 1):
             raise DeclarationError(f"{title}: key ({repeated[0]}) is declared twice")
-        for name, column in self.upload_format.columns:
-            if column not in (*names, LEFT_OUT):
-                raise DeclarationError(f"{title}: {name!r} stands for {column}, which is not a column")
-        match, keys = self.upload_format.match, [*map(str, self.keys)]
-        if match and not any(set(key.columns) == {*match} for key in self.keys):
-            known = f"its keys are {'; '.join(keys)}" if keys else "it has none"
-            raise DeclarationError(f"{title}: match {', '.join(match)} is not a key of the table: {known}")
-        encoding = self.upload_format.encoding
-        if encoding is not None and known_code_page(encoding) is None:
-            raise DeclarationError(f"{title}: {unknown_code_page(encoding)}")
-        try:
-            self.upload_format.check()
-        except DeclarationError as error:
-            raise DeclarationError(f"{title}: {error}") from None
+        self._check_format(title, self.upload_format)
+        for name, _ in self.profiles:
+            if not _PROFILE_NAME.fullmatch(name) or name == EXPORT_PROFILE:
+                raise DeclarationError(
+                    f"{title}: a profile cannot be called {name!r}: use at most 50 ASCII letters, digits, dots, "
+                    f"hyphens and underscores, and not {EXPORT_PROFILE}, which every table has"
+                )
+            self._check_format(f"{title}: profile {name}", self.profile_format(name))
         rules = [rule.name for rule in self.rules]
         if len(set(rules)) < len(rules):
             raise DeclarationError(f"{title}: two rules have the same name: {', '.join(rules)}")
+
+    def _check_format(self, title: str, format_: UploadFormat) -> None:
+        for name, column in format_.columns:
+            if column not in (*self.column_names, LEFT_OUT):
+                raise DeclarationError(f"{title}: {name!r} stands for {column}, which is not a column")
+        match, keys = format_.match, [*map(str, self.keys)]
+        if match and not any(set(key.columns) == {*match} for key in self.keys):
+            known = f"its keys are {'; '.join(keys)}" if keys else "it has none"
+            raise DeclarationError(f"{title}: match {', '.join(match)} is not a key of the table: {known}")
+        if format_.encoding is not None and known_code_page(format_.encoding) is None:
+            raise DeclarationError(f"{title}: {unknown_code_page(format_.encoding)}")
+        try:
+            format_.check()
+        except DeclarationError as error:
+            raise DeclarationError(f"{title}: {error}") from None
+
+    def profile_format(self, profile: str | None) -> UploadFormat:
+        """Return the format that the table declares for uploads of a profile, or without one.
+
+        Raises `DeclarationError` for an unknown profile.
+        """
+        if profile is None:
+            return self.upload_format
+        if profile == EXPORT_PROFILE:
+            return UploadFormat(match=self.upload_format.match)
+        profiles = dict(self.profiles)
+        if profile not in profiles:
+            known = ", ".join([*profiles, EXPORT_PROFILE])
+            raise DeclarationError(f"{self.upload_name} has no profile {profile!r}: expected one of {known}")
+        return profiles[profile].over(self.upload_format)
+
+    def format_of(self, declared: UploadFormat) -> UploadFormat:
+        """Return what an upload declares, over what its profile and the table do.
+
+        Raises `DeclarationError` for an unknown profile, and for declarations that contradict each other.
+        """
+        together = declared.over(self.profile_format(declared.profile))
+        together.check()
+        self.matching(together)
+        return together
 
     @cached_property
     def qualified_name(self) -> TableName:

@@ -23,6 +23,7 @@ POINT = "."
 class UploadFormat:
     """Declarations about one upload, or about all uploads of a table. Empty ones declare nothing.
 
+    `profile`: the name of a variation that the table declares, such as a supplier's.
     `encoding`: the code page of text that has no byte order mark and is not UTF-8.
     `no_header`: the first record is a row; columns are taken by position.
     `columns`: for names in the file that are not the table's, the table's column: `(("Mail", "email"),)`; `LEFT_OUT`
@@ -44,6 +45,7 @@ class UploadFormat:
     `date_formats`, `time_formats`, `timestamp_formats`: see `time_patterns`.
     """
 
+    profile: str | None = None
     encoding: str | None = None
     no_header: bool = False
     columns: tuple[tuple[str, str], ...] = ()
@@ -239,6 +241,10 @@ def _check_zone(name: str) -> None:
         raise DeclarationError(f"time_zone {name!r} is unknown: {hint}") from None
 
 
+_PROFILE = Declaration(
+    "profile", "profile", "The profile of the table whose declarations hold for the file.", "supplier"
+)
+
 _OF_FILES = (
     Declaration("encoding", "encoding", "The code page of a text file that is not Unicode.", "cp1252"),
     Declaration(
@@ -339,7 +345,13 @@ _TIME_ZONE = Declaration(
     check=_check_zone,
 )
 
-DECLARATIONS = (*_OF_FILES, *_NOTATION, _TIME_ZONE)
+FORMAT_PARTS = (*_OF_FILES, *_NOTATION, _TIME_ZONE)
 """The parts of a format, in the order in which they are documented."""
 
+DECLARATIONS = (_PROFILE, *FORMAT_PARTS)
+"""All that may be declared for an upload."""
+
 NOTHING_DECLARED = UploadFormat()
+
+EXPORT_PROFILE = "export"
+"""The profile of files that exports have written, which every table has: nothing is declared for them."""

@@ -31,6 +31,13 @@ upload_format:
   date_format: DD.MM.YYYY
   timestamp_format: DD.MM.YYYY HH:mm
   time_zone: Europe/Berlin
+profiles:
+  acme:
+    true_words: ["yes"]
+    decimal: "."
+    thousands: none
+    date_format: MM/DD/YYYY
+    timestamp_format: ISO
 """
 CREATE = """
 CREATE TABLE public.orders (
@@ -60,23 +67,18 @@ def test_cells_are_read_as_table_and_upload_declare_and_others_rejected(orders: 
     english = "order_no,amount,paid,ordered_on,shipped_at\nB-1,1234.50,yes,02/28/2026,2026-07-01T12:00:00Z\n"
 
     of_table = orders.load("orders/german.csv", german.encode())
-    of_upload = orders.load(
-        "orders/english.csv",
-        english.encode(),
-        **{
-            "decimal": ".",
-            "thousands": "none",
-            "date-format": "MM/DD/YYYY",
-            "timestamp-format": "ISO",
-            "true-words": "yes",
-        },
-    )
+    in_metadata = {"decimal": ".", "thousands": "none", "date-format": "MM/DD/YYYY", "profile": "acme"}
+    of_upload = orders.load("orders/english.csv", english.encode(), **in_metadata)
+    of_profile = orders.load("orders/@acme/upsert/english.csv", english.replace("1234", "5678").encode())
+    unknown = orders.load("orders/@acne/english.csv", english.encode())
 
+    assert (of_profile.status, unknown.status) == (Status.COMPLETED, Status.FAILED)
+    assert unknown.error == "orders has no profile 'acne': expected one of acme, export"
     assert (of_table.status, of_upload.status) == (Status.COMPLETED_WITH_ERRORS, Status.COMPLETED)
     assert orders.query("SELECT * FROM public.orders ORDER BY order_no") == [
         ("A-1", Decimal("1234.50"), True, date(2026, 2, 1), datetime(2026, 7, 1, 10, tzinfo=UTC)),
         ("A-3", None, False, None, None),
-        ("B-1", Decimal("1234.50"), True, date(2026, 2, 28), datetime(2026, 7, 1, 12, tzinfo=UTC)),
+        ("B-1", Decimal("5678.50"), True, date(2026, 2, 28), datetime(2026, 7, 1, 12, tzinfo=UTC)),
     ]
     failures = [json.loads(line) for line in orders.report(of_table, "errors.ndjson").splitlines()]
     assert [(f["row"], f["line"], f["column"], f["code"], f["value"]) for f in failures] == [

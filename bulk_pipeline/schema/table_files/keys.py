@@ -31,7 +31,7 @@ from bulk_pipeline.schema.table_files.shapes import (
     Whole,
     Words,
 )
-from bulk_pipeline.schema.upload_format import DECLARATIONS, LEFT_OUT, Declaration, Kind, UploadFormat
+from bulk_pipeline.schema.upload_format import FORMAT_PARTS, LEFT_OUT, Declaration, Kind, UploadFormat
 
 _COLUMN_NAMES = Many(ColumnName())
 
@@ -75,7 +75,7 @@ def _fields_of_rule(rule: Rule) -> dict[str, Any]:
 
 def _upload_format(**values: Any) -> UploadFormat:
     fields_ = {}
-    for part in DECLARATIONS:
+    for part in FORMAT_PARTS:
         if (value := values.get(part.name)) is not None:
             fields_[part.attribute] = part.value(value) if isinstance(value, str) else value
             part.check(fields_[part.attribute])
@@ -86,7 +86,7 @@ def _fields_of_upload_format(upload_format: UploadFormat) -> dict[str, Any]:
     declared = upload_format.declared
     return {
         part.name: part.text(declared[part.attribute]) if part.kind is Kind.TEXT else declared[part.attribute]
-        for part in DECLARATIONS
+        for part in FORMAT_PARTS
         if part.attribute in declared
     }
 
@@ -188,7 +188,7 @@ def _key(part: Declaration) -> Key:
 
 
 UPLOAD_FORMAT = Record(
-    keys=tuple(map(_key, DECLARATIONS)),
+    keys=tuple(map(_key, FORMAT_PARTS)),
     make=_upload_format,
     fields_of=_fields_of_upload_format,
 )
@@ -226,6 +226,11 @@ TABLE = Record(
             "unchanged.",
         ),
         Key("upload_format", UPLOAD_FORMAT, "How files are read, if an upload does not say it."),
+        Key(
+            "profiles",
+            Pairs(UPLOAD_FORMAT),
+            "Variations of `upload_format` by name, such as a supplier's, which an upload may choose.",
+        ),
     ),
     make=Table,
     fields_of=_fields_of_table,

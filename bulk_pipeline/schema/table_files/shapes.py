@@ -271,17 +271,17 @@ class ListOr(Shape[Any]):
 
 
 @dataclass(frozen=True)
-class Pairs(Shape[tuple[tuple[str, str], ...]]):
-    """Texts by name."""
+class Pairs(Shape[tuple[tuple[str, T], ...]]):
+    """Values by name."""
 
-    value: Text
+    value: Shape[T]
 
-    def read(self, node: yaml.Node, source: Source) -> tuple[tuple[str, str], ...]:
+    def read(self, node: yaml.Node, source: Source) -> tuple[tuple[str, T], ...]:
         found = entries(node, source.place)
         return tuple((name, self.value.read(child, source.under(name))) for name, (_, child) in found.items())
 
-    def plain(self, value: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        return dict(value)
+    def plain(self, value: tuple[tuple[str, T], ...]) -> dict[str, Any]:
+        return {name: self.value.plain(held) for name, held in value}
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "object", "minProperties": 1, "additionalProperties": self.value.json_schema()}

@@ -32,9 +32,8 @@ class ColumnNames:
         self.table = table
         self._declared = dict(declared.columns)
         self._read_only = {column.name for column in table.columns if not column.is_writable}
-        self._of_upload = {
-            name for name, column in declared.columns if (name, column) not in table.upload_format.columns
-        }
+        of_table = table.profile_format(declared.profile).columns
+        self._of_upload = {name for name, column in declared.columns if (name, column) not in of_table}
         for name, column in self._declared.items():
             if column not in table.column_names and column != LEFT_OUT:
                 raise FileError(

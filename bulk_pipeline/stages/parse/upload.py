@@ -142,7 +142,10 @@ def open_upload(
     for each piece that is read, and raises to stop the reading. Raises `FileError` for a file that cannot be read.
     """
     if table is not None:
-        declared = _together(declared, table)
+        try:
+            declared = table.format_of(declared)
+        except DeclarationError as error:
+            raise FileError(FileErrorCode.BAD_DECLARATION, str(error)) from error
         table = table.matching(declared)
     refuse_junk(name)
     uploaded, notes, spool = Uploaded(stream, check), Notes(), Spool(spool_dir)
@@ -163,17 +166,6 @@ def open_upload(
         raise
     dialect = replace(opened.dialect, compression="+".join(packings) or None, byte_order_mark=marked)
     return Upload(replace(opened, dialect=dialect), uploaded, chunks, spool, limits, declared)
-
-
-def _together(declared: UploadFormat, table: Table) -> UploadFormat:
-    """Return the declarations of an upload over those of its table."""
-    together = declared.over(table.upload_format)
-    try:
-        together.check()
-        table.matching(together)
-    except DeclarationError as error:
-        raise FileError(FileErrorCode.BAD_DECLARATION, str(error)) from error
-    return together
 
 
 def _restored(parsed: ParsedChunk) -> ParsedChunk:

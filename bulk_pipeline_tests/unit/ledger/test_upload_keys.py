@@ -133,3 +133,34 @@ def test_the_charset_of_the_content_type_declares_the_encoding(
     content_type: str, metadata: dict[str, str], encoding: str | None
 ) -> None:
     assert read_address("customers/a.csv", metadata, content_type).format.encoding == encoding
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata", "mode", "profile"),
+    [
+        ("users/@export/a.csv", {}, Mode.INSERT_ONLY, "export"),
+        ("users/@export/2026/a.csv", {}, Mode.INSERT_ONLY, "export"),
+        ("users/@export/upsert/a.csv", {}, Mode.UPSERT, "export"),
+        ("users/upsert/@export/a.csv", {}, Mode.UPSERT, "export"),
+        ("users/2026/@export/a.csv", {}, Mode.INSERT_ONLY, None),
+        ("users/@export.csv", {}, Mode.INSERT_ONLY, None),
+        ("users/a.csv", {"profile": "export"}, Mode.INSERT_ONLY, "export"),
+        ("users/@acme/a.csv", {"profile": "export", "mode": "upsert"}, Mode.UPSERT, "export"),
+    ],
+)
+def test_a_folder_or_the_metadata_name_a_profile(
+    key: str, metadata: dict[str, str], mode: Mode, profile: str | None
+) -> None:
+    address = read_address(key, metadata)
+    assert (address.problem, address.mode, address.format) == (None, mode, UploadFormat(profile=profile))
+
+
+@pytest.mark.parametrize(
+    ("key", "metadata"), [("users/@acme/a.csv", {}), ("users/a.csv", {"profile": "acme"})]
+)
+def test_an_unknown_profile_is_the_problem_and_the_known_ones_are_named(
+    key: str, metadata: dict[str, str]
+) -> None:
+    address = read_address(key, metadata)
+    assert address.problem == "users has no profile 'acme': expected one of export"
+    assert address.format == UploadFormat()

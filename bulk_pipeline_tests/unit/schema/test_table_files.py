@@ -17,7 +17,7 @@ from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Key, Rule, Table, UploadFormat
 from bulk_pipeline.schema.table_files import json_schema, plain, read_table, write_table
 from bulk_pipeline.schema.table_files.keys import COLUMN, FOREIGN_KEY, RULE, TABLE, UNIQUE_KEY, UPLOAD_FORMAT
-from bulk_pipeline.schema.upload_format import DECLARATIONS
+from bulk_pipeline.schema.upload_format import DECLARATIONS, FORMAT_PARTS
 
 EXAMPLE = """\
 # yaml-language-server: $schema=../table.schema.json
@@ -49,6 +49,8 @@ upload_format:
   thousands: blank
   date_format: DD.MM.YYYY
   time_zone: Europe/Berlin
+profiles:
+  acme: {decimal: ".", columns: {Order: order_no}}
 """
 
 
@@ -91,6 +93,7 @@ def test_a_file_declares_a_table() -> None:
         date_formats=("DD.MM.YYYY",),
         time_zone="Europe/Berlin",
     )
+    assert table.profiles == (("acme", UploadFormat(decimal=".", columns=(("Order", "order_no"),))),)
     assert read(write_table(table)) == table
 
 
@@ -211,6 +214,15 @@ def test_any_text_is_a_table_or_an_error_that_names_file_and_line(text: str) -> 
             "line 22: upload_format: format 'DD.MM.YY': 'Y' is no part of a format: years have four digits, YYYY",
         ),
         (
+            ("acme: {decimal", "acme: {decimals"),
+            "line 31: profiles: acme: unknown key 'decimals': did you mean decimal?",
+        ),
+        (
+            ("Order: order_no", "Order: no"),
+            "line 31: profiles: acme: columns: Order: 'no' is not a column of this table",
+        ),
+        (("acme:", "export:"), "table orders: a profile cannot be called 'export'"),
+        (
             ("Europe/Berlin", "Berlin"),
             "line 22: upload_format: time_zone 'Berlin' is unknown: did you mean Europe/Berlin?",
         ),
@@ -299,5 +311,5 @@ def test_every_field_of_a_declaration_has_a_key() -> None:
     assert {field.name for field in fields(ForeignKey)} == {key.name for key in FOREIGN_KEY.keys}
     assert {field.name for field in fields(Key)} == {key.name for key in UNIQUE_KEY.keys}
     assert {field.name for field in fields(UploadFormat)} == {part.attribute for part in DECLARATIONS}
-    assert [part.name for part in DECLARATIONS] == [key.name for key in UPLOAD_FORMAT.keys]
+    assert [part.name for part in FORMAT_PARTS] == [key.name for key in UPLOAD_FORMAT.keys]
     assert {field.name for field in fields(Rule)} - {"passes"} == {key.name for key in RULE.keys} - {"check"}

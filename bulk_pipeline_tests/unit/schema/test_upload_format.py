@@ -68,6 +68,7 @@ def test_an_invalid_declaration_is_refused_with_the_valid_form(
 @given(
     st.builds(
         UploadFormat,
+        profile=st.none() | _TEXTS,
         encoding=st.none() | _TEXTS,
         no_header=st.booleans(),
         columns=st.dictionaries(_TEXTS, _TEXTS, max_size=3).map(lambda names: tuple(names.items())),
@@ -129,3 +130,43 @@ def test_a_table_declares_a_format_that_does_not_contradict_itself(
     columns = (Column(name="id", type=ColumnType.UUID),)
     with pytest.raises(DeclarationError, match=f"table t: {message}"):
         Table(name="t", columns=columns, upload_format=declared)
+
+
+def test_a_profile_goes_before_the_table_and_the_upload_before_both() -> None:
+    table = Table(
+        name="t",
+        columns=(Column(name="id", type=ColumnType.UUID), Column(name="city")),
+        upload_format=UploadFormat(decimal=",", thousands=".", encoding="cp1252", columns=(("Ort", "city"),)),
+        profiles=(("acme", UploadFormat(decimal=".", thousands="", columns=(("Town", "city"),))),),
+    )
+    of_upload = UploadFormat(profile="acme", encoding="latin-1")
+    assert table.format_of(of_upload) == UploadFormat(
+        profile="acme",
+        decimal=".",
+        thousands="",
+        encoding="latin-1",
+        columns=(("Ort", "city"), ("Town", "city")),
+    )
+    assert table.format_of(UploadFormat(profile="export")) == UploadFormat(profile="export")
+    with pytest.raises(DeclarationError, match="t has no profile 'x': expected one of acme, export"):
+        table.format_of(UploadFormat(profile="x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "message"),
+    [
+        ("a b", UploadFormat(), "table t: a profile cannot be called 'a b': use at most 50 ASCII letters"),
+        ("export", UploadFormat(), "table t: a profile cannot be called 'export'"),
+        (
+            "acme",
+            UploadFormat(columns=(("x", "y"),)),
+            "table t: profile acme: 'x' stands for y, which is not a column",
+        ),
+        ("acme", UploadFormat(thousands="."), "table t: profile acme: thousands and decimal are both '.'"),
+        ("acme", UploadFormat(encoding="rot13"), "table t: profile acme: 'rot13' is not an encoding"),
+    ],
+)
+def test_a_profile_that_cannot_work_is_refused(name: str, declared: UploadFormat, message: str) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        Table(name="t", columns=(Column(name="a"),), profiles=((name, declared),))
+    assert message in str(refused.value)

@@ -398,3 +398,22 @@ def test_every_time_is_read_back(times: list[datetime]) -> None:
         f"{t.month}/{t.day}/{t.year:04} {t.hour % 12 or 12}:{t:%M:%S.%f} {'AP'[t.hour // 12]}M" for t in times
     ]
     assert cells("noon", *texts, timestamp_format="M/D/YYYY h:mm:ss.S A") == (times, [])
+
+
+def test_a_profile_is_a_variation_of_the_table_s_format() -> None:
+    acme = UploadFormat(decimal=".", thousands="", columns=(("Cost", "price"), ("Weight", "weight")))
+    table = table_of("note", "price", "weight", upload_format=GERMAN, profiles=(("acme", acme),))
+    data = b"note,Cost\nn/a,1234.5\n"
+    upload = open_upload(io.BytesIO(data), "t.csv", table=table, declared=UploadFormat(profile="acme"))
+    assert [row for chunk in upload for row in chunk.records.to_pylist()] == [
+        {"_row": 1, "_line": 2, "note": "n/a", "price": "1234.5"}
+    ]
+    assert upload.warnings == []
+    assert read(data, table, UploadFormat(profile="acme"))[0] == [(None, Decimal("1234.50"))]
+    assert read(b"note,price\nn/a,1.234\n", table, UploadFormat(profile="export")) == (
+        [("n/a", None)],
+        [(1, "price", "1.234", "price '1.234' has more than 2 digits after the decimal point")],
+    )
+    with pytest.raises(FileError, match="t has no profile 'x': expected one of acme, export") as refused:
+        read(data, table, UploadFormat(profile="x"))
+    assert refused.value.code == "bad_declaration"
