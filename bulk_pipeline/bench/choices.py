@@ -1,9 +1,17 @@
 """Options of benchmarks. A separate module, so that the command line starts without the libraries that measure."""
 
 from enum import Enum, StrEnum, auto
+from pathlib import Path
 from typing import Self
 
 from bulk_pipeline.schema import Mode
+
+_PROJECT = Path(__file__).parent / "project"
+
+
+def project_of(table: str) -> Path | None:
+    """Return the folder that declares a table of the benchmark's own; None for a table of the sample data."""
+    return _PROJECT if (_PROJECT / "tables" / f"{table}.yaml").exists() else None
 
 
 class Before(Enum):

@@ -39,8 +39,9 @@ class Contest:
     @property
     def has_random_ids(self) -> bool:
         """Return whether the database creates the ids of all rows, so that their default matters."""
-        required = self.workload.declared.required_columns(Mode.INSERT_ONLY)
-        return self.workload.mode.before is Before.NONE and "id" not in required
+        declared = self.workload.declared
+        makes_ids = {"id"} & {*declared.column_names} - {*declared.required_columns(Mode.INSERT_ONLY)}
+        return self.workload.mode.before is Before.NONE and bool(makes_ids)
 
     @property
     def floor_is(self) -> str:

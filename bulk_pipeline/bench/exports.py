@@ -42,7 +42,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportTimings:
-    """`floor_seconds`: time of `\\copy (SELECT … ORDER BY id) TO` a local file, as CSV."""
+    """`floor_seconds`: time of `\\copy (SELECT … ORDER BY` the primary key`) TO` a local file, as CSV."""
 
     table: str
     rows: int
@@ -78,7 +78,8 @@ def run(rig: Rig, workload: Workload, pairs: int, say: Tell) -> ExportTimings:
 def _floor(rig: Rig, workload: Workload) -> OneExport:
     columns = ", ".join(workload.declared.column_names)
     path = rig.folder / "floor.csv"
-    query = f"SELECT {columns} FROM public.{workload.table} ORDER BY id"  # noqa: S608 - declared names
+    order = ", ".join(workload.declared.primary_key)
+    query = f"SELECT {columns} FROM public.{workload.table} ORDER BY {order}"  # noqa: S608 - declared names
     seconds = rig.psql.seconds(f"\\copy ({query}) TO '{path}' WITH (FORMAT csv, HEADER true)\n")
     size = path.stat().st_size
     path.unlink()

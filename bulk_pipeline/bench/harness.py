@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from bulk_pipeline import stack
+from bulk_pipeline.bench import database
 from bulk_pipeline.bench.lower_bound import Psql
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.pipeline.container import Stores
@@ -67,16 +68,23 @@ class Rig:
 
 
 @contextmanager
-def rig(environ: Mapping[str, str] = os.environ) -> Iterator[Rig]:
-    """Run a separate stack. Servers in `environ` are ignored, because a benchmark empties tables."""
+def rig(environ: Mapping[str, str] = os.environ, project: Path | None = None) -> Iterator[Rig]:
+    """Run a separate stack, which serves the tables of a project and creates them by its SQL files.
+
+    Servers in `environ` are ignored, because a benchmark empties tables.
+    """
     folder = Path(tempfile.mkdtemp(prefix="bulk-pipeline-bench-"))
     folder.chmod(0o711)  # for `nobody`, who runs Postgres if root owns the stack
     home = folder / "stack"
     try:
-        stack.up(home, detach=True, environ=without_servers(environ) | {"BULK_PROJECT": NO_PROJECT})
+        served = {"BULK_PROJECT": str(project or NO_PROJECT)}
+        stack.up(home, detach=True, environ=without_servers(environ) | served)
         stores = Stores(_settings(home))
         try:
-            yield Rig(folder, home, stores, _cluster(home))
+            running = Rig(folder, home, stores, _cluster(home))
+            if project is not None:
+                database.execute(running.url, *(file.read_text() for file in sorted(project.glob("*.sql"))))
+            yield running
         finally:
             stores.close()
     finally:

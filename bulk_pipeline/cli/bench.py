@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.choices import By, FileFormat, LoadMode
+from bulk_pipeline.bench.choices import By, FileFormat, LoadMode, project_of
 from bulk_pipeline.cli import options, output
 from bulk_pipeline.cli.connection import JsonOption
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 TableOption = Annotated[str, typer.Option(help="The table to load.")]
+AnyTableOption = Annotated[
+    str,
+    typer.Option(
+        help="The table to load: one of the sample data, or orders, which has other types and keys."
+    ),
+]
 RowsOption = Annotated[str, typer.Option(help="Records in the file: 1000000, 1_000_000 or 1e6.")]
 ModeOption = Annotated[LoadMode, typer.Option(help="What happens to rows whose key exists.")]
 BadOption = Annotated[str, typer.Option(metavar="SHARE", help="Share of bad rows: 1%, 0.01 or 1/100.")]
@@ -32,7 +38,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the sa
 def bench() -> None:
     """Measure speed on a separate stack, next to psql's `\\copy`.
 
-    The tables are those of the package.
+    The tables are those of the sample data, and `orders` for load, export and scale.
 
     Example: bulk-pipeline bench load --rows 1e6 --pairs 5
     """
@@ -41,7 +47,7 @@ def bench() -> None:
 
 @app.command()
 def load(
-    table: TableOption = "customers",
+    table: AnyTableOption = "customers",
     rows: RowsOption = "100000",
     mode: ModeOption = LoadMode.INSERT_ONLY,
     bad: BadOption = "0",
@@ -58,7 +64,7 @@ def load(
     from bulk_pipeline.bench import report
 
     workload = _workload(table, rows, mode, bad, file_format, seed)
-    with _rig() as (rig, about):
+    with _rig(table) as (rig, about):
         result = loading.run(rig, workload, pairs, _say)
     _show("load", about, result, report.workload(result), report.loads(result), as_json)
 
@@ -101,7 +107,7 @@ def export(
     from bulk_pipeline.bench import exports, report
 
     workload = _workload(table, rows, LoadMode.INSERT_ONLY, "0", FileFormat.CSV, seed)
-    with _rig() as (rig, about):
+    with _rig(table) as (rig, about):
         result = exports.run(rig, workload, pairs, _say)
     seconds = result.floor_seconds
     facts = {
@@ -216,7 +222,7 @@ def idle(
 @app.command()
 def scale(
     rows: Annotated[str, typer.Option(help="Sizes, separated by commas.")] = "1e5,3e5,1e6",
-    table: TableOption = "customers",
+    table: AnyTableOption = "customers",
     mode: ModeOption = LoadMode.INSERT_ONLY,
     bad: BadOption = "0",
     file_format: FormatOption = FileFormat.CSV,
@@ -232,7 +238,7 @@ def scale(
 
     sizes = options.counts(rows, "--rows")
     workload = _workload(table, str(sizes[0]), mode, bad, file_format, seed)
-    with _rig() as (rig, about):
+    with _rig(table) as (rig, about):
         result = scale.run(rig, workload, sizes, pairs, _say)
     facts = {"workload": report.kind(workload), "floor": result.loads[0].floor}
     _show("scale", about, result, facts, [report.scale(result)], as_json)
@@ -250,6 +256,7 @@ def _workload(
 ) -> "Workload":
     from bulk_pipeline.bench.workload import Workload
 
+    tables.serve(project_of(table))
     tables.get(table)
     try:
         return Workload(
@@ -265,14 +272,14 @@ def _workload(
 
 
 @contextmanager
-def _rig() -> "Iterator[tuple[Rig, Mapping[str, Mapping[str, Any]]]]":
-    """Yield a running stack, and the facts about machine and software that belong to a result."""
+def _rig(table: str = "") -> "Iterator[tuple[Rig, Mapping[str, Mapping[str, Any]]]]":
+    """Yield a running stack that serves the table, and the facts about machine and software that belong to a result."""
     from bulk_pipeline.bench import machine
     from bulk_pipeline.bench.harness import rig
 
     load_before = machine.machine()
     _say("starting a stack")
-    with rig() as running:
+    with rig(project=project_of(table)) as running:
         yield running, {"machine": load_before, **machine.software(running)}
 
 

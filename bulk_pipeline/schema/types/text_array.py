@@ -7,6 +7,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bulk_pipeline.arrow.bytes import text_bytes
 from bulk_pipeline.arrow.copy_fields import NOTHING, big_endian, packed, sized
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.arrow.text import json_escaped
@@ -14,7 +15,8 @@ from bulk_pipeline.schema.column import Column
 from bulk_pipeline.schema.types.codec import Codec, TypedColumn
 
 # An array without escapes inside its texts, the common kind, which a split can take apart.
-_PLAIN_ARRAY = r'\A\s*\[\s*("[^"\\\x00-\x1f]*"(\s*,\s*"[^"\\\x00-\x1f]*")*)\s*\]\s*\z'
+_PLAIN_ARRAY = r'\A\s*\[\s*("[^"\\\x00-\x1f]*"(\s*,\s*"[^"\\\x00-\x1f]*")*)?\s*\]\s*\z'
+_QUOTE = ord('"')
 _TEXT_OID = 25
 
 
@@ -23,11 +25,9 @@ class TextArrayCodec(Codec):
 
     def _parse(self, column: Column, text: pa.Array) -> TypedColumn:
         plain = pc.match_substring_regex(text, _PLAIN_ARRAY)
-        quoted = pc.utf8_trim(pc.if_else(plain, text, None), " \t\r\n[]")
-        # The trim may only stop at the outer quotes, which are not among the characters it takes.
-        inner = pc.utf8_slice_codeunits(quoted, 1, -1)
-        values = pc.split_pattern_regex(inner, r'"\s*,\s*"')
-        others = np.flatnonzero(mask(pc.and_(pc.is_valid(text), pc.invert(plain))))
+        is_plain = mask(plain)
+        others = np.flatnonzero(mask(pc.is_valid(text)) & ~is_plain)
+        values = _plain_lists(text if not len(others) else pc.if_else(plain, text, None))
         if not len(others):
             return TypedColumn(values, {})
         decoded = [_decode(cell) for cell in text.take(pa.array(others)).to_pylist()]
@@ -75,6 +75,22 @@ class TextArrayCodec(Codec):
         if cells.null_count:
             joined = pc.if_else(pc.is_null(cells), pa.scalar(None, pa.binary()), joined)
         return sized(joined)
+
+
+def _plain_lists(text: pa.Array) -> pa.Array:
+    """Return the texts between the quotes of plain arrays; NULL for NULL."""
+    known = pc.fill_null(text, "") if text.null_count else text
+    octets = text_bytes(known)
+    quotes = octets == _QUOTE
+    before = np.concatenate([[0], np.cumsum(quotes, dtype=np.int32)])
+    places = np.flatnonzero(quotes)
+    ends = np.concatenate([[0], np.cumsum(places[1::2] - places[0::2] - 1)]).astype(np.int32)
+    inside = (before[1:] & 1).astype(bool) & ~quotes
+    data = octets[inside]
+    texts = pa.StringArray.from_buffers(len(places) // 2, pa.py_buffer(ends), pa.py_buffer(data))
+    starts = np.concatenate([[0], np.cumsum(pc.binary_length(known).to_numpy())])
+    offsets = pa.array((before[starts] // 2).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, texts, mask=pc.is_null(text) if text.null_count else None)
 
 
 def _decode(cell: str) -> list[str] | str:

@@ -4,17 +4,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from io import BytesIO
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.choices import FileFormat, LoadMode
+from bulk_pipeline.bench.choices import FileFormat, LoadMode, project_of
+from bulk_pipeline.bench.files import write_upload
 from bulk_pipeline.bench.outcome import Outcome, check, check_content, outcome
 from bulk_pipeline.bench.workload import Workload
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.ledger.jobs import ImportJob, Status
-from bulk_pipeline.schema import NOTHING_DECLARED, Mode
+from bulk_pipeline.samples.checksum import checksum
+from bulk_pipeline.schema import NOTHING_DECLARED, Key, Mode, Table
 from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline.stages.parse.upload import open_upload
+from bulk_pipeline.stages.validate import validate
+from bulk_pipeline.tables import registry
 
 BAD = Fraction(1, 5)
 
@@ -98,3 +105,42 @@ def job() -> ImportJob:
         etag="1", size_bytes=1, arrived_at=now, attempt=1, isolated=False, warnings=[], failure_counts={},
         reports={}, upload_format=NOTHING_DECLARED, created_at=now, finished_at=now, updated_at=now, **nothing,
     )  # fmt: skip
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> Table:
+    """The benchmark's own table, which this process serves."""
+    monkeypatch.setattr(registry, "_served", None)
+    tables.serve(project_of("orders"))
+    return tables.get("orders")
+
+
+def test_orders_have_the_types_and_the_key_that_the_sample_data_lacks(orders: Table) -> None:
+    assert len(orders.columns) == 14
+    assert orders.keys == (Key(("shop_id", "order_no")),)
+    assert {str(column.type) for column in orders.columns} == {
+        *("integer", "bigint", "text", "public.order_status", "numeric(12,2)"),
+        *("date", "timestamp with time zone", "boolean", "jsonb", "text[]"),
+    }
+    assert project_of("users") is None
+
+
+@pytest.mark.parametrize("format", [FileFormat.CSV, FileFormat.NDJSON, FileFormat.PARQUET])
+def test_all_rows_of_orders_are_good(orders: Table, format: FileFormat, tmp_path: Path) -> None:
+    workload = Workload(table="orders", rows=300, format=format)
+    upload, expected = write_upload(workload, tmp_path)
+    chunks = list(open_upload(BytesIO(upload.read_bytes()), upload.name, table=orders))
+    checked = [validate(chunk.records, chunk.failures, orders, Mode.INSERT_ONLY) for chunk in chunks]
+    rows = pa.concat_batches([part.rows for part in checked])
+
+    assert [part.failures.num_rows for part in checked] == [0] * len(chunks)
+    assert checksum(rows, orders.columns) == expected.checksum
+
+
+def test_the_statement_that_creates_orders_names_its_columns_in_order(orders: Table) -> None:
+    project = project_of("orders")
+    assert project is not None
+    body = (project / "orders.sql").read_text().partition("CREATE TABLE orders (")[2]
+    words = [line.split()[0] for line in body.splitlines() if line.strip()]
+
+    assert words == [*orders.column_names, "PRIMARY", ");"]

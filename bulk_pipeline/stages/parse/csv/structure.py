@@ -75,9 +75,10 @@ class Quotes:
         if not len(self.places):
             return np.ones(len(places), np.bool_)
         last = np.searchsorted(self.places, places) - 1
+        if self.ends is None:  # without the mask of all quotes, of which there are many more than places
+            return last % 2 == 1
         inside = self.opens[last] & (last >= 0)
-        if self.ends is not None:
-            inside &= places <= self.ends[self.lines[last]]
+        inside &= places <= self.ends[self.lines[last]]
         return ~inside
 
     @cached_property
@@ -181,13 +182,16 @@ def stretches(block: Bytes, starts: Places, stops: Places) -> Bytes:
 
 def irregular_quotes(block: Bytes, quotes: Quotes, delimiter: int, quote: int) -> Places:
     """Return the quotes at positions where RFC 4180 allows none."""
-    places = quotes.places
     allowed = np.zeros(256, np.bool_)
     allowed[[delimiter, quote, _LF, _CR]] = True
     last = len(block) - 1
-    before = allowed[block[np.maximum(places - 1, 0)]] | (places == 0)
-    after = allowed[block[np.minimum(places + 1, last)]] | (places == last)
-    return places[~np.where(quotes.opens, before, after)]
+    if quotes.ends is None:  # they alternate
+        opening, closing = quotes.places[0::2], quotes.places[1::2]
+    else:
+        opening, closing = quotes.places[quotes.opens], quotes.places[~quotes.opens]
+    before = allowed[block[np.maximum(opening - 1, 0)]] | (opening == 0)
+    after = allowed[block[np.minimum(closing + 1, last)]] | (closing == last)
+    return np.sort(np.concatenate([opening[~before], closing[~after]]))
 
 
 def per_line(places: Places, ends: Places) -> Places:
