@@ -6,9 +6,10 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from bulk_pipeline import tables
 from bulk_pipeline_tests.faults import log
 from bulk_pipeline_tests.faults.campaign import FAULTS_PER_EPOCH, Campaign, kinds_of
-from bulk_pipeline_tests.faults.rig import rig
+from bulk_pipeline_tests.faults.rig import PROJECT, rig
 from bulk_pipeline_tests.faults.wreckage import keep
 
 
@@ -28,6 +29,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.table:
         return _told(log.read(given.log))
+    tables.serve(PROJECT)
     given.log.parent.mkdir(parents=True, exist_ok=True)
     wanted = range(given.seed, given.seed + -(-given.trials // FAULTS_PER_EPOCH))
     todo = [seed for seed in wanted if seed not in log.seeds(log.read(given.log))]

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bulk_pipeline_tests.faults.cells import differing, identifier
-from bulk_pipeline_tests.faults.evidence import TABLES, Drop, Evidence
+from bulk_pipeline_tests.faults.cells import differing, key_value
+from bulk_pipeline_tests.faults.evidence import KEYS, TABLES, Drop, Evidence
 from bulk_pipeline_tests.faults.exported import broken_exports
 
 _FORMULAS = tuple("'=+-@\t\r\n＝＋－＠")
 """Characters that start a formula in spreadsheets, and the apostrophe that defuses them in errors.csv."""
 _COUNTS = ("inserted", "updated", "unchanged", "superseded", "rejected")
-_NATURAL = {"customers": "email", "users": "email", "articles": "slug", "comments": None}
 
 
 def violations(found: Evidence, drops: Sequence[Drop]) -> list[str]:
@@ -205,25 +204,29 @@ def _table_problems(found: Evidence, table: str, works: list[Work]) -> Iterator[
     inserted = sum(batch["inserted"] for work in works for batch in work.batches)
     if inserted != len(rows):
         yield f"{table} has {len(rows)} rows, and the jobs have inserted {inserted}"
-    natural = _NATURAL[table]
-    by_id = {identifier(row["id"]): row for row in rows}
-    by_key = {row[natural]: row for row in rows} if natural else {}
-    claims: dict[Any, list[tuple[Work, int, dict[str, Any]]]] = defaultdict(list)
+    places = [{key_value(row, key): row for row in rows} for key in KEYS[table]]
+    claims: dict[int, list[tuple[Work, int, dict[str, Any]]]] = defaultdict(list)
     for work in works:
         for row in range(1, len(work.lines) + 1):
             if row in work.rejected and row not in work.existing:
                 continue
             record = work.record(row)
-            has_id = bool(record.get("id"))
-            there = by_id.get(identifier(record["id"])) if has_id else by_key.get(record.get(natural or ""))
-            if there is None and row in work.existing and natural:
-                there = by_key.get(record.get(natural))
+            there = _stored(table, record, places, any_key=row in work.existing)
             if there is None:
                 yield f"job {work.name}: row {row} is neither in {table} nor reported as it should be"
             elif row not in work.existing:
-                claims[there["id"]].append((work, row, record))
+                claims[id(there)].append((work, row, record))
     for row in rows:
-        yield from _claim_problems(table, row, claims[row["id"]])
+        yield from _claim_problems(table, row, claims[id(row)])
+
+
+def _stored(
+    table: str, record: dict[str, Any], places: Sequence[dict[Any, dict[str, Any]]], *, any_key: bool
+) -> dict[str, Any] | None:
+    """Return the row that has the first of the record's complete keys, or with `any_key` any of them."""
+    values = [key_value(record, key) for key in KEYS[table]]
+    found = [rows.get(value) for rows, value in zip(places, values, strict=True) if value is not None]
+    return next((row for row in found if row is not None), None) if any_key else next(iter(found), None)
 
 
 def _claim_problems(
@@ -232,11 +235,12 @@ def _claim_problems(
     """Check that a row has the values of the last upsert or, without one, of the only insert."""
     inserts = [claim for claim in claims if claim[0].drop.mode == "insert_only"]
     upserts = [claim for claim in claims if claim[0].drop.mode == "upsert"]
+    name = ", ".join(key_value(row, KEYS[table][0]) or ())
     if not claims:
-        yield f"{table} has row {row['id']}, which is of no file"
+        yield f"{table} has row {name}, which is of no file"
         return
     if len(inserts) > 1:
-        yield f"{table} row {row['id']} was inserted {len(inserts)} times: {[c[0].name for c in inserts]}"
+        yield f"{table} row {name} was inserted {len(inserts)} times: {[c[0].name for c in inserts]}"
     work, number, record = (upserts or inserts)[-1]
     if columns := differing(record, row):
-        yield f"{table} row {row['id']} is not as row {number} of {work.name} says: {columns}"
+        yield f"{table} row {name} is not as row {number} of {work.name} says: {columns}"

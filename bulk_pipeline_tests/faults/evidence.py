@@ -12,7 +12,16 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-TABLES = ("customers", "users", "articles", "comments")
+KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "customers": (("id",), ("email",)),
+    "users": (("id",), ("email",)),
+    "articles": (("id",), ("slug",)),
+    "comments": (("id",),),
+    "orders": (("id",), ("order_no",)),
+    "order_lines": (("order_id", "line_no"),),
+}
+"""The keys of each table, the primary key first."""
+TABLES = tuple(KEYS)
 _BUCKETS = ("uploads", "archive", "reports", "exports")
 _TEMPORARY = """
     SELECT relnamespace::regnamespace || '.' || relname AS name

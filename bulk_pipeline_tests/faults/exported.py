@@ -5,10 +5,10 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bulk_pipeline_tests.faults.evidence import Evidence
+from bulk_pipeline_tests.faults.evidence import KEYS, Evidence
 
 
 def broken_exports(found: Evidence) -> Iterator[str]:
@@ -38,22 +38,24 @@ def _problems(job: dict[str, Any], there: dict[str, bytes]) -> Iterator[str]:
     if {"manifest.json", *(part["name"] for part in manifest["parts"])} != set(there):
         yield f"the manifest does not name what is there: {sorted(there)}"
         return
-    ids: list[str] = []
+    keys: list[tuple[str, ...]] = []
     for part in manifest["parts"]:
         content = there[part["name"]]
         if (len(content), hashlib.sha256(content).hexdigest()) != (part["bytes"], part["sha256"]):
             yield f"{part['name']} is damaged"
             return
-        found = _ids(part["name"], content)
+        found = _keys(part["name"], content, KEYS[job["table_name"]][0])
         if len(found) != part["rows"]:
             yield f"{part['name']} has {len(found)} rows, {part['rows']} by the manifest"
-        ids += found
-    if not len(set(ids)) == len(ids) == manifest["rows"] == job["total_rows"]:
-        yield f"{len(ids)} rows, of which {len(set(ids))} different, {job['total_rows']} by the ledger"
+        keys += found
+    if not len(set(keys)) == len(keys) == manifest["rows"] == job["total_rows"]:
+        yield f"{len(keys)} rows, of which {len(set(keys))} different, {job['total_rows']} by the ledger"
 
 
-def _ids(name: str, content: bytes) -> list[str]:
+def _keys(name: str, content: bytes, key: Sequence[str]) -> list[tuple[str, ...]]:
     text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
     if ".ndjson" in name:
-        return [json.loads(line)["id"] for line in text.split("\n")[:-1]]
-    return [record["id"] for record in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
+        records = map(json.loads, text.split("\n")[:-1])
+    else:
+        records = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    return [tuple(str(record[column]) for column in key) for record in records]

@@ -21,7 +21,9 @@ import psutil
 import psycopg
 
 from bulk_pipeline import stack as embedded
+from bulk_pipeline.postgres.migrations import SAMPLE_TABLES
 from bulk_pipeline.settings import Settings
+from bulk_pipeline.shipped import shipped
 from bulk_pipeline.stack import graphql, objects, postgres
 from bulk_pipeline.stack import home as homes
 from bulk_pipeline.stack.children import Children
@@ -33,6 +35,8 @@ from bulk_pipeline_tests.faults.evidence import TABLES, Places
 from bulk_pipeline_tests.faults.proxy import Proxy
 from bulk_pipeline_tests.rigs.plain_s3 import plain_client
 
+PROJECT = Path(__file__).parent / "project"
+"""Declares the tables of the sample data, and others with numbers as keys, a key of two columns and an enum."""
 ROLE = "pipeline"
 DISK_BYTES = 64_000_000
 _BUCKETS = ("uploads", "archive", "reports", "exports")
@@ -94,6 +98,7 @@ class Rig:
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
             "S3_ACCESS_KEY": self.gateway.access_key,
             "S3_SECRET_KEY": self.gateway.secret_key,
+            "BULK_PROJECT": str(PROJECT),
             "BULK_WORK_DIR": str(self.work),
             "BULK_SCRATCH_DIR": str(self.work),
         }
@@ -219,6 +224,10 @@ class Rig:
             connection.execute(f"CREATE DATABASE bulk OWNER {ROLE}".encode())
         threading.Thread(target=self._watch, daemon=True).start()
         self.up()
+        with self.connect() as connection:
+            connection.execute(f"SET ROLE {ROLE}".encode())
+            for file in (*sorted((shipped("sql") / SAMPLE_TABLES).glob("*.sql")), PROJECT / "orders.sql"):
+                connection.execute(file.read_bytes())
 
     def stop(self) -> None:
         with suppress(Exception):

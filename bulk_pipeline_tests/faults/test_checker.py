@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -99,6 +100,8 @@ def sound() -> Evidence:
             "users": [],
             "articles": [],
             "comments": [],
+            "orders": [],
+            "order_lines": [],
         },
         objects={
             "uploads": {},
@@ -248,10 +251,63 @@ def test_a_leftover_lease_is_found() -> None:
         ('["a"]', ["a"], True),
         (["a"], ["b"], False),
         ("cm_00000000-0000-0000-0000-000000000001", FIRST, True),
+        ("12", 12, True),
+        (13, 12, False),
+        ("12.50", Decimal("12.5"), True),
+        ("12.51", Decimal("12.5"), False),
+        ("2026-01-02", date(2026, 1, 2), True),
+        ("2026-01-03", date(2026, 1, 2), False),
+        ("open", "paid", False),
     ],
 )
 def test_a_cell_is_compared_by_its_type(cell: object, value: object, is_same: bool) -> None:
     assert (cells.differing({"name": cell}, {"name": value}) == []) is is_same
+
+
+LINES = b"order_id,line_no,note\n7,1,a\n7,2,b\n"
+
+
+def lines(*rows: tuple[int, int, str]) -> Evidence:
+    """Return a correct state with a file of order lines, and these rows in its table."""
+    drop = Drop("order_lines/a.csv", "order_lines", "insert_only", LINES, 2, {}, 20)
+    told = {**job(FIRST, drop, {}), "status": "completed", "reports": {}, "archive_key": "order_lines/1/file"}
+    return replace(
+        sound(),
+        jobs=[told],
+        batches=[batch(FIRST, 1, 2, inserted=2)],
+        exports=[],
+        tables={
+            **{name: [] for name in evidence.TABLES},
+            "order_lines": [dict(zip(("order_id", "line_no", "note"), row, strict=True)) for row in rows],
+        },
+        objects={"uploads": {}, "archive": {"order_lines/1/file": LINES}, "reports": {}, "exports": {}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "problems"),
+    [
+        ([(7, 1, "a"), (7, 2, "b")], []),
+        ([(7, 1, "a"), (7, 2, "a")], ["order_lines row 7, 2 is not as row 2 of"]),
+        ([(7, 1, "a"), (8, 2, "b")], ["row 2 is neither in order_lines", "row 8, 2, which is of no file"]),
+    ],
+)
+def test_a_row_is_known_by_all_columns_of_its_key(
+    rows: list[tuple[int, int, str]], problems: list[str]
+) -> None:
+    drop = Drop("order_lines/a.csv", "order_lines", "insert_only", LINES, 2, {}, 20)
+    found = violations(lines(*rows), [drop])
+
+    assert len(found) == len(problems)
+    assert all(problem in text for problem, text in zip(problems, found, strict=True))
+
+
+def test_a_record_means_the_row_of_its_first_complete_key() -> None:
+    row = {"id": 5, "order_no": "A-1"}
+
+    assert cells.key_value({"id": "5", "order_no": "A-1"}, ("id",)) == cells.key_value(row, ("id",))
+    assert cells.key_value({"id": "", "order_no": "A-1"}, ("id",)) is None
+    assert cells.key_value({"order_no": "A-1"}, ("order_no",)) == cells.key_value(row, ("order_no",))
 
 
 @pytest.mark.parametrize("module", [cells, checker, evidence, exported])

@@ -4,21 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulk_pipeline.tables import articles, users
+from bulk_pipeline import tables
+from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.faults.campaign import Campaign, Record, kinds_of
-from bulk_pipeline_tests.faults.rig import Rig, rig
+from bulk_pipeline_tests.faults.rig import PROJECT, Rig, rig
 
 KINDS = ["lose COMMIT", "kill run", "S3 503"]
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Rig]:
-    with rig() as made:
+    with pytest.MonkeyPatch.context() as patch, rig() as made:
+        patch.setattr(registry, "_served", None)
+        tables.serve(PROJECT)
         yield made
 
 
 def test_no_row_is_lost_duplicated_or_reported_wrongly_whatever_process_dies(running: Rig) -> None:
-    campaign = Campaign(running, rows=150, into=[users.TABLE, articles.TABLE])
+    into = [tables.get(name) for name in ("users", "articles", "orders", "order_lines")]
+    campaign = Campaign(running, rows=150, into=into)
     *faults, end = campaign.epoch(1, KINDS, print)
     assert_nothing_wrong(faults, end, KINDS)
 
