@@ -18,10 +18,10 @@ def in_order(tables: Iterable[Table]) -> dict[str, Table]:
     A circle is broken before its first table in the alphabet. A parent that is not among the tables takes no part.
     """
     found = {table.upload_name: table for table in sorted(tables, key=lambda table: table.upload_name)}
-    parents = {name: {*parents_among(table, found.values())} for name, table in found.items()}
+    parents = {name: parents_among(table, found.values()) for name, table in found.items()}
     while True:
         try:
             return {name: found[name] for name in TopologicalSorter(parents).static_order()}
         except CycleError as error:
-            circle = set(error.args[1])
-            parents[min(circle)] -= circle
+            first, circle = min(error.args[1]), error.args[1]
+            parents[first] = tuple(parent for parent in parents[first] if parent not in circle)
