@@ -16,6 +16,7 @@ from bulk_pipeline.cli.imports import import_files
 from bulk_pipeline.cli.init import init
 from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
 from bulk_pipeline.cli.parse import parse_files
+from bulk_pipeline.cli.propose import propose
 from bulk_pipeline.cli.psql import psql
 from bulk_pipeline.cli.sample import write_sample
 from bulk_pipeline.cli.tables import print_schema, show_tables
@@ -81,4 +82,5 @@ app.command("check", rich_help_panel=_FILES)(check_files)
 app.command("sample", rich_help_panel=_FILES)(write_sample)
 app.command("tables", rich_help_panel=_FILES)(show_tables)
 app.command("schema", rich_help_panel=_FILES)(print_schema)
+app.command("propose", rich_help_panel=_FILES)(propose)
 app.command("parse", rich_help_panel=_FILES)(parse_files)

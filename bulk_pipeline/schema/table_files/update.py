@@ -76,6 +76,62 @@ def update(text: str, file: str, wanted: Mapping[str, Any]) -> Update:
     return changed
 
 
+def declare(text: str, file: str, keys: tuple[str, ...], values: Mapping[str, Any]) -> Update:
+    """Return the text of a file that has these values in the mapping to which `keys` lead from the top.
+
+    Raises `DeclarationError` for a file that is written in a way that cannot be changed in place.
+    """
+    place, edits = Place(file), _Edits(text)
+    node = parse(text, file)
+    before = _plain(node)
+    _set(edits, node, keys, values, place)
+    changed = edits.result()
+    try:
+        after = _plain(parse(changed.text, file))
+    except DeclarationError:
+        after = None
+    if after != _merged(before, keys, _plain(parse(layout.dump(dict(values)), file))):
+        raise place.problem("the file cannot be changed in place: write one key a line, or change it by hand")
+    return changed
+
+
+def _set(
+    edits: _Edits, node: yaml.Node, keys: tuple[str, ...], values: Mapping[str, Any], place: Place
+) -> None:
+    found = entries(node, place)
+    if keys and keys[0] in found:
+        _set(edits, found[keys[0]][1], keys[1:], values, place.under(keys[0]))
+        return
+    new: dict[str, Any] = dict(values)
+    for key in reversed(keys):
+        new = {key: new}
+    if not keys:
+        edits.changes += [
+            f"{name}: {_change(_plain(found[name][1]) if name in found else None, value)}"
+            for name, value in values.items()
+            if name not in found or _plain(found[name][1]) != value
+        ]
+    else:
+        edits.changes += [f"{name}: {_change(None, value)}" for name, value in values.items()]
+    if getattr(node, "flow_style", False):
+        edits.replace(node, layout.flow({name: _plain(value) for name, (_, value) in found.items()} | new))
+        return
+    indent = " " * next(iter(found.values()))[0].start_mark.column
+    added = {name: value for name, value in new.items() if name not in found}
+    for name in new.keys() & found.keys():
+        edits.replace(found[name][1], layout.flow(new[name]))
+    if added:
+        lines = [f"{indent}{line}" for line in layout.dump(added).splitlines()]
+        edits.insert_line(max(_last_line(value) for _, value in found.values()), "\n".join(lines))
+
+
+def _merged(content: Any, keys: tuple[str, ...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with these values in the mapping to which `keys` lead."""
+    if not keys:
+        return {**content, **values}
+    return {**content, keys[0]: _merged(content.get(keys[0], {}), keys[1:], values)}
+
+
 def _columns(edits: _Edits, node: yaml.Node, wanted: Mapping[str, Mapping[str, Any]], place: Place) -> None:
     columns = entries(node, place)
     for name, (key, value) in columns.items():

@@ -1,0 +1,334 @@
+"""Proposes the notation of a file: settings that a sample of its cells allows, each with its evidence.
+
+A setting is proposed only if all other readings fail for some cell. Where two readings fit every cell and differ, none
+is proposed, and a sentence says what both would make of a cell.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bulk_pipeline.arrow.masks import mask, without
+from bulk_pipeline.schema import Column, Table, UploadFormat, invisible
+from bulk_pipeline.schema.types import codec_of
+from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
+from bulk_pipeline.stages.parse import Upload
+from bulk_pipeline.stages.parse.parsed import STORED
+from bulk_pipeline.stages.validate.notation import notation_of
+
+SAMPLE_ROWS = 100_000
+MARKED = UploadFormat(trim=True)
+"""Declared for a sample, so that the values that a workbook stores are told from texts."""
+
+_PROBE = 1_000
+_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
+_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
+_TIMES = ("time without time zone", "time with time zone")
+_NULLS = frozenset(
+    ["null", "(null)", "none", "nil", "n/a", "na", "#n/a", "n.a.", "k.a.", "-", "--", "?", "\\n", "."]
+)
+_BOOLEANS = (
+    ("ja", "nein"), ("j", "n"), ("y", "n"), ("t", "f"), ("wahr", "falsch"), ("oui", "non"), ("vrai", "faux"),
+    ("si", "no"), ("s\u00ed", "no"), ("on", "off"), ("\u0434\u0430", "\u043d\u0435\u0442"), ("\u662f", "\u5426"),
+)  # fmt: skip
+_MARKS = tuple(
+    UploadFormat(decimal=decimal, thousands=thousands or None)
+    for decimal, thousands in product(",.", ["", ".", ",", "'", " "])
+    if decimal != thousands and (decimal, thousands) != (".", "")
+)
+_DATES = (
+    *(pattern.replace("-", mark) for pattern in ("DD-MM-YYYY", "MM-DD-YYYY") for mark in "./- "),
+    *(pattern.replace("-", mark) for pattern in ("D-M-YYYY", "M-D-YYYY") for mark in "./- "),
+    "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD", "DD-MMM-YYYY", "D MMM YYYY", "MMM D, YYYY",
+)  # fmt: skip
+_CLOCKS = ("HH:mm", "HH:mm:ss", "HH:mm:ss.S", "H:mm", "H:mm:ss", "hh:mm A", "h:mm A", "h:mm:ss A", "HH.mm")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A declaration to make. `name`, `value`: as a table file holds them."""
+
+    name: str
+    value: Any
+    evidence: str
+
+
+@dataclass
+class Proposal:
+    """Settings for a file of which so many rows were looked at.
+
+    `undecided`: sentences about cells that no setting explains, or two. `notes`: what no file can show.
+    """
+
+    rows: int = 0
+    settings: list[Setting] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The different texts of a column, none of them empty, with the row of the first cell of each."""
+
+    column: Column
+    texts: pa.Array
+    rows: pa.Array
+
+    def shown(self, at: int) -> str:
+        return f"{self.column.name} '{self.texts[at].as_py()}' (row {self.rows[at].as_py()})"
+
+    def first(self, count: int) -> "_Cells":
+        return _Cells(self.column, self.texts[:count], self.rows[:count])
+
+    def read(self, format_: UploadFormat) -> pa.Array:
+        """Return what the cells mean in a notation, as texts; NULL where they are nothing in it."""
+        notation = notation_of(self.column, format_)
+        texts = self.texts
+        if notation is not None:
+            cells = notation.read(texts)
+            texts = without(cells.texts, cells.unread)
+        typed = codec_of(self.column).from_text(self.column, texts)
+        wrong = typed.problems.get("type", np.zeros(len(texts), bool))
+        values = codec_of(self.column).canonical(self.column, typed.values)
+        # A number that is too precise or too large is one, and so is a date out of range.
+        return pc.if_else(pa.array(wrong), None, pc.coalesce(values, texts))
+
+
+def propose(upload: Upload, table: Table) -> Proposal:
+    """Return the proposal for an upload that is opened with `MARKED`."""
+    proposal = Proposal()
+    cells = _sample(upload, table, proposal)
+    _trim(cells, proposal)
+    cells = [_trimmed(one) for one in cells]
+    cells = list(_without_nulls(cells, proposal))
+    _propose_marks([one for one in cells if one.column.type.family.name in _NUMBERS], proposal)
+    _propose_words([one for one in cells if one.column.type.family.name == "boolean"], proposal)
+    _propose_formats(cells, ("date",), "date_format", ([date] for date in _DATES), proposal)
+    _propose_formats(cells, _TIMES, "time_format", ([clock] for clock in _CLOCKS), proposal)
+    timestamps = ([f"{date} {clock}" for clock in _CLOCKS] + [date] for date in (*_DATES, "YYYY-MM-DD"))
+    _propose_formats(cells, _TIMESTAMPS, "timestamp_format", timestamps, proposal)
+    if table.upload_format.time_zone is None:
+        proposal.notes += filter(None, map(_without_offset, cells))
+    return proposal
+
+
+def _sample(upload: Upload, table: Table, proposal: Proposal) -> list[_Cells]:
+    records = list[pa.RecordBatch]()
+    for chunk in upload:
+        records.append(chunk.records)
+        proposal.rows = upload.rows
+        if proposal.rows >= SAMPLE_ROWS:
+            upload.close()
+            break
+    sample = pa.Table.from_batches(records).combine_chunks()
+    return [
+        _different(table.column(name), _texts(sample, name), sample["_row"])
+        for name in sample.schema.names
+        if not name.startswith("_")
+    ]
+
+
+def _texts(sample: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return the cells of a column that are texts."""
+    if STORED not in sample.schema.names:
+        return sample[name]
+    stored = pc.struct_field(sample[STORED], name)
+    return pc.if_else(stored, pa.scalar(None, pa.string()), sample[name])
+
+
+def _different(column: Column, texts: pa.ChunkedArray, rows: pa.ChunkedArray) -> _Cells:
+    firsts = (
+        pa.table({"text": texts, "row": rows}).group_by("text", use_threads=False).aggregate([("row", "min")])
+    )
+    firsts = firsts.filter(pc.not_equal(firsts["text"], "")).sort_by("row_min").combine_chunks()
+    whole = [firsts[name].combine_chunks() for name in ("text", "row_min")]
+    return _Cells(column, *whole)
+
+
+def _trim(cells: Sequence[_Cells], proposal: Proposal) -> None:
+    for one in cells:
+        facts = one.column.type.facts
+        if facts.is_text and one.column.pattern is None and not one.column.choices:
+            continue
+        padded = np.flatnonzero(mask(pc.not_equal(one.texts, pc.utf8_trim(one.texts, invisible.BLANKS))))
+        if len(padded):
+            evidence = f"{one.shown(int(padded[0]))} has blanks around it"
+            proposal.settings.append(Setting("trim", True, evidence))
+            return
+
+
+def _trimmed(cells: _Cells) -> _Cells:
+    return _Cells(cells.column, pc.utf8_trim(cells.texts, invisible.BLANKS), cells.rows)
+
+
+def _without_nulls(cells: Sequence[_Cells], proposal: Proposal) -> Iterator[_Cells]:
+    """Yield the cells of columns that are not text without the words that mean NULL, which are proposed."""
+    places: dict[str, str] = {}
+    for one in cells:
+        if one.column.type.facts.is_text:
+            continue
+        is_null = mask(pc.is_in(pc.utf8_lower(one.texts), pa.array(sorted(_NULLS))))
+        for at in np.flatnonzero(is_null).tolist():
+            places.setdefault(one.texts[at].as_py(), one.shown(at))
+        kept = pa.array(~is_null)
+        yield _Cells(one.column, one.texts.filter(kept), one.rows.filter(kept))
+    if places:
+        evidence = f"no value of its column: {'; '.join([*places.values()][:3])}"
+        proposal.settings.append(Setting("null_words", _plain("null_words", tuple(places)), evidence))
+
+
+def _propose_marks(cells: Sequence[_Cells], proposal: Proposal) -> None:
+    def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
+        texts = format_.texts()
+        return [Setting(name, texts[name], evidence) for name in ("decimal", "thousands") if name in texts]
+
+    _decide(cells, _MARKS, settings, proposal)
+
+
+def _propose_words(cells: Sequence[_Cells], proposal: Proposal) -> None:
+    def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
+        return [
+            Setting(name, text, evidence) for name, text in format_.texts().items() if name.endswith("_words")
+        ]
+
+    pairs = [UploadFormat(true_words=(true,), false_words=(false,)) for true, false in _BOOLEANS]
+    _decide(cells, pairs, settings, proposal)
+
+
+def _propose_formats(
+    cells: Sequence[_Cells],
+    families: Sequence[str],
+    name: str,
+    choices: Iterable[list[str]],
+    proposal: Proposal,
+) -> None:
+    """Propose the formats of one list of `choices`, those of it that some cell needs."""
+    attribute = next(part.attribute for part in DECLARATIONS if part.name == name)
+    cells = [one for one in cells if one.column.type.family.name in families]
+    candidates = []
+    for formats in choices:
+        needed, left = list[str](), [*cells]
+        for format_ in filter(partial(_occurs, cells, attribute), formats):
+            read = [mask(one.read(_with(attribute, format_)).is_valid()) for one in left]
+            if any(rows.any() for rows in read):
+                needed.append(format_)
+                left = [
+                    _Cells(one.column, one.texts.filter(pa.array(~rows)), one.rows.filter(pa.array(~rows)))
+                    for one, rows in zip(left, read, strict=True)
+                ]
+        if needed:
+            candidates.append(_with(attribute, *needed))
+
+    def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
+        return [Setting(name, _plain(name, getattr(format_, attribute)), evidence)]
+
+    _decide(cells, candidates, settings, proposal)
+
+
+def _with(attribute: str, *formats: str) -> UploadFormat:
+    declared: dict[str, Any] = {attribute: formats}
+    return UploadFormat(**declared)
+
+
+def _occurs(cells: Sequence[_Cells], attribute: str, format_: str) -> bool:
+    """Return whether one of the first cells has a format; most formats need no closer look."""
+    declared = _with(attribute, format_)
+    return any(one.first(_PROBE).read(declared).null_count < len(one.first(_PROBE).texts) for one in cells)
+
+
+def _without_offset(cells: _Cells) -> str | None:
+    """Return a note about the first time without an offset, in a column with time zone."""
+    if cells.column.type.family.name != "timestamp with time zone":
+        return None
+    local = np.flatnonzero(~mask(pc.match_substring_regex(cells.texts, r"(Z|[+-]\d\d(:?\d\d)?)\z")))
+    if not len(local):
+        return None
+    return f"{cells.shown(int(local[0]))} has no offset: it is in UTC, unless time_zone is declared"
+
+
+def _decide(
+    cells: Sequence[_Cells],
+    candidates: Sequence[UploadFormat],
+    settings: Callable[[UploadFormat, str], list[Setting]],
+    proposal: Proposal,
+) -> None:
+    """Propose the settings of the only candidate that reads all cells that any one reads, if the usual notation does
+    not."""
+    cells = [_readable(one, [UploadFormat(), *candidates], proposal) for one in cells]
+    usual = [one.read(UploadFormat()) for one in cells]
+    readings = [(format_, [one.read(format_) for one in cells]) for format_ in candidates]
+    fitting = [
+        (format_, reading) for format_, reading in readings if not any(read.null_count for read in reading)
+    ]
+    unread = any(read.null_count for read in usual)
+    both = _difference(cells, fitting if unread else [(UploadFormat(), usual), *fitting])
+    if both is not None:
+        proposal.undecided.append(both)
+    elif unread and fitting:
+        one, at = _most_telling(cells, [usual, *(reading for _, reading in readings)])
+        noun = one.column.type.facts.expected.partition(" like ")[0].partition(":")[0]
+        proposal.settings += settings(fitting[0][0], f"only so {one.shown(at)} is {noun}")
+    elif unread:
+        one, at = _most_telling(cells, [usual])
+        proposal.undecided.append(
+            f"no one setting reads all cells of these columns; one of them is {one.shown(at)}"
+        )
+
+
+def _most_telling(cells: Sequence[_Cells], readings: Sequence[Sequence[pa.Array]]) -> tuple[_Cells, int]:
+    """Return the place of the cell that the fewest readings allow."""
+    fewest = []
+    for number, one in enumerate(cells):
+        counts = np.sum([mask(reading[number].is_valid()) for reading in readings], axis=0)
+        if len(counts):
+            fewest.append((int(counts.min()), number, one, int(counts.argmin())))
+    _, _, one, at = min(fewest, key=lambda found: found[:2])
+    return one, at
+
+
+def _readable(cells: _Cells, formats: Sequence[UploadFormat], proposal: Proposal) -> _Cells:
+    """Return the cells that any of the formats reads; a sentence names one of the others."""
+    known = np.zeros(len(cells.texts), bool)
+    for format_ in formats:
+        known |= mask(cells.read(format_).is_valid())
+    if not known.all():
+        at = int(np.argmin(known))
+        more = f", and {len(known) - known.sum() - 1} more" if (~known).sum() > 1 else ""
+        proposal.undecided.append(f"no setting is known that reads {cells.shown(at)}{more}")
+    return _Cells(cells.column, cells.texts.filter(pa.array(known)), cells.rows.filter(pa.array(known)))
+
+
+def _difference(
+    cells: Sequence[_Cells], readings: Sequence[tuple[UploadFormat, Sequence[pa.Array]]]
+) -> str | None:
+    """Return what two of the readings make of the same cell; None if all make the same of every cell."""
+    if not readings:
+        return None
+    (first_format, first), *others = readings
+    for format_, other in others:
+        for one, ours, theirs in zip(cells, first, other, strict=True):
+            places = np.flatnonzero(mask(pc.not_equal(ours, theirs)))
+            if len(places):
+                at = int(places[0])
+                return (
+                    f"{one.shown(at)} is {ours[at].as_py()} with {_named(first_format)} and {theirs[at].as_py()} with "
+                    f"{_named(format_)}, and no cell shows which is meant"
+                )
+    return None
+
+
+def _named(format_: UploadFormat) -> str:
+    return ", ".join(f"{name}: {text}" for name, text in format_.texts().items()) or "no setting"
+
+
+def _plain(name: str, value: tuple[str, ...]) -> Any:
+    """Return the value as a table file holds it."""
+    part = next(part for part in DECLARATIONS if part.name == name)
+    assert part.kind is Kind.LIST
+    return value[0] if len(value) == 1 else list(value)

@@ -1,0 +1,133 @@
+"""`propose`: prints YAML that a table file takes, and writes it there without a change to what is by hand."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bulk_pipeline import tables
+from bulk_pipeline.cli.app import app
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema import read_format
+from bulk_pipeline.schema.table_files.update import declare
+from bulk_pipeline.tables import registry
+
+TABLE = """\
+name: orders
+columns:
+  order_no: {type: text}
+  amount: {type: "numeric(12,2)"}  # net
+  ordered_on: {type: date}
+# files come from the shop
+upload_format:
+  encoding: cp1252  # of their export
+  decimal: "."
+default_mode: upsert
+primary_key: [order_no]
+"""
+FILE = "order_no;amount;ordered_on\nA;1.234,50;31.12.2025\nB;n/a;01.02.2026\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(registry, "_served", None)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "orders.yaml").write_text(TABLE)
+    (tmp_path / "orders.csv").write_text(FILE)
+    tables.serve(tmp_path)
+    return tmp_path
+
+
+def run(project: Path, *words: str, status: int = 0) -> str:
+    result = CliRunner().invoke(app, ["propose", str(project / "orders.csv"), "--table", "orders", *words])
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def test_an_unreadable_file_is_an_error(project: Path) -> None:
+    (project / "orders.csv").write_text("colour\nred\n")
+    result = CliRunner().invoke(app, ["propose", str(project / "orders.csv"), "--table", "orders"])
+    assert "no usable header: found colour" in str(result.exception)
+
+
+def test_cells_that_nothing_explains_are_said_and_exit_with_3(project: Path) -> None:
+    (project / "orders.csv").write_text("order_no;amount\nA;much\n")
+    shown = run(project, "--write", status=3).splitlines()
+    assert shown == [
+        "# orders.csv, 1 row",
+        "# its cells need no setting",
+        "# no setting is known that reads amount 'much' (row 1)",
+    ]
+    assert (project / "tables" / "orders.yaml").read_text() == TABLE
+
+
+def test_settings_are_printed_as_yaml_with_their_evidence(project: Path) -> None:
+    assert run(project).splitlines() == [
+        "# orders.csv, 2 rows",
+        "upload_format:",
+        "  null_words: n/a  # no value of its column: amount 'n/a' (row 2)",
+        "  decimal: \",\"  # only so amount '1.234,50' (row 1) is a number",
+        "  thousands: \".\"  # only so amount '1.234,50' (row 1) is a number",
+        "  date_format: DD.MM.YYYY  # only so ordered_on '31.12.2025' (row 1) is a date",
+    ]
+    assert (project / "tables" / "orders.yaml").read_text() == TABLE
+
+
+def test_settings_are_written_into_the_table_s_file_whose_comments_stay(project: Path) -> None:
+    wrote = run(project, "--write").splitlines()[-1]
+    assert wrote.endswith('orders.yaml: null_words: now n/a; decimal: "." becomes ","; thousands: now "."; '
+                          "date_format: now DD.MM.YYYY")  # fmt: skip
+    assert (project / "tables" / "orders.yaml").read_text() == TABLE.replace(
+        '  decimal: "."\n', '  decimal: ","\n  null_words: n/a\n  thousands: "."\n  date_format: DD.MM.YYYY\n'
+    )
+    tables.serve(project)
+    assert tables.get("orders").upload_format == read_format(
+        {
+            "encoding": "cp1252",
+            "null_words": "n/a",
+            "decimal": ",",
+            "thousands": ".",
+            "date_format": "DD.MM.YYYY",
+        }
+    )
+    assert run(project, "--write").splitlines()[-1].endswith("nothing new")
+
+
+def test_settings_are_written_into_a_new_profile(project: Path) -> None:
+    shown = run(project, "--profile", "acme", "--write").splitlines()
+    assert shown[1:4] == [
+        "profiles:",
+        "  acme:",
+        "    null_words: n/a  # no value of its column: amount 'n/a' (row 2)",
+    ]
+    written = (project / "tables" / "orders.yaml").read_text()
+    assert written.startswith(TABLE)
+    tables.serve(project)
+    assert dict(tables.get("orders").profiles) == {
+        "acme": read_format(
+            {"null_words": "n/a", "decimal": ",", "thousands": ".", "date_format": "DD.MM.YYYY"}
+        )
+    }
+    assert run(project, "--profile", "acme", "--write").splitlines()[-1].endswith("nothing new")
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "expected"),
+    [
+        ("name: t", ("a",), "name: t\na:\n  x: 1\n  y: [b]\n"),
+        ("name: t\na: {x: 0, z: 2} # c\n", ("a",), 'name: t\na: {x: "1", z: "2", y: [b]} # c\n'),
+        ("a:\n  z: 2 # c\n# d\nname: t\n", ("a",), "a:\n  z: 2 # c\n  x: 1\n  y: [b]\n# d\nname: t\n"),
+        ("p:\n  q:\n    z: 2\n", ("p", "q"), "p:\n  q:\n    z: 2\n    x: 1\n    y: [b]\n"),
+        ("p:\n  r: {z: 2}\n", ("p", "q"), "p:\n  r: {z: 2}\n  q:\n    x: 1\n    y: [b]\n"),
+    ],
+)
+def test_a_value_is_set_where_its_mapping_is(text: str, keys: tuple[str, ...], expected: str) -> None:
+    values = {"x": "1", "y": ["b"]}
+    written = declare(text, "t.yaml", keys, values).text
+    assert written == expected.replace("x: 1\n", 'x: "1"\n')
+    assert declare(written, "t.yaml", keys, values).changes == ()
+
+
+def test_a_file_that_cannot_be_changed_in_place_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="expected keys with values"):
+        declare("a: b\n", "t.yaml", ("a",), {"x": "y"})
