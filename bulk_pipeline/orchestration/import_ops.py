@@ -3,7 +3,7 @@
 An op runs one step for every file of its run; `job_hold` decides what an error of a file means for its job.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,9 +30,11 @@ from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
 from bulk_pipeline.pipeline.job_hold import JobHold
 from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.rows.key_forms import key_forms
 from bulk_pipeline.rows.references import PostgresReferences
 from bulk_pipeline.rows.row_store import PostgresRowStore
 from bulk_pipeline.rows.server_types import PostgresServerTypes
+from bulk_pipeline.schema import NO_FORMS, KeyForm
 from bulk_pipeline.settings import DagsterChange
 from bulk_pipeline.stages.formats import content_type_of
 from bulk_pipeline.stages.load.batches import rows_of_a_range
@@ -192,22 +194,26 @@ def _split_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> Import
     work = worker.work_within(job, budget)
     if warning := import_steps.warning_of_keys(state, work):
         stores.ledger.warn(job.id, warning)
-    known = PostgresKnownRows(_row_store(job, worker))
+    forms = key_forms(stores.postgres, state.table)
+    known = PostgresKnownRows(_row_store(job, worker, forms))
     references = PostgresReferences(stores.postgres, state.table)
-    return import_steps.split_rows(state, references, known, work, budget)
+    return import_steps.split_rows(state, references, known, work, budget, forms)
 
 
 def _load_one(
     job: ImportJob, state: ImportState, *, worker: JobHold, ids: IdMaker, tell: Callable[[str], None]
 ) -> ImportState:
-    store, work = _row_store(job, worker), worker.work(job)
+    forms = key_forms(worker.stores.postgres, state.table)
+    store, work = _row_store(job, worker, forms), worker.work(job)
     known = PostgresKnownRows(store)
-    return import_steps.load_rows(state, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"))
+    return import_steps.load_rows(
+        state, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"), forms
+    )
 
 
-def _row_store(job: ImportJob, worker: JobHold) -> PostgresRowStore:
+def _row_store(job: ImportJob, worker: JobHold, forms: Mapping[str, KeyForm] = NO_FORMS) -> PostgresRowStore:
     stores, declared = worker.stores, tables.get(job.table)
-    table = declared.matching(declared.format_of(job.upload_format))
+    table = replace(declared.matching(declared.format_of(job.upload_format)), key_forms=forms)
     connections = stores.settings.bulk_load_connections
     store = PostgresRowStore(
         stores.postgres,

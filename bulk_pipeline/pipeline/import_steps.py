@@ -3,7 +3,7 @@
 Each step except the first takes the `ImportState` of the previous step, and returns the next one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from bulk_pipeline.pipeline.import_state import FailureReader, ImportState
 from bulk_pipeline.pipeline.progress import Progress
 from bulk_pipeline.pipeline.second_chance import give_keys_back
 from bulk_pipeline.pipeline.work_files import WorkLocation
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import NO_FORMS, KeyForm, Mode, Table
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.load import LoadContext, load
@@ -132,8 +132,13 @@ def split_rows(
     known: KnownRows,
     work: WorkLocation,
     budget: Budget = UNBOUNDED,
+    forms: Mapping[str, KeyForm] = NO_FORMS,
 ) -> ImportState:
-    """Split good rows from rejected ones: write a selection for each batch of rows, and the new failures."""
+    """Split good rows from rejected ones: write a selection for each batch of rows, and the new failures.
+
+    `forms` are the table's `key_forms`, here and in `load_rows`.
+    """
+    table = replace(state.table, key_forms=forms)
     area = work.area(state.job_id, state.attempt)
     rejected = state.rejected(work, "parse_failures", "validate_failures")
     rows = partial(state.batches, work, "rows")
@@ -143,7 +148,7 @@ def split_rows(
         area.writer("winners") as winners,
         area.writer("selection") as selection,
     ):
-        for part in split(rows, rejected, state.table, state.mode, references, known.existing, area.folder):
+        for part in split(rows, rejected, table, state.mode, references, known.existing, area.folder):
             good += int((~part.failed).sum())
             selection.write(pa.record_batch({"is_good": pa.array(~part.failed)}))
             if part.failures.num_rows:
@@ -180,10 +185,11 @@ def load_rows(
     known: KnownRows,
     ids: IdMaker,
     tell: Callable[[str], None],
+    forms: Mapping[str, KeyForm] = NO_FORMS,
 ) -> ImportState:
     """Load good rows into the table, with a progress line every few seconds, then the rows that get keys back."""
     assert state.batch_rows is not None
-    context = LoadContext(state.table, state.mode, store, ids)
+    context = LoadContext(replace(state.table, key_forms=forms), state.mode, store, ids)
     progress = Progress(tell)
 
     def tell_progress(counts: LoadCounts) -> None:

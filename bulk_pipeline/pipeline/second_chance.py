@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.row_sets import difference, positions, union
 from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, FailureReader, ImportState
 from bulk_pipeline.pipeline.work_files import WorkLocation
+from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.load import LoadContext, write_again
 from bulk_pipeline.stages.split import failure_messages, split_again
@@ -37,7 +38,7 @@ def give_keys_back(
     store, winners, now = context.store, state.numbers(work, "winners"), state
     while positions(winners, refused := store.refused())[0].any():
         before = store.reopened()
-        now, winners = _split_again(state, losers, refused, before, work, stored)
+        now, winners = _split_again(state, context.table, losers, refused, before, work, stored)
         reopened = difference(difference(losers, _doubles(now, work)), before)
         for rows in _rows(now, work, reopened):
             store.settle_again(rows["_row"].to_numpy(), write_again(rows, context))
@@ -48,6 +49,7 @@ def give_keys_back(
 
 def _split_again(
     state: ImportState,
+    table: Table,
     losers: np.ndarray,
     refused: np.ndarray,
     reopened: np.ndarray,
@@ -65,7 +67,7 @@ def _split_again(
             lambda: state.batches(work, "rows"),
             lambda rows: ~positions(rows, rejected)[0],
             lambda rows: positions(rows, losing)[0],
-            state.table,
+            table,
             stored,
             area.folder,
         ):

@@ -18,7 +18,7 @@ from bulk_pipeline.rows.copy import copy_rows
 from bulk_pipeline.rows.staging import savepoint, staged
 from bulk_pipeline.schema import ForeignKey, Key, Table
 from bulk_pipeline.stages import absence
-from bulk_pipeline.stages.key_cells import canonical, key_rows, keys_in, texts
+from bulk_pipeline.stages.key_cells import key_rows, keys_in, stored_forms, texts
 from bulk_pipeline.stages.load.resolve import KeyCells
 from bulk_pipeline.stages.load.row_store import Event, Rekey, UpdateResult
 
@@ -68,7 +68,12 @@ class PostgresBatchWriter:
             copy_rows(self._connection, merge_sql.STAGED, rows.select(columns), self._table)
             stored = self._connection.execute(merge_sql.insert_unless_taken(self._table, columns)).rowcount
         self._move_sequences(rows)
-        return self._absent(rows, stored)
+        absent = self._absent(rows, stored)
+        if (
+            rows.num_rows - len(absent) > stored
+        ):  # a row without its key taken is there, but whose it is cannot be told
+            raise RowsRefusedError("its key is the key of another row")
+        return absent
 
     def update(self, rows: pa.Table, by: Key) -> UpdateResult:
         extra = ("_row", "_forced", absence.COLUMN)
@@ -172,7 +177,7 @@ def owners(connection: psycopg.Connection, table: Table, rows: pa.Table) -> list
         found |= dict.fromkeys(connection.execute(merge_sql.owners(table, named, key)).fetchall())
     columns = zip(*found, strict=True) if found else [()] * len(table.key_columns)
     cells = [
-        canonical(table.column(name), pa.array(column, pa.string())).to_pylist()
+        stored_forms(table, name, pa.array(column, pa.string())).to_pylist()
         for name, column in zip(table.key_columns, columns, strict=True)
     ]
     return [dict(zip(table.key_columns, row, strict=True)) for row in zip(*cells, strict=True)]

@@ -48,6 +48,7 @@ def can_be_fetched(table: Table) -> bool:
         len(key.columns) == 1
         and key.nulls_distinct
         and table.column(key.columns[0]).type.family.name in _COMPARED_BY_BYTES
+        and key.columns[0] not in table.key_forms
         for key in table.keys
     )
 

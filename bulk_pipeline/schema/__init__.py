@@ -9,7 +9,7 @@ from bulk_pipeline.schema.keys import ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.operators import Operator
 from bulk_pipeline.schema.selection import Order, Selection, SelectionWords, select
-from bulk_pipeline.schema.table import Rule, Table
+from bulk_pipeline.schema.table import NO_FORMS, KeyForm, Rule, Table
 from bulk_pipeline.schema.upload_format import (
     LEFT_OUT,
     NOTHING_DECLARED,
@@ -20,6 +20,7 @@ from bulk_pipeline.schema.upload_format import (
 __all__ = [
     "LEFT_OUT",
     "NOTHING_DECLARED",
+    "NO_FORMS",
     "Column",
     "ColumnType",
     "Filter",
@@ -27,6 +28,7 @@ __all__ = [
     "Generated",
     "Identity",
     "Key",
+    "KeyForm",
     "Mode",
     "Operator",
     "Order",

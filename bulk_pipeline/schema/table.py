@@ -4,10 +4,10 @@ A table file in `bulk_pipeline.tables` holds one `Table` and nothing else.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
@@ -21,6 +21,11 @@ _UPLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 if TYPE_CHECKING:  # importing pandas takes a second, and most readers of a declaration never need it
     import pandas as pd
+    import pyarrow as pa
+
+KeyForm: TypeAlias = "Callable[[pa.Array], pa.Array]"
+"""Gives for each cell of a key column a text, the same for cells that the database holds for equal."""
+NO_FORMS: Mapping[str, KeyForm] = {}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Table:
     `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
     only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
     `profiles`: variations of it by name, such as those of suppliers, which an upload may choose.
+    `key_forms`: for columns whose equality only the database knows; not declared, but asked while rows are imported.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Table:
     description: str = ""
     upload_format: UploadFormat = NOTHING_DECLARED
     profiles: tuple[tuple[str, UploadFormat], ...] = ()
+    key_forms: Mapping[str, KeyForm] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.upload_name:

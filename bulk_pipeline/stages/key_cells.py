@@ -3,7 +3,7 @@
 A key of one text or uuid column is that column itself. NULL is a key that the row does not have.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.masks import mask
-from bulk_pipeline.schema import Column, Key, Table
+from bulk_pipeline.schema import Key, Table
 from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages import absence
 
 Rows: TypeAlias = pa.RecordBatch | pa.Table
+Cells: TypeAlias = Callable[[Rows, Table, str], pa.Array]
+"""`texts` or `forms`."""
 R = TypeVar("R", pa.RecordBatch, pa.Table)
 _BETWEEN = "\0"
 """No text of Postgres has one."""
@@ -40,7 +42,7 @@ def key_rows(rows: R, table: Table) -> R:
 
 def cells(rows: Rows, table: Table, key: Key) -> pa.Array:
     """Return the key of each row; NULL where it is incomplete."""
-    parts = [texts(rows, table, name) for name in key.columns]
+    parts = [forms(rows, table, name) for name in key.columns]
     if key.nulls_distinct:
         return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, _BETWEEN)
     marked = [pc.fill_null(pc.binary_join_element_wise("=", part, ""), "") for part in parts]
@@ -49,16 +51,27 @@ def cells(rows: Rows, table: Table, key: Key) -> pa.Array:
 
 
 def texts(rows: Rows, table: Table, name: str) -> pa.Array:
-    """Return the texts of one column, which Postgres reads as its cells; the same for equal cells."""
+    """Return the texts of one column, which Postgres reads as its cells."""
     column = table.column(name)
+    if name in table.key_forms:
+        return codec_of(column).to_literal(column, whole(rows[name]))
     return codec_of(column).canonical(column, whole(rows[name]))
 
 
-def canonical(column: Column, stored: pa.Array) -> pa.Array:
-    """Return the texts that `texts` gives for cells which Postgres has written as text.
+def forms(rows: Rows, table: Table, name: str) -> pa.Array:
+    """Return a text for each cell of one column, the same for equal cells."""
+    written = texts(rows, table, name)
+    return table.key_forms[name](written) if name in table.key_forms else written
+
+
+def stored_forms(table: Table, name: str, stored: pa.Array) -> pa.Array:
+    """Return the texts that `forms` gives for cells which Postgres has written as text.
 
     A value that no file can hold, such as a time before the year 1, stays as Postgres has written it.
     """
+    if name in table.key_forms:
+        return table.key_forms[name](stored)
+    column = table.column(name)
     codec = codec_of(column)
     read = codec.from_text(column, stored)
     return pc.coalesce(codec.canonical(column, read.values), stored)
@@ -125,10 +138,10 @@ def _is_partial(rows: pa.RecordBatch, table: Table, keys: Sequence[Key]) -> bool
     return False
 
 
-def sayings(rows: Rows, table: Table) -> Iterator[dict[str, str | None]]:
-    """Yield for each row the texts of the key columns that it says something about."""
+def sayings(rows: Rows, table: Table, cells_of: Cells = texts) -> Iterator[dict[str, str | None]]:
+    """Yield for each row the texts, or the forms, of the key columns that it says something about."""
     names = [name for name in table.key_columns if name in rows.schema.names]
-    columns = [texts(rows, table, name).to_pylist() for name in names]
+    columns = [cells_of(rows, table, name).to_pylist() for name in names]
     silent = [is_unsaid(rows, table, name) for name in names]
     if all(flags is None for flags in silent):
         for values in zip(*columns, strict=True) if columns else [()] * rows.num_rows:

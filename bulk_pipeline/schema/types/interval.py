@@ -63,7 +63,11 @@ def _octets(cells: pa.Array) -> np.ndarray:
     known = cells.dictionary_encode()
     intervals = [read_interval(word) for word in known.dictionary.to_pylist()]
     numbers = [(i.microseconds, i.days, i.months) for i in intervals if isinstance(i, Interval)]
-    units = [pa.array(unit, pa.int64()).take(known.indices) for unit in zip(*numbers, strict=True)]
+    units = np.array(numbers, np.int64).reshape(-1, 3).T
     return np.concatenate(
-        [big_endian(unit, type_) for unit, type_ in zip(units, (">i8", ">i4", ">i4"), strict=True)], axis=1
+        [
+            big_endian(pa.array(unit).take(known.indices), type_)
+            for unit, type_ in zip(units, (">i8", ">i4", ">i4"), strict=True)
+        ],
+        axis=1,
     )

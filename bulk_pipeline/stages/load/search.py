@@ -15,7 +15,7 @@ import pyarrow as pa
 from bulk_pipeline.arrow.row_sets import difference, positions, union
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages import absence
-from bulk_pipeline.stages.key_cells import key_rows, keys_in, of_blank_row, sayings
+from bulk_pipeline.stages.key_cells import forms, key_rows, keys_in, of_blank_row, sayings
 from bulk_pipeline.stages.load.absent_cells import lacks_some, unsaid_by_row
 from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.repeats import find_repeats
@@ -158,7 +158,7 @@ def keyed_rows(rows: pa.Table, table: Table, mode: Mode) -> Iterator[KeyedRow]:
     return map(
         KeyedRow,
         rows["_row"].to_pylist(),
-        sayings(rows, table),
+        sayings(rows, table, forms),
         unsaid_by_row(rows, table),
         lacks_some(rows, table, mode).tolist(),
     )

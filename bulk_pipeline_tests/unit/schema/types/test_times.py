@@ -105,6 +105,10 @@ def test_an_interval_is_read_back_from_its_text(months: int, days: int, microsec
     assert [int.from_bytes(part, signed=True) for part in numbers] == [microseconds, days, months]
 
 
+def test_intervals_that_are_all_null_have_fields_too() -> None:
+    assert copied(column("interval"), "", "") == [None, None]
+
+
 @given(st.lists(st.none() | st.datetimes(), min_size=1))
 def test_times_without_zone_come_back_as_they_are(moments: list) -> None:
     declared = column("timestamp")
