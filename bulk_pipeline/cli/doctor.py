@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,12 +49,18 @@ class Check:
     needs: Callable[[Settings], tuple[str, ...]]
 
 
-def doctor(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+TableOption = Annotated[
+    str | None,
+    typer.Option(help="Try rights and declaration of this table only: each missing right has its GRANT."),
+]
+
+
+def doctor(table: TableOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Find problems of this machine, the stack or the settings: one line per cause. Exit 1 if there are any.
 
-    Example: bulk-pipeline doctor
+    Example: bulk-pipeline doctor --table shop.orders
     """
-    findings, skipped = _findings(home)
+    findings, skipped = _findings(home) if table is None else (_of_table(home, table), [])
     if as_json:
         output.print_json([finding.__dict__ for finding in findings])
     else:
@@ -92,6 +98,23 @@ def _findings(home: Path) -> tuple[list[Finding], list[str]]:
             wrong.add(check.subject)
         findings.append(Finding(check.subject, cause and cause.problem, cause and cause.remedy))
     return findings, skipped
+
+
+def _of_table(home: Path, name: str) -> list[Finding]:
+    """Return the findings about one table. `UnknownTableError` if it is not declared."""
+    from bulk_pipeline import tables
+    from bulk_pipeline.postgres import table_fit
+    from bulk_pipeline.postgres.connection import Postgres
+
+    table, settings = tables.get(name), settings_of(home)
+    if cause := _database(settings):
+        return [Finding("database", cause.problem, cause.remedy)]
+    postgres = Postgres(settings.database_url.get_secret_value())
+    found = table_fit.diagnose(postgres, table)
+    postgres.close()
+    return [Finding(table.upload_name, one.problem, one.remedy) for one in found] or [
+        Finding(table.upload_name)
+    ]
 
 
 def _machine(home: Path) -> Iterator[Finding]:

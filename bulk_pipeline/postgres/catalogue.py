@@ -370,10 +370,13 @@ _LOADER = """
 """
 
 _FIND = """
-    SELECT to_regclass(format('%%I.%%I', asked.schema, asked.name))::oid
+    SELECT class.oid
     FROM unnest(%(schemas)s::text[], %(names)s::text[]) WITH ORDINALITY AS asked (schema, name, place)
+    LEFT JOIN pg_namespace AS space ON space.nspname = asked.schema
+    LEFT JOIN pg_class AS class ON class.relnamespace = space.oid AND class.relname = asked.name
     ORDER BY asked.place
 """
+"""Not by `to_regclass`, which is refused to a role that may not use the schema."""
 
 _ALL = """
     SELECT class.oid

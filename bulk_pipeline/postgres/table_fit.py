@@ -12,6 +12,7 @@ import psycopg
 
 from bulk_pipeline.errors import LoadRefusedError, StoreUnavailableError
 from bulk_pipeline.postgres import drift
+from bulk_pipeline.postgres.catalogue import find_tables, grants
 from bulk_pipeline.postgres.connection import Postgres, first_line
 from bulk_pipeline.postgres.names import quoted
 from bulk_pipeline.postgres.sqlstates import Meaning, meaning
@@ -20,6 +21,7 @@ from bulk_pipeline.schema import Column, Generated, Mode, Table, TableName
 _CHANGE = (
     "change the table or its declaration so that they agree (`bulk-pipeline doctor` lists where they differ)"
 )
+_UPDATE = "change the table, or let its file follow it: `bulk-pipeline adopt --update"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,29 @@ def load_problems(postgres: Postgres, tables: Sequence[Table]) -> list[str]:
     return _answers(postgres, lambda connection: _all(connection, tables))
 
 
+def diagnose(postgres: Postgres, table: Table) -> list[LoadProblem]:
+    """Return what one table lacks to be imported and exported as declared: each right with its GRANT, then differences.
+
+    The rights are those of the login, its own and inherited ones. Raises `StoreUnavailableError`.
+    """
+    where = (table.schema, table.name)
+    with postgres.transaction() as connection:
+        login = connection.info.user
+        stored = find_tables(connection, [where], login).get(where)
+    if stored is None:
+        return [
+            LoadProblem(f"table {table.qualified_name} is missing", "create it, or remove its declaration")
+        ]
+    found = [
+        LoadProblem(f"the login {login} lacks {statement[6:].partition(' TO ')[0]}", statement)
+        for statement in grants(stored, login)
+    ]
+    if stored.has_policies:
+        found.append(_policies(table, login))
+    differences = drift.compare(table, stored)
+    return found + [LoadProblem(sentence, f"{_UPDATE} {table.qualified_name}`") for sentence in differences]
+
+
 def obstacles(
     connection: psycopg.Connection, table: Table, columns: Iterable[str], mode: Mode
 ) -> list[LoadProblem]:
@@ -63,12 +88,7 @@ def obstacles(
         return [LoadProblem(f"{title} is a view, declared as a table", _CHANGE)]
     found = list(_parent_obstacles([(parents_by_name[name], may) for name, may in parents], login))
     if has_policies:
-        found.append(
-            LoadProblem(
-                f"row-level security of {title} applies to the login {login}",
-                f"let the owner or a role with BYPASSRLS load (ALTER ROLE {login} BYPASSRLS)",
-            )
-        )
+        found.append(_policies(table, login))
     stored = {name: facts for name, *facts in rows or ()}
     if mode.rules.needs_key and not table.keys:
         found.append(
@@ -145,6 +165,13 @@ def _sentence(table: Table, found: Sequence[LoadProblem]) -> str:
     what = "; ".join(obstacle.problem for obstacle in found)
     remedies = "; ".join(dict.fromkeys(obstacle.remedy for obstacle in found))
     return f"{table.qualified_name} cannot be loaded: {what}. To mend it: {remedies}; then retry the job"
+
+
+def _policies(table: Table, login: str) -> LoadProblem:
+    return LoadProblem(
+        f"row-level security of {table.qualified_name} applies to the login {login}",
+        f"let the owner or a role with BYPASSRLS load (ALTER ROLE {login} BYPASSRLS)",
+    )
 
 
 def _column_obstacles(table: Table, column: Column, facts: Sequence[object]) -> Iterator[LoadProblem]:

@@ -48,6 +48,14 @@ class Doctor:
         assert done.returncode == bool(wrong)
         return [one for one in wrong if one[0] not in ("disk", "memory")]  # of the machine that tests
 
+    def of_table(self, table: str, **environ: str) -> list[tuple[str, str, str]]:
+        """Return subject, problem and remedy of each finding about one table."""
+        done = run_here(self._environ | environ, "doctor", "--table", table, "--json")
+        found = json.loads(done.stdout)
+        wrong = [(one["subject"], one["problem"], one["remedy"]) for one in found if one["problem"]]
+        assert (done.returncode, {one["subject"] for one in found}) == (bool(wrong), {table})
+        return wrong
+
     def shows(self, **environ: str) -> str:
         return run_here(self._environ | environ, "doctor").stdout.decode()
 
@@ -202,3 +210,48 @@ def test_a_machine_without_a_stack_or_settings_is_one_line(tmp_path: Path) -> No
         "remedy": f"start one with bulk-pipeline up --home {tmp_path / 'none'} --detach, "
         "or set DATABASE_URL and S3_ENDPOINT_URL",
     }
+
+
+def test_one_table_names_each_missing_right_with_its_grant_and_each_difference(
+    doctor: Doctor, settings: Settings, login: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "lines.yaml").write_text(
+        "schema: shop\nname: lines\ncolumns:\n  id: {type: bigint, identity: serial}\n"
+        "  order_no: {type: text, required: true}\n  amount: {type: numeric}\nprimary_key: [id]\n"
+        "foreign_keys:\n  - {columns: [order_no], table: shop.orders, references: [order_no]}\n"
+    )
+    url = settings.database_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(
+            "CREATE SCHEMA shop; CREATE TABLE shop.orders (order_no text PRIMARY KEY); CREATE TABLE shop.lines "
+            "(id bigserial PRIMARY KEY, order_no text NOT NULL REFERENCES shop.orders, amount numeric, note text)"
+        )
+        mend = "change the table, or let its file follow it: `bulk-pipeline adopt --update shop.lines`"
+        grants = [
+            f'GRANT USAGE ON SCHEMA "shop" TO "{login}";',
+            f'GRANT SELECT, INSERT, UPDATE ON "shop"."lines" TO "{login}";',
+            f'GRANT USAGE, UPDATE ON SEQUENCE shop.lines_id_seq TO "{login}";',
+            f'GRANT SELECT ON "shop"."orders" TO "{login}";',
+        ]
+        lacks = [f"the login {login} lacks {grant[6:].partition(' TO ')[0]}" for grant in grants]
+        environ = {
+            "BULK_PROJECT": str(tmp_path),
+            "DATABASE_URL": conninfo.make_conninfo("", **{**doctor.where, "user": login, "password": login}),
+        }
+        assert doctor.of_table("shop.lines", **environ) == [
+            *zip(["shop.lines"] * 4, lacks, grants, strict=True),
+            ("shop.lines", "shop.lines.note is not declared", mend),
+        ]
+        for grant in grants:
+            admin.execute(grant.encode())
+        admin.execute("ALTER TABLE shop.lines DROP COLUMN note, ALTER amount TYPE integer")
+        assert doctor.of_table("shop.lines", **environ) == [
+            ("shop.lines", "shop.lines.amount is integer, declared as numeric", mend)
+        ]
+        admin.execute("ALTER TABLE shop.lines ALTER amount TYPE numeric")
+        assert doctor.of_table("shop.lines", **environ) == []
+        admin.execute(f"DROP OWNED BY {login}".encode())
+        admin.execute("DROP TABLE shop.lines")
+        ((_, problem, remedy),) = doctor.of_table("shop.lines", BULK_PROJECT=str(tmp_path))
+        assert (problem, remedy) == ("table shop.lines is missing", "create it, or remove its declaration")
