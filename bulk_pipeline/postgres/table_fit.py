@@ -97,6 +97,9 @@ def obstacles(
                 f"import in {Mode.INSERT_ONLY}, or add a unique key to the table and its declaration",
             )
         )
+    for name, facts in stored.items():
+        if facts[-1] and name not in table.column_names:
+            found.append(LoadProblem(f"{title}.{name} must have a value, and is not declared", _CHANGE))
     written = dict.fromkeys([*columns, *(c.name for c in table.columns if c.generated is Generated.UUID)])
     needed = dict.fromkeys([*written, *table.key_columns])
     for name in needed:
@@ -187,7 +190,7 @@ def _column_obstacles(table: Table, column: Column, facts: Sequence[object]) -> 
 
 
 def _denied(facts: Sequence[object], mode: Mode, is_written: bool) -> Iterator[str]:
-    *_, may_select, may_insert, may_update = facts
+    *_, may_select, may_insert, may_update, _ = facts
     if not may_select:
         yield "SELECT"
     if is_written and not may_insert:
@@ -227,7 +230,12 @@ _FACTS = """
                 attribute.attgenerated <> '',
                 has_column_privilege(class.oid, attribute.attnum, 'SELECT'),
                 has_column_privilege(class.oid, attribute.attnum, 'INSERT'),
-                has_column_privilege(class.oid, attribute.attnum, 'UPDATE')
+                has_column_privilege(class.oid, attribute.attnum, 'UPDATE'),
+                attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = ''
+                    AND type.typdefault IS NULL AND NOT EXISTS (
+                        SELECT FROM pg_trigger AS made
+                        WHERE made.tgrelid = class.oid AND made.tgtype & 7 = 7 AND made.tgenabled <> 'D'
+                    )
             ))
             FROM pg_attribute AS attribute
             JOIN pg_type AS type ON type.oid = attribute.atttypid
