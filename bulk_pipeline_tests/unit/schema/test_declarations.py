@@ -209,6 +209,20 @@ def test_tables_come_after_those_they_refer_to_even_in_a_circle() -> None:
     assert parents_among(lines, tables) == ("orders",)
 
 
+def test_a_circle_begins_with_the_table_whose_rows_need_no_reference_into_it() -> None:
+    people = Table(
+        name="people",
+        columns=(Column(name="id"), Column(name="site", required=True)),
+        foreign_keys=(ForeignKey(columns=("site",), table="sites", references=("id",)),),
+    )
+    sites = Table(
+        name="sites",
+        columns=(Column(name="id"), Column(name="chief")),
+        foreign_keys=(ForeignKey(columns=("chief",), table="people", references=("id",)),),
+    )
+    assert list(in_order([people, sites])) == ["sites", "people"]
+
+
 @pytest.mark.parametrize("pattern", ["(x", "(?=x)"])
 def test_a_pattern_that_arrow_cannot_run_is_refused_with_a_sentence(pattern: str) -> None:
     table = Table(name="t", columns=(ID, Column(name="a", pattern=pattern, pattern_name="x")))
