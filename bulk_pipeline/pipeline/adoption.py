@@ -192,7 +192,7 @@ def _declared(
     if declared.get("required") and _holds_empty(column, choices):
         declared["blank"] = True
         reasons.append("an empty text is a value")
-    if column.is_array:
+    if column.is_array and not column.domain:
         declared["null_elements"] = True
         reasons.append("its elements may be NULL")
     if length is not None:
@@ -208,11 +208,12 @@ def _holds_empty(column: CatalogueColumn, choices: list[str] | None) -> bool:
 
 
 def _type(column: CatalogueColumn) -> str:
-    """Return the type for the file. Types of extensions that are known by their name alone lose their schema."""
-    type_ = column.type
+    """Return the type for the file, with all dimensions of an array. Types of extensions that are known by their name
+    alone lose their schema."""
+    type_ = column.type + "[]" * (column.dimensions - 1)
     schema, dot, bare = type_.partition(".")
     is_extension = dot and column.kind is TypeKind.BASE and not column.domain and schema.isidentifier()
-    if is_extension and bare.split("(")[0].removesuffix("[]") in _KNOWN_EXTENSIONS:
+    if is_extension and bare.split("(")[0].rstrip("[]") in _KNOWN_EXTENSIONS:
         return bare
     return type_
 

@@ -33,6 +33,8 @@ class TypeKind(StrEnum):
 
     BASE = "b"
     COMPOSITE = "c"
+    DOMAIN = "d"
+    """Of the elements of an array alone: a domain itself has the kind of its base type."""
     ENUM = "e"
     PSEUDO = "p"
     RANGE = "r"
@@ -47,7 +49,8 @@ class CatalogueColumn:
     `labels`: those of an enum. `default`: the expression, also of a domain. `generated`: the expression of a column
     that the database computes. `identity`: `always` or `by default`. `is_required`: NULL is refused, also by a domain.
     `sequence`: the sequence of an identity or serial column. `lacks`: those of `RIGHTS` that the role does not have on
-    this column. `may_set_sequence`: the role may move the sequence.
+    this column. `may_set_sequence`: the role may move the sequence. `dimensions`: those of an array as it was created,
+    which Postgres does not enforce; 0 if that is not known, and for all else.
     """
 
     name: str
@@ -64,6 +67,7 @@ class CatalogueColumn:
     sequence: str | None
     may_set_sequence: bool
     lacks: tuple[str, ...]
+    dimensions: int
 
     @property
     def is_serial(self) -> bool:
@@ -289,7 +293,7 @@ def _table(
 
 def _column(row: tuple[Any, ...]) -> CatalogueColumn:
     name, type_, base, kind, is_array, required, default, generated, identity, labels, *others = row
-    comment, sequence, may_set_sequence, lacks = others
+    comment, sequence, may_set_sequence, lacks, dimensions = others
     return CatalogueColumn(
         name,
         type_,
@@ -305,6 +309,7 @@ def _column(row: tuple[Any, ...]) -> CatalogueColumn:
         sequence,
         may_set_sequence,
         tuple(lacks),
+        dimensions,
     )
 
 
@@ -444,7 +449,8 @@ _COLUMNS = """
         ARRAY(
             SELECT privilege FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS privilege
             WHERE NOT has_column_privilege(%(role)s, attribute.attrelid, attribute.attnum, privilege)
-        )
+        ),
+        attribute.attndims
     FROM asked AS attribute
     JOIN under ON under.type = attribute.atttypid
     JOIN pg_type AS base ON base.oid = under.base

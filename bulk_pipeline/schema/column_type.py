@@ -134,7 +134,7 @@ def _unknown(text: str, name: str) -> str:
 _ARRAYS = re.compile(r"(?: ?\[ ?\])+$")
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"(?:[^"\\\0]|"")+")'
 _MODIFIER = r"(?: ?\((?P<modifier>[\w ,.+-]*)\))?"
-_OWN = re.compile(rf"(?P<name>{_NAME}\.{_NAME}){_MODIFIER}")
+_OWN = re.compile(rf'(?P<name>{_NAME}\.{_NAME}|"char"){_MODIFIER}')
 _TYPE = re.compile(
     r"(?P<name>[a-z_][a-z0-9_]*(?: [a-z]+)*?)"
     r"(?: ?\( ?(?P<parameters>[\w ,.+-]*?) ?\))?(?P<zone> with(?:out)? time zone)?",

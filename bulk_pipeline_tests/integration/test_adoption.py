@@ -149,6 +149,25 @@ def test_a_table_goes_after_those_that_only_some_partitions_refer_to(shop: psyco
     assert drift(shop, [read_table(everywhere, "events.yaml")]) == []
 
 
+def test_arrays_of_domains_domains_over_arrays_and_all_dimensions_are_declared(
+    shop: psycopg.Connection,
+) -> None:
+    shop.execute(
+        "CREATE DOMAIN shop.codes AS text[] CHECK (array_length(VALUE, 1) < 9);"
+        'CREATE TABLE shop.lists (codes shop.code[], all_codes shop.codes, grid numeric(6, 2)[][], kind "char")'
+    )
+    lists = adopted(shop, "lists").text
+    assert lists == HEAD + (
+        "name: lists\n"
+        "columns:\n"
+        '  codes: {type: "shop.code[]", null_elements: true}\n'
+        "  all_codes: {type: shop.codes}\n"
+        '  grid: {type: "numeric(6,2)[][]", null_elements: true}\n'
+        '  kind: {type: "\\"char\\""}\n'
+    )
+    assert drift(shop, [read_table(lists, "lists.yaml")]) == []
+
+
 def test_what_the_database_does_besides_is_said(shop: psycopg.Connection) -> None:
     assert adopted(shop, "watched").warnings == (
         "the trigger shout may change or refuse rows; counts are what the database says it did",
