@@ -21,18 +21,21 @@ from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 RIGS = Path(__file__).parents[1] / "rigs"
+SCHEMAS = ("shop", "depot", "Back Office")
 
 
 @pytest.fixture
 def adopted(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Table]:
-    """The shop's tables, which a project declares as `adopt` does."""
+    """The tables of the shop and the depot, which a project declares as `adopt` does."""
     monkeypatch.setattr(registry, "_served", None)
     (tmp_path / "tables").mkdir()
     with psycopg.connect(pipeline.stores.database_url) as connection:
-        connection.execute((RIGS / "shop.sql").read_bytes())
-        connection.execute((RIGS / "shop_rows.sql").read_bytes())
-        for table in all_tables(connection, connection.info.user, schema="shop"):
-            adoption = adopt(table, connection.info.user)
+        for file in ("shop.sql", "shop_rows.sql", "depot.sql", "depot_rows.sql"):
+            connection.execute((RIGS / file).read_bytes())
+        role = connection.info.user
+        found = [table for schema in SCHEMAS for table in all_tables(connection, role, schema=schema)]
+        for table in found:
+            adoption = adopt(table, role)
             assert adoption.text is not None, adoption.problem
             text = adoption.text.replace("{type: real}", "{type: real, not_finite: true}")
             (tmp_path / "tables" / f"{adoption.upload_name}.yaml").write_text(text)
