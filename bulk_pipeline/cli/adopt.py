@@ -8,7 +8,7 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, stores_of
-from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.errors import DeclarationError, SettingsError
 from bulk_pipeline.schema import TableName
 from bulk_pipeline.settings import TABLES_FOLDER
 
@@ -114,6 +114,7 @@ def _source(name: TableName) -> str | None:
 
 
 def _update(adoption: "Adoption", path: Path) -> None:
+    from bulk_pipeline.schema.table_files import read_table
     from bulk_pipeline.schema.table_files.update import update
 
     if path.suffix == ".py":
@@ -127,3 +128,7 @@ def _update(adoption: "Adoption", path: Path) -> None:
     output.say(f"{adoption.name}: updated {path}")
     for change in found.changes:
         output.say(f"  {change}")
+    try:
+        read_table(found.text, path.name, lambda check: _update)  # what a rule computes is not looked at
+    except DeclarationError as error:
+        output.say(f"  correct the rest by hand: {error}")

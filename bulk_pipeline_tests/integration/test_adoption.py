@@ -267,6 +267,20 @@ def test_a_changed_table_is_followed_and_what_was_written_by_hand_stays(
     )
 
 
+def test_what_an_update_leaves_wrong_is_said(databases: Databases, project: Path) -> None:
+    with databases.blank() as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE items (id integer PRIMARY KEY, sku text UNIQUE)")
+        environ = {"DATABASE_URL": url, "BULK_PROJECT": str(project), "BULK_HOME": str(project / ".bulk")}
+        assert run_here(environ, "adopt", "items").returncode == 0
+        connection.execute("ALTER TABLE items DROP sku")
+        done = run_here(environ, "adopt", "items", "--update")
+    assert done.stdout.decode().splitlines()[1:] == [
+        "  column sku is gone",
+        "  correct the rest by hand: items.yaml, line 7: unique_keys: 'sku' is not a column of this table: expected one "
+        "of id",
+    ]
+
+
 def test_without_a_project_nothing_is_written(url: str, tmp_path: Path) -> None:
     environ = {"DATABASE_URL": url, "BULK_PROJECT": "none", "BULK_HOME": str(tmp_path / ".bulk")}
     done = run_here(environ, "adopt", "shop.orders")
