@@ -35,7 +35,8 @@ def write_sample(
     """Write sample data of a table, and print the counts that importing it should produce.
 
     Values follow from the types, choices, patterns, keys and rules of the table. Rows refer to rows of the samples of
-    other tables with the same seed.
+    other tables with the same seed. Where the table's upload format has a notation of its own, import the file with
+    --profile export.
 
     Example: bulk-pipeline sample users --rows 1000 --seed 7 --bad 1% -o users.csv
     """

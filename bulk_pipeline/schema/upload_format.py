@@ -354,4 +354,4 @@ DECLARATIONS = (_PROFILE, *FORMAT_PARTS)
 NOTHING_DECLARED = UploadFormat()
 
 EXPORT_PROFILE = "export"
-"""The profile of files that exports have written, which every table has: nothing is declared for them."""
+"""The profile of files that exports, `check` and `sample` write, which every table has: it declares nothing."""
