@@ -103,6 +103,12 @@ class _Cells:
 def propose(upload: Upload, table: Table) -> Proposal:
     """Return the proposal for an upload that is opened with `MARKED`."""
     proposal = Proposal()
+    if not upload.declared.has_notation:
+        upload.close()
+        proposal.notes.append(
+            f"{upload.dialect.format} has a notation of its own: nothing is declared for it"
+        )
+        return proposal
     cells = _sample(upload, table, proposal)
     _trim(cells, proposal)
     cells = [_trimmed(one) for one in cells]

@@ -150,6 +150,17 @@ def test_values_that_a_workbook_stores_are_no_evidence() -> None:
     assert proposal.undecided == []
 
 
+def test_nothing_is_proposed_for_a_format_with_a_notation_of_its_own() -> None:
+    proposal = proposed(b'{"note": "x", "price": "1,5"}\n', table_of("note", "price"), "t.ndjson")
+    assert proposal == Proposal(notes=["ndjson has a notation of its own: nothing is declared for it"])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.xlsx"])
+def test_nothing_is_proposed_for_a_file_without_rows(name: str) -> None:
+    data = b"note,price\n" if name == "t.csv" else workbook([["note", "price"]])
+    assert proposed(data, table_of("note", "price"), name) == Proposal()
+
+
 def test_a_time_zone_cannot_be_seen_in_a_file() -> None:
     proposal = proposed(b"seen;note\n2026-01-31T10:00Z;x\n2026-01-31T10:00;x\n", table_of("seen", "note"))
     assert proposal.notes == [
