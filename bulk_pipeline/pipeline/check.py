@@ -15,7 +15,7 @@ from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
 from bulk_pipeline.pipeline.work_files import WorkLocation
 from bulk_pipeline.schema import ForeignKey, Mode, Table
-from bulk_pipeline.stages.export.lines import csv_cells
+from bulk_pipeline.stages.export.lines import csv_cells, header_line
 from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import ReportSummary
 from bulk_pipeline.stages.sink import Sink
@@ -80,7 +80,7 @@ class _EmptyTable:
 def _write_accepted(checked: ImportState, work: WorkLocation, sink: Sink) -> None:
     """Write the good rows as the CSV of an export: row numbers, then the columns that the file has."""
     columns = [column for column in checked.table.columns if column.name in checked.columns]
-    sink.write((",".join(["_row", *(column.name for column in columns)]) + "\n").encode())
+    sink.write(header_line(["_row", *(column.name for column in columns)]))
     for rows in checked.good_rows(work):
         if rows.num_rows:
             sink.write(

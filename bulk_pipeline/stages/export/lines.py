@@ -7,6 +7,8 @@ the file.
 """
 
 import codecs
+import json
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +25,20 @@ def delimited_header(layout: Layout) -> bytes:
     """Return the header line. For spreadsheets it begins with a byte order mark, without which Excel reads the text in
     the machine's code page."""
     names = [column.name for column in layout.columns]
-    header = _delimiter(layout).join([*names, MARK] if layout.for_spreadsheets else names) + "\n"
-    return (codecs.BOM_UTF8 if layout.for_spreadsheets else b"") + header.encode()
+    if layout.for_spreadsheets:
+        return codecs.BOM_UTF8 + header_line([*names, MARK], _delimiter(layout))
+    return header_line(names, _delimiter(layout))
+
+
+def header_line(names: Iterable[str], delimiter: str = ",") -> bytes:
+    """Return the line that names the columns."""
+    return f"{delimiter.join(_header_cell(name, delimiter) for name in names)}\n".encode()
+
+
+def _header_cell(name: str, delimiter: str) -> str:
+    """Return the name, in quotes if it needs them."""
+    is_bare = name.strip() == name and not any(character in name for character in (delimiter, *'"\r\n'))
+    return name if is_bare else '"' + name.replace('"', '""') + '"'
 
 
 def delimited_lines(layout: Layout, rows: pa.RecordBatch) -> Bytes:
@@ -50,7 +64,7 @@ def json_elements(layout: Layout, rows: pa.RecordBatch) -> Bytes:
 def _objects(layout: Layout, rows: pa.RecordBatch, before: bytes, after: bytes) -> Bytes:
     parts: list[pa.Array | bytes] = [before + b"{"]
     for place, (column, found) in enumerate(zip(layout.columns, rows.columns, strict=True)):
-        parts.append(f'{"," if place else ""}"{column.name}":'.encode())
+        parts.append(f"{',' if place else ''}{json.dumps(column.name, ensure_ascii=False)}:".encode())
         parts += codec_of(column).to_json(column, found)
     return joined([*parts, b"}" + after], null=b"null")
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from bulk_pipeline.errors import SelectionError, UnwritableValueError
+from bulk_pipeline.schema import Column
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.schema.types.timestamp import INSTANT
 from bulk_pipeline.stages import spreadsheets
@@ -180,6 +181,17 @@ def test_any_text_is_read_back_as_it_was(found: list[tuple[str | None, list[str]
     assert [tuple(json.loads(line).values()) for line in lines] == found
     array = json.loads(written(layout(Format.JSON, "name", "tags"), rows))
     assert [tuple(row.values()) for row in array] == found
+
+
+def test_names_of_columns_are_quoted_where_they_need_it() -> None:
+    names = ['x"y', "a,b", "a\tb", "a\nb\\", " a ", "'", "ä"]
+    columns = tuple(Column(name=name) for name in names)
+    rows = batch(columns, dict.fromkeys(names, "v"))
+    for format_, delimiter in ((Format.CSV, ","), (Format.TSV, "\t")):
+        text = written(Layout(columns, format_), rows).decode()
+        assert next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) == names
+    assert list(json.loads(written(Layout(columns, Format.NDJSON), rows))) == names
+    assert list(json.loads(written(Layout(columns, Format.JSON), rows))[0]) == names
 
 
 def test_defused_cells_begin_with_an_apostrophe_and_the_header_says_so() -> None:
