@@ -17,8 +17,8 @@ from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportStat
 from bulk_pipeline.pipeline.work_files import WorkLocation
 
 _COPIES = 2
-"""How often the bytes of a failure, and of a raw row, are counted: a row is in errors.csv and in rejected.*; the
-message of a failure is in both, besides its object in errors.ndjson."""
+"""The number of times that the bytes of a failure, and of a raw row, are counted: a row is in errors.csv and in
+rejected.*; the message of a failure is in both, besides its object in errors.ndjson."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class TypeKind(StrEnum):
     BASE = "b"
     COMPOSITE = "c"
     DOMAIN = "d"
-    """Of the elements of an array alone: a domain itself has the kind of its base type."""
+    """The kind of an array's elements only: a domain itself has the kind of its base type."""
     ENUM = "e"
     PSEUDO = "p"
     RANGE = "r"

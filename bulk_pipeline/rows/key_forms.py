@@ -40,7 +40,7 @@ def key_forms(postgres: Postgres, table: Table) -> Mapping[str, KeyForm]:
 
 
 def _may_differ(column: Column) -> bool:
-    """Whether equal cells may have different texts, for all that is known without the catalogue."""
+    """Return whether equal cells may have different texts, for all that is known without the catalogue."""
     return column.type.facts.is_text or column.type.facts.is_opaque
 
 

@@ -153,7 +153,7 @@ def _matches(text: str, pattern: str | None) -> bool:
 
 
 def _breaks_json(text: str, literal: str | None) -> bool:
-    """Whether a text that is written without quotes makes its line invalid JSON."""
+    """Return whether a text that is written without quotes makes its line invalid JSON."""
     if literal is None or not pc.match_substring_regex(pa.array([text]), literal)[0].as_py():
         return False
     try:
@@ -217,7 +217,7 @@ def _damages(table: Table, relations: Relations, format: Format) -> Iterator[Def
 
 
 def _is_bare(table: Table, relations: Relations, column: Column) -> bool:
-    """Whether each cell of the column has a value, and none stands in quotes."""
+    """Return whether each cell of the column has a value, and none stands in quotes."""
     plan, facts = relations.plan(table), column.type.facts
     if not (facts.is_text or facts.is_opaque or facts.is_nested):
         return column.name in (*plan.numbers, plan.filled) or is_required(table, column)

@@ -53,7 +53,7 @@ def texts_of(pattern: str, *, wanted: int, max_length: int | None, distinct: boo
 
 
 def _all_match(pattern: str, texts: PatternTexts) -> bool:
-    """Whether some of the texts match the pattern as RE2 reads it: its syntax differs from Python's in places."""
+    """Return whether a sample of the texts matches the pattern in RE2, whose syntax differs from Python's in places."""
     numbers = np.unique(np.linspace(0, texts.count - 1, 50).astype(np.uint64))
     return pc.all(pc.match_substring_regex(texts.nth(numbers), rf"\A(?:{pattern})\z")).as_py()
 

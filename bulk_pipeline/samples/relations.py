@@ -1,4 +1,4 @@
-"""How the rows of samples are related: values of keys differ, and references lead to rows of other samples.
+"""Relations between the rows of samples: values of keys differ, and references lead to rows of other samples.
 
 Both are functions of a row's number, so that a row can be made without the others.
 """
@@ -41,7 +41,7 @@ class Reference:
 
 @dataclass
 class Plan:
-    """What the columns of one table hold: a value for each number, a reference, or nothing. Others are drawn.
+    """The columns of one table that hold a value for each number, a reference, or nothing. Others are drawn.
 
     `breakable`: foreign keys that can be broken by themselves. `filled`: an optional column without NULLs, where no
     column is required: a line of empty cells is no row.
@@ -248,7 +248,7 @@ def is_required(table: Table, column: Column) -> bool:
 
 
 def _follows(key: ForeignKey, other: ForeignKey, parent: Table) -> bool:
-    """Whether a foreign key holds because another one does, whose parent refers to the same table in turn."""
+    """Return whether a foreign key holds because another one does, whose parent refers to the same table in turn."""
     if not {*key.columns} <= {*other.columns}:
         return False
     there = dict(zip(other.columns, other.references, strict=True))

@@ -16,7 +16,7 @@ _NAME_BYTES = 63
 
 
 class Generated(StrEnum):
-    """How a column's value is generated for rows that have none, or that must not have one."""
+    """The way a column's value is generated for rows that have none, or that must not have one."""
 
     UUID = "uuid"
     """The product makes a UUID version 7 for a new row without a value."""

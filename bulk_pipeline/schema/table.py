@@ -198,7 +198,7 @@ class Table:
 
     @cached_property
     def may_hold_empty_rows(self) -> bool:
-        """Whether the table may hold rows of which no cell has a value."""
+        """Return whether the table may hold rows of which no cell has a value."""
         return not any(
             column.required
             or column.required_in

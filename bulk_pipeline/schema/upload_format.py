@@ -77,7 +77,7 @@ class UploadFormat:
 
     @property
     def has_notation(self) -> bool:
-        """Whether something is declared about the texts in cells."""
+        """Return whether something is declared about the texts in cells."""
         return any(part.attribute in self.declared for part in _NOTATION)
 
     def without_notation(self) -> "UploadFormat":

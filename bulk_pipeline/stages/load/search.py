@@ -114,7 +114,7 @@ def _incomplete(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], context: 
 
 
 def _get_equal_nulls(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], table: Table) -> bool:
-    """Whether some new row gets NULL in a key with NULLS NOT DISTINCT of which it says nothing.
+    """Return whether some new row gets NULL in a key with NULLS NOT DISTINCT of which it says nothing.
 
     The search has not looked for that key: any other row may have it, take it or give it up.
     """

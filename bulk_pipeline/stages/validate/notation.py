@@ -30,7 +30,7 @@ _FRACTIONS = ("numeric", "real", "double precision")
 _TIMES = ("time without time zone", "time with time zone")
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
 _MARKS = {"'": "['’]", " ": "[ \u00a0\u2007\u2009\u202f]"}
-"""What counts as a mark between thousands, besides the mark itself, which people cannot tell apart."""
+"""Characters that count as a mark between thousands besides the mark itself, since people cannot tell them apart."""
 _OFFSET = r"[T ].*(Z|[+-].*)\z"
 _HOURS = pa.array([f"{hour:02}{half}" for half in "AP" for hour in (12, *range(1, 12))])
 """Hours of twelve with the letter of their half, in the order of the day."""
@@ -49,7 +49,7 @@ class ReadCells:
 
 
 class Notation(ABC):
-    """How the cells of a column are written. `expected` completes "'x' is not …"."""
+    """The notation of a column's cells. `expected` completes "'x' is not …"."""
 
     expected: str
 
