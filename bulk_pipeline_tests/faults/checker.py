@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from bulk_pipeline_tests.faults.cells import differing, key_value
-from bulk_pipeline_tests.faults.evidence import KEYS, TABLES, Drop, Evidence
+from bulk_pipeline_tests.faults.evidence import KEYS, Drop, Evidence
 from bulk_pipeline_tests.faults.exported import broken_exports
 
 _FORMULAS = tuple("'=+-@\t\r\n＝＋－＠")
@@ -29,7 +29,7 @@ def violations(found: Evidence, drops: Sequence[Drop]) -> list[str]:
     works = [Work(found, job, by_key[job["key"]]) for job in found.jobs if job["key"] in by_key]
     for work in works:
         broken += [f"job {work.name}: {problem}" for problem in work.problems()]
-    for table in TABLES:
+    for table in found.tables:
         broken += _table_problems(found, table, [work for work in works if work.drop.table == table])
     return broken
 

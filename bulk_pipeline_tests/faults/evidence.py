@@ -51,11 +51,12 @@ class Drop:
 
 @dataclass(frozen=True)
 class Places:
-    """Direct connections, without the proxies. `s3` is a boto3 client."""
+    """Direct connections, without the proxies, and the tables to look at. `s3` is a boto3 client."""
 
     database_url: str
     s3: Any
     work: Path
+    tables: tuple[str, ...] = TABLES
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,11 @@ def read(places: Places) -> Evidence:
             jobs=rows("SELECT * FROM bulk.import_jobs ORDER BY arrived_at, id"),
             batches=rows("SELECT * FROM bulk.import_batches ORDER BY job_id, first_row"),
             exports=rows("SELECT * FROM bulk.export_jobs ORDER BY id"),
-            tables={table: rows(f"SELECT * FROM public.{table}") for table in TABLES},
+            tables={table: rows(f"SELECT * FROM public.{table}") for table in places.tables},
             objects={bucket: _objects(places.s3, bucket) for bucket in _BUCKETS},
             leases=len(rows("SELECT FROM bulk.job_leases")),
             left_over=[
-                *(f"table {row['name']}" for row in rows(_TEMPORARY, list(TABLES))),
+                *(f"table {row['name']}" for row in rows(_TEMPORARY, list(places.tables))),
                 *(f"upload of parts to {name}" for name in _uploads(places.s3)),
                 *(f"work file {file}" for file in places.work.rglob("*") if file.is_file()),
             ],

@@ -60,9 +60,8 @@ def run(rig: Rig, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
         left = _drained(rig, client, started + load.drain_seconds, tell)
         drained = time.monotonic() - started
     _clean(rig)
-    broken = left or violations(
-        evidence.read(Places(rig.url, client, rig.stores.work.folder)), [*small, *large]
-    )
+    places = Places(rig.url, client, rig.stores.work.folder, tuple(tables.names()))
+    broken = left or violations(evidence.read(places), [*small, *large])
     client.close()
     return {
         "load": asdict(load),
