@@ -8,7 +8,14 @@ from contextlib import suppress
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-_TOGETHER = ("/acceptance/", "/integration/test_stack.py::", "/faults/test_faults.py::")
+_OWN_STACKS = ("bench", "compose_processes", "dagster_dev", "memory", "nightly", "plain_dagster", "project")
+"""Tests of `acceptance` that start stacks of their own."""
+_TOGETHER = (
+    *(f"/acceptance/test_{name}.py::" for name in _OWN_STACKS),
+    "/acceptance/",
+    "/integration/test_stack.py::",
+    "/faults/test_faults.py::",
+)
 
 
 class Shares(LoadScopeScheduling):

@@ -1,4 +1,4 @@
-"""One stack for all tests of this folder, on one worker (see `shares`)."""
+"""One stack for the tests of this folder that do not start their own, on one worker (see `shares`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

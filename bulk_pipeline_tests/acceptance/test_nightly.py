@@ -35,6 +35,6 @@ def test_the_scheduler_exports_every_table(home: Path) -> None:
         result = objects.page("exports").objects
         return {one.key.split("/")[0] for one in result if one.key.endswith("/manifest.json")}
 
-    until(lambda: exported() == set(tables.names()), "an export of every table", seconds=150)
+    until(lambda: exported() == set(tables.names()), "an export of every table", seconds=240)
     days = {one.key.split("/")[1] for one in objects.page("exports").objects}
     assert days <= {f"dt={day}" for day in (begun_on, datetime.now(UTC).date())}
