@@ -22,7 +22,7 @@ from bulk_pipeline.stack.ports import free_port
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline.stack.process import running
 from bulk_pipeline_tests.rigs.databases import Databases
-from bulk_pipeline_tests.shares import Shares
+from bulk_pipeline_tests.shares import Shares, needs_stack
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As shells start what is to run in the background. Dagster copies it to SIGTERM, and children inherit both.
@@ -31,6 +31,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:
     return Shares(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that need a stack first, so that no worker starts one when the others are at their end."""
+    items.sort(key=lambda item: not needs_stack(item.nodeid))
 
 
 @pytest.fixture(autouse=True)

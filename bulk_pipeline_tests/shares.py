@@ -5,6 +5,8 @@ Tests are grouped by file instead of the mark `xdist_group`, which xdist 3.8 set
 
 from contextlib import suppress
 
+import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -15,11 +17,21 @@ _TOGETHER = (
     "/acceptance/",
     "/integration/test_stack.py::",
     "/faults/test_faults.py::",
+    "/load/test_load.py::",
 )
 
 
+def needs_stack(nodeid: str) -> bool:
+    """Return whether the test needs a running stack, and so takes long."""
+    return any(place in nodeid for place in _TOGETHER)
+
+
 class Shares(LoadScopeScheduling):
-    """A scheduler that starts larger groups earlier."""
+    """A scheduler that keeps the order in which groups were collected."""
+
+    def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         return next((place for place in _TOGETHER if place in nodeid), nodeid)
