@@ -3,4 +3,4 @@
 import os
 
 SEEDS = int(os.environ.get("SEEDS", "2"))
-"""How many seeds each campaign takes."""
+"""The number of seeds of each campaign."""

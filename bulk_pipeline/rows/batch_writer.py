@@ -152,7 +152,7 @@ class PostgresBatchWriter:
             return numbers[:0]
         absent = np.ones(rows.num_rows, bool)
         for _, key in keys_in(self._table, rows.column_names):
-            few = merge_sql.given(self._table, rows.select(["_row", *key.columns]))
+            few = merge_sql.inline_rows(self._table, rows.select(["_row", *key.columns]))
             found = by_key(self._connection, merge_sql.existing(self._table, key.columns, few))
             absent &= ~np.isin(numbers, union(found.values()))
             if rows.num_rows - absent.sum() >= stored:  # fewer: a trigger has given rows another key
@@ -188,7 +188,7 @@ def existing(connection: psycopg.Connection, table: Table, rows: pa.Table) -> di
     named = key_rows(rows, table)
     if not rows.num_rows or not keys_in(table, named.column_names):
         return {}
-    few = merge_sql.given(table, named)
+    few = merge_sql.inline_rows(table, named)
     return by_key(connection, merge_sql.existing(table, named.column_names, few))
 
 

@@ -39,8 +39,8 @@ _EXTRA = {
 }
 
 
-def given(table: Table, rows: pa.Table) -> sql.Composed:
-    """A few rows (`_row` and key columns), as part of a query in the place of staged ones."""
+def inline_rows(table: Table, rows: pa.Table) -> sql.Composed:
+    """Return a FROM item with a few rows (`_row` and key columns), in the place of the staging table."""
     names = ["_row", *(name for name in rows.column_names if name in table.column_names)]
     columns = [array_literal(rows["_row"].cast(pa.string()))]
     columns += [array_literal(texts(rows, table, name)) for name in names[1:]]
@@ -239,7 +239,7 @@ def owners(table: Table, rows: pa.Table, key: Key) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {} AS t WHERE EXISTS (SELECT FROM {} WHERE {})").format(
         stored,
         identifier(table),
-        given(table, rows.select(["_row", *key.columns])),
+        inline_rows(table, rows.select(["_row", *key.columns])),
         _matches(table, rows.column_names, key, _T, _S),
     )
 

@@ -114,7 +114,7 @@ def test_parse_stops_before_it_has_a_first_batch(
     name: str,
     pack: Callable[[bytes], bytes],
 ) -> None:
-    """What it has read or unpacked of a file may be long before there is one."""
+    """A step may read or unpack much of a file before it yields its first batch."""
     requested(pipeline, pack(content()))
     job = pipeline.job(KEY)
     step = Cancelling(getattr(owner, name), 1, lambda: cancel(pipeline, job, beats))

@@ -1,4 +1,4 @@
-"""The same rows in any format and packing give the same table."""
+"""Equal rows in every format and packing end in equal tables."""
 
 import csv
 import io

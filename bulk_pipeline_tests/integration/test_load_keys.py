@@ -1,4 +1,4 @@
-"""What loading promises about tables with other keys than the seeds' ones, and without any."""
+"""Loads into tables with keys of other columns and types than the sample data has, and without any."""
 
 import re
 from collections.abc import Sequence

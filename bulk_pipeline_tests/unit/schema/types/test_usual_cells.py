@@ -1,4 +1,4 @@
-"""What is read by whole-array operations is read as one cell after the other would be."""
+"""Whole-array operations read cells as if they were read one by one."""
 
 import json
 from contextlib import suppress
@@ -94,7 +94,7 @@ def _texts(cell: str | None) -> list[str] | None:
 
 
 def _is_text(text: str) -> bool:
-    """Whether the text has no half of a surrogate pair."""
+    """Return whether the text has no half of a surrogate pair."""
     with suppress(UnicodeEncodeError):
         text.encode()
         return True
