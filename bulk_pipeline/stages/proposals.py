@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.masks import mask, without
 from bulk_pipeline.schema import Column, Table, UploadFormat, invisible
+from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
+from bulk_pipeline.schema.families.times import TIMES_OF_DAY, TIMESTAMPS
 from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
 from bulk_pipeline.stages.parse import Upload
@@ -27,9 +29,6 @@ MARKED = UploadFormat(trim=True)
 """Declared for a sample, so that the values that a workbook stores are told from texts."""
 
 _PROBE = 1_000
-_NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
-_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-_TIMES = ("time without time zone", "time with time zone")
 _NULLS = frozenset(
     ["null", "(null)", "none", "nil", "n/a", "na", "#n/a", "n.a.", "k.a.", "-", "--", "?", "\\n", "."]
 )
@@ -113,12 +112,14 @@ def propose(upload: Upload, table: Table) -> Proposal:
     _trim(cells, proposal)
     cells = [_trimmed(one) for one in cells]
     cells = list(_without_nulls(cells, proposal))
-    _propose_marks([one for one in cells if one.column.type.family.name in _NUMBERS], proposal)
+    _propose_marks(
+        [one for one in cells if one.column.type.family.name in (*WHOLE_NUMBERS, *FRACTIONS)], proposal
+    )
     _propose_words([one for one in cells if one.column.type.family.name == "boolean"], proposal)
     _propose_formats(cells, ("date",), "date_format", ([date] for date in _DATES), proposal)
-    _propose_formats(cells, _TIMES, "time_format", ([clock] for clock in _CLOCKS), proposal)
+    _propose_formats(cells, TIMES_OF_DAY, "time_format", ([clock] for clock in _CLOCKS), proposal)
     timestamps = ([f"{date} {clock}" for clock in _CLOCKS] + [date] for date in (*_DATES, "YYYY-MM-DD"))
-    _propose_formats(cells, _TIMESTAMPS, "timestamp_format", timestamps, proposal)
+    _propose_formats(cells, TIMESTAMPS, "timestamp_format", timestamps, proposal)
     if table.upload_format.time_zone is None:
         proposal.notes += filter(None, map(_without_offset, cells))
     return proposal

@@ -10,6 +10,10 @@ from typing import LiteralString
 from bulk_pipeline.schema import operators
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
+WHOLE_NUMBERS = ("smallint", "integer", "bigint")
+FRACTIONS = ("numeric", "real", "double precision")
+"""Names of families."""
+
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?"
 """A number with or without a fraction and an exponent."""
 SPECIAL = r"(?i:nan|[+-]?inf(inity)?)"

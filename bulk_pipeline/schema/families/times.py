@@ -9,6 +9,10 @@ from functools import partial
 from bulk_pipeline.schema import operators
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
+TIMES_OF_DAY = ("time without time zone", "time with time zone")
+TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
+"""Names of families."""
+
 DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 TIME = r"(?:(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?|24:00(?::00(?:\.0{1,9})?)?)"
 OFFSET = r"(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d(?::?[0-5]\d)?)?)"

@@ -18,17 +18,14 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.masks import mask, without
 from bulk_pipeline.arrow.time_zones import instants
 from bulk_pipeline.schema import Column, UploadFormat, invisible
-from bulk_pipeline.schema.families.numbers import SPECIAL
+from bulk_pipeline.schema.families.numbers import FRACTIONS, SPECIAL, WHOLE_NUMBERS
+from bulk_pipeline.schema.families.times import TIMES_OF_DAY, TIMESTAMPS
 from bulk_pipeline.schema.time_patterns import ISO, MONTHS, TimePattern, time_pattern
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.schema.upload_format import POINT
 from bulk_pipeline.stages.shown import shown
 from bulk_pipeline.stages.validate.checks import is_not
 
-_WHOLE = ("smallint", "integer", "bigint")
-_FRACTIONS = ("numeric", "real", "double precision")
-_TIMES = ("time without time zone", "time with time zone")
-_TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
 _MARKS = {"'": "['’]", " ": "[ \u00a0\u2007\u2009\u202f]"}
 """Characters that count as a mark between thousands besides the mark itself, since people cannot tell them apart."""
 _OFFSET = r"[T ].*(Z|[+-].*)\z"
@@ -62,15 +59,15 @@ class Notation(ABC):
 def notation_of(column: Column, format_: UploadFormat) -> Notation | None:
     """Return the notation that is declared for the type of the column; None if there is none."""
     family = column.type.family.name
-    if family in (*_WHOLE, *_FRACTIONS) and (format_.decimal or format_.thousands):
-        return _Numbers(format_.decimal or POINT, format_.thousands or "", is_whole=family in _WHOLE)
+    if family in (*WHOLE_NUMBERS, *FRACTIONS) and (format_.decimal or format_.thousands):
+        return _Numbers(format_.decimal or POINT, format_.thousands or "", is_whole=family in WHOLE_NUMBERS)
     if family == "boolean" and (format_.true_words or format_.false_words):
         return _Booleans(format_.true_words, format_.false_words)
     if family == "date" and format_.date_formats:
         return _Times(format_.date_formats, "a date", "2026-01-31")
-    if family in _TIMES and format_.time_formats:
+    if family in TIMES_OF_DAY and format_.time_formats:
         return _Times(format_.time_formats, "a time of day", "23:59:59")
-    if family in _TIMESTAMPS and format_.timestamp_formats:
+    if family in TIMESTAMPS and format_.timestamp_formats:
         return _Times(format_.timestamp_formats, "a time", "2026-01-31T23:59:59")
     return None
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.bytes import text_bytes
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.schema import Column, Table
+from bulk_pipeline.schema.families.numbers import WHOLE_NUMBERS
 from bulk_pipeline.stages.shown import shown
 
 _SHORTENED = r"\A[+-]?\d(?:[.,]\d{1,5})?E\+\d{2,3}\z"
@@ -25,7 +26,6 @@ _DATE = (
     rf"\A(?:\d{{1,2}}(?:-|\.? ){_MONTH}\.?|{_MONTH}\.?[- ]\d{{2}}"
     r"|\d{4}-\d{2}-\d{2}(?:[T ]00:00:00)?|\d{1,2}[./]\d{1,2}[./]\d{4})\z"
 )
-_WHOLE = ("smallint", "integer", "bigint")
 _REMEDY = "format the column as text before its values are entered or opened, and export the file again"
 
 
@@ -44,7 +44,7 @@ def dates_of_codes(text: pa.Array) -> np.ndarray:
 def has_all_digits(column: Column, table: Table) -> bool:
     """Return whether no number of the column is written with an exponent: whole ones are not, and none in keys is."""
     family = column.type.family.name
-    return family in _WHOLE or (family == "numeric" and is_in_key(column, table))
+    return family in WHOLE_NUMBERS or (family == "numeric" and is_in_key(column, table))
 
 
 def is_in_key(column: Column, table: Table) -> bool:
