@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis.vendor.pretty import RepresentationPrinter, for_type_by_name
 from xdist.remote import Producer
 
 from bulk_pipeline import stack as embedded
 from bulk_pipeline.s3 import client as s3
+from bulk_pipeline.schema import ColumnType
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack import objects, postgres
 from bulk_pipeline.stack.objects import Gateway
@@ -27,6 +29,14 @@ from bulk_pipeline_tests.shares import Shares, needs_stack
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As shells start what is to run in the background. Dagster copies it to SIGTERM, and children inherit both.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _print_type(type_: ColumnType, printer: RepresentationPrinter, cycle: bool) -> None:
+    printer.text(repr(type_))
+
+
+for_type_by_name(ColumnType.__module__, ColumnType.__name__, _print_type)
+"""A failing table of hypothesis would be half a megabyte otherwise, which it warns about instead of showing it."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:

@@ -18,9 +18,8 @@ from bulk_pipeline.rows.copy import copy_rows
 from bulk_pipeline.rows.staging import savepoint, staged
 from bulk_pipeline.schema import ForeignKey, Key, Table
 from bulk_pipeline.stages import absence
-from bulk_pipeline.stages.key_cells import key_rows, keys_in, stored_forms, texts
-from bulk_pipeline.stages.load.resolve import KeyCells
-from bulk_pipeline.stages.load.row_store import Event, Rekey, UpdateResult
+from bulk_pipeline.stages.key_cells import key_rows, keys_in, texts
+from bulk_pipeline.stages.load.row_store import Event, Rekey, Texts, UpdateResult
 
 
 class PostgresBatchWriter:
@@ -113,8 +112,8 @@ class PostgresBatchWriter:
     def existing(self, rows: pa.Table) -> dict[int, np.ndarray]:
         return existing(self._connection, self._table, rows)
 
-    def owners(self, rows: pa.Table) -> list[KeyCells]:
-        return owners(self._connection, self._table, rows)
+    def owners(self, key: Key, cells: Texts) -> Texts:
+        return owners(self._connection, self._table, key, cells)
 
     def broken_checks(self, rows: pa.Table) -> dict[int, str]:
         columns = self._own(rows)
@@ -168,19 +167,14 @@ class PostgresBatchWriter:
         return [name for name in self._table.column_names if name in rows.column_names]
 
 
-def owners(connection: psycopg.Connection, table: Table, rows: pa.Table) -> list[KeyCells]:
-    """The key columns of the stored rows that have a key of one of the rows."""
-    found = dict[tuple[str | None, ...], None]()
-    named = key_rows(rows, table)
+def owners(connection: psycopg.Connection, table: Table, key: Key, cells: Texts) -> Texts:
+    """The key columns of the stored rows that have one of several values of a key."""
     connection.execute(merge_sql.TEXT_FORMS)
-    for _, key in keys_in(table, named.column_names):
-        found |= dict.fromkeys(connection.execute(merge_sql.owners(table, named, key)).fetchall())
+    found = connection.execute(merge_sql.owners(table, key, cells)).fetchall()
     columns = zip(*found, strict=True) if found else [()] * len(table.key_columns)
-    cells = [
-        stored_forms(table, name, pa.array(column, pa.string())).to_pylist()
-        for name, column in zip(table.key_columns, columns, strict=True)
-    ]
-    return [dict(zip(table.key_columns, row, strict=True)) for row in zip(*cells, strict=True)]
+    return {
+        name: pa.array(column, pa.string()) for name, column in zip(table.key_columns, columns, strict=True)
+    }
 
 
 def existing(connection: psycopg.Connection, table: Table, rows: pa.Table) -> dict[int, np.ndarray]:

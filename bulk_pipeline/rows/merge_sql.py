@@ -16,6 +16,7 @@ from bulk_pipeline.schema import Column, ForeignKey, Identity, Key, Table
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.key_cells import keys_in, texts
 from bulk_pipeline.stages.load.resolve import KeyCells
+from bulk_pipeline.stages.load.row_store import Texts
 
 STAGED = sql.Identifier("staged")
 _STAGED_ROWS = sql.SQL("{} AS s").format(STAGED)
@@ -41,15 +42,18 @@ _EXTRA = {
 
 def inline_rows(table: Table, rows: pa.Table) -> sql.Composed:
     """Return a FROM item with a few rows (`_row` and key columns), in the place of the staging table."""
-    names = ["_row", *(name for name in rows.column_names if name in table.column_names)]
-    columns = [array_literal(rows["_row"].cast(pa.string()))]
-    columns += [array_literal(texts(rows, table, name)) for name in names[1:]]
+    names = [name for name in rows.column_names if name in table.column_names]
+    numbers = {"_row": rows["_row"].cast(pa.string())}
+    return _inline(table, numbers | {name: texts(rows, table, name) for name in names})
+
+
+def _inline(table: Table, cells: Mapping[str, pa.Array | pa.ChunkedArray]) -> sql.Composed:
     arrays = (
-        sql.SQL("{}::{}[]").format(sql.Literal(cells), _type(table, name))
-        for name, cells in zip(names, columns, strict=True)
+        sql.SQL("{}::{}[]").format(sql.Literal(array_literal(column)), _type(table, name))
+        for name, column in cells.items()
     )
     return sql.SQL("unnest({}) AS s ({})").format(
-        sql.SQL(", ").join(arrays), sql.SQL(", ").join(map(sql.Identifier, names))
+        sql.SQL(", ").join(arrays), sql.SQL(", ").join(map(sql.Identifier, cells))
     )
 
 
@@ -221,14 +225,14 @@ TEXT_FORMS = """
 """For the rest of a transaction, whatever the settings of server and role are: what is read as text has one form."""
 
 
-def owners(table: Table, rows: pa.Table, key: Key) -> sql.Composed:
-    """The key columns, as text, of the stored rows that have a key of one of the rows."""
+def owners(table: Table, key: Key, cells: Texts) -> sql.Composed:
+    """The key columns, as text, of the stored rows that have one of several values of a key."""
     stored = sql.SQL(", ").join(
         sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in table.key_columns
     )
     if len(key.columns) == 1 and key.nulls_distinct:
         (name,) = key.columns
-        values = texts(rows, table, name).unique().drop_null()
+        values = cells[name].unique().drop_null()
         return sql.SQL("SELECT {} FROM {} AS t WHERE t.{} = ANY ({}::{}[])").format(
             stored,
             identifier(table),
@@ -239,8 +243,8 @@ def owners(table: Table, rows: pa.Table, key: Key) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {} AS t WHERE EXISTS (SELECT FROM {} WHERE {})").format(
         stored,
         identifier(table),
-        inline_rows(table, rows.select(["_row", *key.columns])),
-        _matches(table, rows.column_names, key, _T, _S),
+        _inline(table, {name: cells[name] for name in key.columns}),
+        _matches(table, key.columns, key, _T, _S),
     )
 
 

@@ -27,11 +27,11 @@ from bulk_pipeline.postgres.table_fit import load_refusals
 from bulk_pipeline.rows import merge_sql, stored_keys
 from bulk_pipeline.rows.batch_writer import PostgresBatchWriter, by_verdict, existing, owners
 from bulk_pipeline.rows.staging import stage_what_can_be, staged
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Key, Mode, Table
 from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.key_cells import keys_in
-from bulk_pipeline.stages.load.resolve import Decision, KeyCells
-from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, Range, RangeOutcome
+from bulk_pipeline.stages.load.resolve import Decision
+from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, Range, RangeOutcome, Texts
 
 _TRIES = 8
 _SETTLE_IN = """
@@ -125,9 +125,9 @@ class PostgresRowStore:
             linked=links.get("linked", none),
         )
 
-    def owners(self, rows: pa.Table) -> Sequence[KeyCells]:
+    def owners(self, key: Key, cells: Texts) -> Texts:
         with self._transaction() as connection:
-            return owners(connection, self._table, rows)
+            return owners(connection, self._table, key, cells)
 
     def decisions(self) -> list[Decision]:
         with self._reading() as connection:

@@ -149,6 +149,22 @@ def test_a_row_means_the_stored_row_that_has_the_first_of_its_keys(
         assert sorted(" ".join(cell or "-" for cell in row) for row in rows) == after
 
 
+def test_a_row_that_gets_a_taken_key_from_the_row_it_changes_does_not_supersede_it(shop_url: str) -> None:
+    job = Loading(shop_url, shop.ORDERS, Mode.UPSERT, keys_matter=True)
+    job.have({"no": "1", "region": "N", "note": None})
+    loaded, failures = imported(
+        job,
+        [
+            {"no": "1", "region": "S", "note": "a"},
+            {"region": "N", "note": "a"},
+            {"region": "N", "note": "a"},
+        ],
+    )
+    assert loaded == counts("1 inserted, 2 rejected")
+    assert [(row, code) for row, _, code, _ in failures] == [(2, "key_conflict"), (3, "key_conflict")]
+    assert job.content("no", "region", "note") == [("1", "N", None), ("1", "S", "a")]
+
+
 def test_a_conflict_of_three_keys_names_those_that_the_row_has(shop_url: str) -> None:
     job = Loading(shop_url, shop.SHAPES["an id and two keys"], Mode.UPSERT)
     job.have(*goods("1 a b c Old", "2 x y z Old"))

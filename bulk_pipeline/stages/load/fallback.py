@@ -17,14 +17,14 @@ from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.schema import ForeignKey, Key, Mode, Table
 from bulk_pipeline.stages.counts import LoadCounts
-from bulk_pipeline.stages.key_cells import cells, of_blank_row
+from bulk_pipeline.stages.key_cells import cells
 from bulk_pipeline.stages.load.absent_cells import completed, incomplete_rows
 from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.decisions import of_fate, rekeys, where, with_forced
 from bulk_pipeline.stages.load.prepare import by_first_key, insertable
-from bulk_pipeline.stages.load.resolve import Fate, resolve
+from bulk_pipeline.stages.load.resolve import Fate
 from bulk_pipeline.stages.load.row_store import BatchWriter, Event, RangeOutcome, Rekey
-from bulk_pipeline.stages.load.search import keyed_rows
+from bulk_pipeline.stages.load.tangled import decide
 from bulk_pipeline.stages.split import failure_messages
 from bulk_pipeline.stages.split.own_references import parents_first
 
@@ -141,8 +141,7 @@ class FallbackWriter:
 
     def _upsert(self, rows: pa.Table, rounds: int) -> RangeOutcome:
         table, mode = self.context.table, self.context.mode
-        keyed, stored = keyed_rows(rows, table, mode), self.writer.owners(rows)
-        decisions = resolve(keyed, stored, table.keys, of_blank_row(table))
+        decisions = decide(rows, table, mode, self.writer.owners)
         if moved := rekeys(rows, table, decisions):
             self.writer.rekey(moved)
         fates = {fate: np.isin(rows["_row"].to_numpy(), of_fate(decisions, fate)) for fate in Fate}

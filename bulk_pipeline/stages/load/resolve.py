@@ -4,7 +4,7 @@ Rows depend on each other when they share a key without sharing all, or when one
 All others are decided by set-based joins and never come here (see `search`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,6 +16,10 @@ KeyCells: TypeAlias = Mapping[str, str | None]
 """Texts of key columns. A row of a file has those that it says something about, a stored row has all."""
 
 
+KeyValue: TypeAlias = tuple[str | None, ...]
+"""The texts of the columns of one key."""
+Owners: TypeAlias = Callable[[Key, Collection[KeyValue]], Iterable[KeyCells]]
+"""Gives the stored rows that have one of these values of a key, without those it gave before."""
 NOTHING: KeyCells = MappingProxyType({})
 
 
@@ -59,13 +63,33 @@ class Decision:
 
 
 def resolve(
-    rows: Iterable[KeyedRow], stored: Sequence[KeyCells], keys: Sequence[Key], blank: KeyCells = NOTHING
+    rows: Sequence[KeyedRow],
+    stored: Iterable[KeyCells],
+    keys: Sequence[Key],
+    blank: KeyCells = NOTHING,
+    owners: Owners = lambda key, values: (),
 ) -> list[Decision]:
     """Decide about `rows`, in the order given, which is that of the file.
 
     `stored`: every row in the table that has a key of one of `rows`. `blank`: what a new row has where it says nothing.
+    A row that says only some columns of a key has it together with the row that it changes: `owners` is asked for the
+    stored rows with such keys, and if there are any, the rows are applied again.
     """
-    holders = _Holders(stored, keys, blank)
+    known, asked = list(stored), {key: set[KeyValue]() for key in keys}
+    while True:
+        holders = _Holders(known, keys, blank)
+        decisions = _applied(rows, known, holders)
+        found = list[KeyCells]()
+        for key, values in holders.joint.items():
+            if unasked := values - asked[key]:
+                asked[key] |= unasked
+                found += owners(key, unasked)
+        if not found:
+            return decisions
+        known += found
+
+
+def _applied(rows: Iterable[KeyedRow], stored: Sequence[KeyCells], holders: "_Holders") -> list[Decision]:
     decisions: dict[int, Decision] = {}
     last: dict[_Target, tuple[KeyedRow, Decision]] = {}
     for row in rows:
@@ -93,7 +117,7 @@ def resolve(
     return list(decisions.values())
 
 
-def key_value(key: Key, cells: KeyCells) -> tuple[str | None, ...] | None:
+def key_value(key: Key, cells: KeyCells) -> KeyValue | None:
     """Return the values of a key; None where it is incomplete."""
     if any(name not in cells for name in key.columns):
         return None
@@ -106,28 +130,36 @@ _Target: TypeAlias = int
 
 
 class _Holders:
-    """The keys as they stand after the rows so far. `cells`: the key columns of each row of the table."""
+    """The keys as they stand after the rows so far. `cells`: the key columns of each row of the table. `joint`: the
+    values of keys that rows would have only together with the row that they change, and that no row had then."""
 
     def __init__(self, stored: Sequence[KeyCells], keys: Sequence[Key], blank: KeyCells) -> None:
         self._keys = keys
         self._blank = blank
-        self._holders: list[dict[tuple[str | None, ...], _Target]] = [{} for _ in keys]
+        self._holders: list[dict[KeyValue, _Target]] = [{} for _ in keys]
         self.cells: dict[_Target, dict[str, str | None]] = {}
+        self.joint: dict[Key, set[KeyValue]] = {}
         for number, cells in enumerate(stored):
             self.give(-1 - number, cells)
 
     def target(self, row: KeyedRow) -> _Target | None:
         """Return the row of the table that `row` means, by the first of its keys; None if its keys point at several,
         or if it would take the key of another one."""
-        named = [(holders, key_value(key, row.says)) for holders, key in self._pairs()]
-        complete = [(holders, value) for holders, value in named if value is not None]
+        named = [key_value(key, row.says) for key in self._keys]
+        complete = [
+            (holders, value) for holders, value in zip(self._holders, named, strict=True) if value is not None
+        ]
         found = complete[0][0].get(complete[0][1]) if complete else None
         target = row.row if found is None else found
         after = {**self.cells.get(target, self._blank), **row.says}
-        taken = ((holders, key_value(key, after)) for holders, key in self._pairs())
-        if all(value is None or holders.get(value, target) == target for holders, value in taken):
-            return target
-        return None
+        is_free = True
+        for (holders, key), said in zip(self._pairs(), named, strict=True):
+            if (value := key_value(key, after)) is None:
+                continue
+            if said is None and value not in holders:
+                self.joint.setdefault(key, set()).add(value)
+            is_free &= holders.get(value, target) == target
+        return target if is_free else None
 
     def give(self, target: _Target, says: KeyCells) -> bool:
         """Let a row of the table have these cells; return whether that changes its key columns."""
@@ -143,7 +175,7 @@ class _Holders:
         self.cells[target] = after
         return True
 
-    def _pairs(self) -> Iterable[tuple[dict[tuple[str | None, ...], _Target], Key]]:
+    def _pairs(self) -> Iterable[tuple[dict[KeyValue, _Target], Key]]:
         return zip(self._holders, self._keys, strict=True)
 
 

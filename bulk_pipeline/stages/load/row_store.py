@@ -56,6 +56,8 @@ class Rekey:
     cells: KeyCells
 
 
+Texts: TypeAlias = Mapping[str, pa.Array]
+"""Cells by column, as Postgres reads and writes them."""
 Event: TypeAlias = Literal["insert", "update"]
 
 
@@ -108,8 +110,9 @@ class BatchWriter(Protocol):
         """Number of a key -> the `_row`s that have that key of a row in the table; each of them once."""
         ...
 
-    def owners(self, rows: pa.Table) -> Sequence[KeyCells]:
-        """The key columns of the stored rows that have a key of one of the rows."""
+    def owners(self, key: Key, cells: Texts) -> Texts:
+        """The key columns of the stored rows that have one of several values of a key. `cells`: the texts of each of
+        its columns."""
         ...
 
     def broken_checks(self, rows: pa.Table) -> Mapping[int, str]:
@@ -158,7 +161,7 @@ class RowStore(Protocol):
         `_row` and the file's columns."""
         ...
 
-    def owners(self, rows: pa.Table) -> Sequence[KeyCells]: ...
+    def owners(self, key: Key, cells: Texts) -> Texts: ...
 
     def decisions(self) -> list[Decision]:
         """Return the decisions that earlier attempts stored with the job."""

@@ -1,7 +1,7 @@
 """Decides about every good row before the first one is written: is it in the table, overwritten, in conflict?
 
 Whole sets at a time: rows whose keys nobody else names need one join. Only rows that depend on each other are
-applied one after the other, by `resolve`.
+applied one after the other, by `tangled`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,12 +15,13 @@ import pyarrow as pa
 from bulk_pipeline.arrow.row_sets import difference, positions, union
 from bulk_pipeline.schema import Mode, Table
 from bulk_pipeline.stages import absence
-from bulk_pipeline.stages.key_cells import forms, key_rows, keys_in, of_blank_row, sayings
-from bulk_pipeline.stages.load.absent_cells import lacks_some, unsaid_by_row
+from bulk_pipeline.stages.key_cells import key_rows, keys_in
+from bulk_pipeline.stages.load.absent_cells import lacks_some
 from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.repeats import find_repeats
-from bulk_pipeline.stages.load.resolve import Decision, KeyedRow, resolve
+from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import Range
+from bulk_pipeline.stages.load.tangled import decide
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 
@@ -145,23 +146,10 @@ def _resolved(
     tangled = difference(tangled, np.array(sorted(decisions), np.int64))
     rows = list(_rows(within(good(), missing), tangled))
     if rows:
-        keyed = pa.Table.from_batches(rows)
-        stored = store.owners(keyed)
-        found = resolve(keyed_rows(keyed, table, context.mode), stored, table.keys, of_blank_row(table))
+        found = decide(pa.Table.from_batches(rows), table, context.mode, store.owners)
         store.keep_decisions(found)
         decisions |= {decision.row: decision for decision in found}
     return decisions
-
-
-def keyed_rows(rows: pa.Table, table: Table, mode: Mode) -> Iterator[KeyedRow]:
-    """Rows as `resolve` wants them."""
-    return map(
-        KeyedRow,
-        rows["_row"].to_pylist(),
-        sayings(rows, table, forms),
-        unsaid_by_row(rows, table),
-        lacks_some(rows, table, mode).tolist(),
-    )
 
 
 def within(batches: Iterable[pa.RecordBatch], ranges: Sequence[Range]) -> Iterator[pa.RecordBatch]:

@@ -1,5 +1,6 @@
 """`resolve` gives rows the fates that they have if they are applied one after the other."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_pipeline.schema import Key
-from bulk_pipeline.stages.load.resolve import Decision, Fate, KeyedRow, resolve
+from bulk_pipeline.stages.load.resolve import (
+    Decision,
+    Fate,
+    KeyCells,
+    KeyedRow,
+    KeyValue,
+    key_value,
+    resolve,
+)
 
 INSERT, UPDATE, SUPERSEDED, CONFLICT, INCOMPLETE = Fate
 
@@ -242,3 +251,34 @@ def test_a_row_means_the_row_that_has_the_first_of_its_complete_keys(
     whole = [{"a": None, "b": None, "c": None, "d": str(n), **cells} for n, cells in enumerate(stored, 10)]
     decisions = resolve([KeyedRow(n, cells) for n, cells in enumerate(says, 1)], whole, SEVERAL)
     assert [decision.fate for decision in decisions] == expected
+
+
+COMPOSITE = (Key(("c",)), Key(("a", "b")))
+cells = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), min_size=1)
+
+
+@st.composite
+def composite_tables(draw: st.DrawFn) -> list[dict[str, str | None]]:
+    columns = st.fixed_dictionaries(
+        {"a": st.sampled_from("xyz"), "b": st.sampled_from("xyz"), "c": st.sampled_from([None, *"xyz"])}
+    )
+    drawn = draw(st.lists(columns, max_size=9))
+    stored = {(row["a"], row["b"]): row for row in drawn}.values()
+    return list({row["c"] or n: row for n, row in enumerate(stored)}.values())
+
+
+@given(says=st.lists(cells, max_size=6), stored=composite_tables())
+def test_rows_that_have_a_key_only_together_meet_its_owner(
+    says: list[dict[str, str]], stored: list[dict[str, str | None]]
+) -> None:
+    given_rows = set[int]()
+
+    def owners(key: Key, values: Collection[KeyValue]) -> list[KeyCells]:
+        found = {n for n, row in enumerate(stored) if key_value(key, row) in values} - given_rows
+        given_rows.update(found)
+        return [stored[n] for n in found]
+
+    rows = [KeyedRow(number, row, frozenset("abc") - {*row}) for number, row in enumerate(says, 1)]
+    named = [row for key in COMPOSITE for row in owners(key, {key_value(key, said) or () for said in says})]
+    decisions = resolve(rows, named, COMPOSITE, dict.fromkeys("abc"), owners)
+    assert decisions == resolve(rows, stored, COMPOSITE, dict.fromkeys("abc"))
