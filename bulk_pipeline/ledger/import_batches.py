@@ -73,18 +73,16 @@ def record(
         raise StoreUnavailableError(f"{range_} of job {job_id} are already committed") from error
 
 
-def correct(connection: psycopg.Connection, job_id: str, rows: np.ndarray, outcome: RangeOutcome) -> None:
-    """Replace the outcome of rows that were counted as rejected: those without a failure in `outcome` count as
-    inserted, the others keep their rejection with the new failures."""
-    failing = outcome.failures["row"].to_numpy()
-    ranges = connection.execute(_RANGES, [job_id, rows.tolist()]).fetchall()
-    for first, last, stream in ranges:
-        inside = rows[(rows >= first) & (rows <= last)]
-        chosen = outcome.failures.filter(pa.array((failing >= first) & (failing <= last)))
-        before = [*pa.ipc.open_stream(stream)] if stream else []
-        failures = failure_messages.in_row_order([*before, chosen])
-        inserted = len(np.setdiff1d(inside, failing))
-        connection.execute(_CORRECT, [inserted, inserted, _stream(failures), job_id, first])
+def correct(
+    connection: psycopg.Connection, job_id: str, range_: Range, before: LoadCounts, outcome: RangeOutcome
+) -> None:
+    """Replace the outcome of some rows of a committed range, which counted as `before`, and add their failures."""
+    place = (job_id, range_.first)
+    found = connection.execute(_LOAD_FAILURES, place).fetchone()
+    earlier = [*pa.ipc.open_stream(found[0])] if found and found[0] else []
+    failures = failure_messages.in_row_order([*earlier, outcome.failures])
+    changes = np.subtract(astuple(outcome.counts), astuple(before)).tolist()
+    connection.execute(_CORRECT, [*changes, _stream(failures), *place])
 
 
 _FENCE = """
@@ -96,18 +94,16 @@ _FENCE = """
 
 _IS_THERE = "SELECT EXISTS (SELECT FROM bulk.import_jobs WHERE id = %s)"
 
-_RANGES = """
-    SELECT first_row, last_row, load_failures
-    FROM bulk.import_batches
-    WHERE job_id = %s AND EXISTS (
-        SELECT FROM unnest(%s::bigint[]) AS given (row) WHERE given.row BETWEEN first_row AND last_row
-    )
-    ORDER BY first_row
-"""
+_LOAD_FAILURES = "SELECT load_failures FROM bulk.import_batches WHERE job_id = %s AND first_row = %s"
 
 _CORRECT = """
     UPDATE bulk.import_batches
-    SET inserted = inserted + %s, rejected = rejected - %s, load_failures = %s
+    SET inserted = inserted + %s,
+        updated = updated + %s,
+        unchanged = unchanged + %s,
+        superseded = superseded + %s,
+        rejected = rejected + %s,
+        load_failures = %s
     WHERE job_id = %s AND first_row = %s
 """
 

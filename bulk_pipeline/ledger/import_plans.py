@@ -1,11 +1,10 @@
 """The table `bulk.import_plans`: decisions about a job's rows that its later attempts need.
 
 In `upsert`, these are the decisions about rows that depend on each other, stored before any row is written. In
-`insert_only`, they are the rows whose keys the table had before (part 0), and the rows that were settled again (the
-other parts).
+`insert_only`, the first part is the rows whose keys the table had before. Other parts are rows that were settled again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import psycopg
@@ -21,19 +20,20 @@ _DECISIONS = pa.schema(
         pa.field("rekeys", pa.bool_(), nullable=False),
         pa.field("differs", pa.bool_(), nullable=False),
         pa.field("carried", pa.map_(pa.string(), pa.int64()), nullable=False),
+        pa.field("by", pa.int64()),
     ]
 )
 _KNOWN_ROWS = pa.schema([pa.field("row", pa.int64(), nullable=False)])
+_REOPENED_ROWS = pa.schema([pa.field("reopened", pa.int64(), nullable=False)])
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
 def kept(connection: psycopg.Connection, job_id: str) -> list[Decision]:
-    parts = connection.execute(
-        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s ORDER BY part", [job_id]
+    plans = (plan for plan in _plans(connection, job_id) if "fate" in plan.column_names)
+    known = (  # older plans have ids, and do not say which row supersedes another
+        plan.select([name for name in _DECISIONS.names if name in plan.column_names]) for plan in plans
     )
-    plans = (pa.ipc.open_stream(stream).read_all() for (stream,) in parts)
-    plans = (plan.select(_DECISIONS.names) for plan in plans)  # older plans have ids
-    rows = [row for plan in plans for row in plan.to_pylist()]
+    rows = [row for plan in known for row in plan.to_pylist()]
     return [Decision(**{**row, "fate": Fate(row["fate"]), "carried": tuple(row["carried"])}) for row in rows]
 
 
@@ -57,15 +57,22 @@ def keep_known_rows(connection: psycopg.Connection, job_id: str, numbers: np.nda
 
 def reopened_rows(connection: psycopg.Connection, job_id: str) -> np.ndarray:
     """Return the numbers of rows that were settled again, each once."""
-    parts = connection.execute(
-        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s AND part > 0", [job_id]
-    )
-    return union(pa.ipc.open_stream(stream).read_all()["row"].to_numpy() for (stream,) in parts)
+    (name,) = _REOPENED_ROWS.names
+    plans = _plans(connection, job_id)
+    return union(plan[name].to_numpy() for plan in plans if name in plan.column_names)
 
 
 def keep_reopened_rows(connection: psycopg.Connection, job_id: str, numbers: np.ndarray) -> None:
-    """Add numbers of rows that were settled again. Call `keep_known_rows` first, which stores part 0."""
-    _add(connection, job_id, pa.table({"row": numbers}, schema=_KNOWN_ROWS))
+    """Add numbers of rows that were settled again."""
+    _add(connection, job_id, pa.table({"reopened": numbers}, schema=_REOPENED_ROWS))
+
+
+def _plans(connection: psycopg.Connection, job_id: str) -> Iterator[pa.Table]:
+    parts = connection.execute(
+        "SELECT decisions FROM bulk.import_plans WHERE job_id = %s ORDER BY part", [job_id]
+    )
+    for (stream,) in parts:
+        yield pa.ipc.open_stream(stream).read_all()
 
 
 def _add(connection: psycopg.Connection, job_id: str, rows: pa.Table) -> None:

@@ -21,7 +21,6 @@ from bulk_pipeline.stages.split import failure_messages, split_again
 from bulk_pipeline.stages.split.key_claims import Stored
 
 _FAILURES = "split_failures"
-_ROWS_AT_ONCE = 50_000
 
 
 def give_keys_back(
@@ -40,8 +39,7 @@ def give_keys_back(
         before = store.reopened()
         now, winners = _split_again(state, context.table, losers, refused, before, work, stored)
         reopened = difference(difference(losers, _doubles(now, work)), before)
-        for rows in _rows(now, work, reopened):
-            store.settle_again(rows["_row"].to_numpy(), write_again(rows, context))
+        write_again(_rows(now, work), reopened, context, "rejected")
         if not len(reopened):
             break
     return now
@@ -93,10 +91,7 @@ def _is_double(failures: pa.RecordBatch) -> pa.Array:
     return pc.equal(failures["code"], Code.DUPLICATE_IN_FILE)
 
 
-def _rows(state: ImportState, work: WorkLocation, numbers: np.ndarray) -> Iterator[pa.Table]:
-    """Yield the rows with these numbers, some thousands at a time."""
+def _rows(state: ImportState, work: WorkLocation) -> Iterator[pa.RecordBatch]:
     columns = ["_row", "_line", *(name for name in state.table.column_names if name in state.columns)]
-    for batch in state.batches(work, "rows") if len(numbers) else ():
-        rows = batch.filter(pa.array(positions(batch["_row"].to_numpy(), numbers)[0])).select(columns)
-        for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
-            yield pa.Table.from_batches([rows.slice(start, _ROWS_AT_ONCE)])
+    for batch in state.batches(work, "rows"):
+        yield batch.select(columns)

@@ -161,12 +161,18 @@ class PostgresRowStore:
         with self._reading() as connection:
             return import_plans.reopened_rows(connection, self._job_id)
 
-    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], RangeOutcome]) -> None:
+    def settle_again(
+        self,
+        range_: Range,
+        rows: np.ndarray,
+        before: LoadCounts,
+        write: Callable[[BatchWriter], RangeOutcome],
+    ) -> None:
         def correct(connection: psycopg.Connection, settled: RangeOutcome) -> None:
-            import_batches.correct(connection, self._job_id, rows, settled)
+            import_batches.correct(connection, self._job_id, range_, before, settled)
             import_plans.keep_reopened_rows(connection, self._job_id, rows)
 
-        self._settled(f"{len(rows)} rows", write, correct)
+        self._settled(f"{len(rows)} of {range_}", write, correct)
 
     def _settled(
         self,

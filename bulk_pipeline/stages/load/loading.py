@@ -16,6 +16,7 @@ from bulk_pipeline.concurrency import as_they_finish, read_ahead
 from bulk_pipeline.errors import StoreUnavailableError
 from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.stages.load.again import restore_superseded
 from bulk_pipeline.stages.load.batches import cut, ranges
 from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.prepare import Batch, prepare
@@ -63,6 +64,8 @@ def load(
                 for settled in settling:
                     counts += settled
                     progress(counts)
+            if counts.superseded and restore_superseded(source.batches, context):
+                counts = sum(store.committed().values(), LoadCounts())
             return counts
         except StoreUnavailableError:
             outages += 1

@@ -15,13 +15,14 @@ from bulk_pipeline.stages.split.keys import confirmations, fingerprints, repeate
 
 @dataclass(frozen=True)
 class Repeats:
-    """Two sorted int64 arrays of row numbers.
+    """Int64 arrays of row numbers.
 
-    `overwritten`: a later row has the same keys, and no other row has one of them.
-    `tangled`: rows that share one key with a row with which they do not share all.
+    `overwritten`, sorted: a later row has the same keys, and no other row has one of them. `by`: the next such row of
+    each. `tangled`, sorted: rows that share one key with a row with which they do not share all.
     """
 
     overwritten: np.ndarray
+    by: np.ndarray
     tangled: np.ndarray
 
 
@@ -32,11 +33,12 @@ def find_repeats(batches: Callable[[], Iterable[pa.RecordBatch]], table: Table) 
     """
     first = next(iter(batches()), None)
     keys = [key for _, key in keys_in(table, first.schema.names)] if first is not None else []
+    none = np.empty(0, np.int64)
     if has_partial_keys(batches(), table):
-        return Repeats(np.empty(0, np.int64), union(rows["_row"].to_numpy() for rows in batches()))
+        return Repeats(none, none, union(rows["_row"].to_numpy() for rows in batches()))
     watched = {key: repeated(cells(rows, table, key) for rows in batches()) for key in keys}
     if not any(len(prints) for prints in watched.values()):
-        return Repeats(np.empty(0, np.int64), np.empty(0, np.int64))
+        return Repeats(none, none, none)
     suspects = [_suspects(rows, watched, table) for rows in batches()]
     numbers = np.concatenate([rows for rows, _, _ in suspects])
     prints = {key: np.concatenate([found[key] for _, found, _ in suspects]) for key in keys}
@@ -68,9 +70,11 @@ def _sorted_out(
     for key in watched:
         first = prints[key][:, 0]
         simple &= (first == 0) | (_sizes(_groups(first[:, None])) == alike)
-    last = np.zeros(len(numbers), bool)
-    last[len(numbers) - 1 - np.unique(together[::-1], return_index=True)[1]] = True
-    return Repeats(overwritten=numbers[simple & ~last], tangled=numbers[~simple])
+    order = np.argsort(together, kind="stable")
+    after = np.full(len(numbers), -1, np.int64)
+    after[order[:-1]] = np.where(together[order[1:]] == together[order[:-1]], numbers[order[1:]], -1)
+    overwritten = simple & (after >= 0)
+    return Repeats(overwritten=numbers[overwritten], by=after[overwritten], tangled=numbers[~simple])
 
 
 def _numbered(silences: Sequence[frozenset[str]]) -> np.ndarray:

@@ -52,7 +52,7 @@ class Decision:
 
     `rekeys`: True if this row changes key columns of a stored row. `differs`: True if the key columns of that stored
     row then differ from those it had before the import. `carried`: columns that it leaves unsaid, each with the number
-    of the overwritten row that has said it last.
+    of the overwritten row that has said it last. `by`: for a superseded row, the next one that means the same row.
     """
 
     row: int
@@ -60,6 +60,7 @@ class Decision:
     rekeys: bool = False
     differs: bool = False
     carried: tuple[tuple[str, int], ...] = ()
+    by: int | None = None
 
 
 def resolve(
@@ -110,7 +111,7 @@ def _applied(rows: Iterable[KeyedRow], stored: Sequence[KeyCells], holders: "_Ho
         )
         if target in last:
             overwritten, before = last[target]
-            decisions[before.row] = replace(before, fate=Fate.SUPERSEDED)
+            decisions[before.row] = replace(before, fate=Fate.SUPERSEDED, by=row.row)
             decision = replace(decision, carried=_carried(row, overwritten, before))
         decisions[row.row] = decision
         last[target] = row, decision

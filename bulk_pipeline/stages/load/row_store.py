@@ -187,6 +187,13 @@ class RowStore(Protocol):
         """The numbers of the rows that were settled again, from whatever attempt: int64, sorted, each once."""
         ...
 
-    def settle_again(self, rows: np.ndarray, write: Callable[[BatchWriter], RangeOutcome]) -> None:
-        """Call `write` for rows of these numbers, which count as rejected, and commit what became of them instead."""
+    def settle_again(
+        self,
+        range_: Range,
+        rows: np.ndarray,
+        before: LoadCounts,
+        write: Callable[[BatchWriter], RangeOutcome],
+    ) -> None:
+        """Call `write` for rows with these numbers of a committed range, which count as `before`, and commit their new
+        outcome instead."""
         ...

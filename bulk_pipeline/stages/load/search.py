@@ -100,7 +100,7 @@ def _mark_compared(
     verdicts.decisions.update(_resolved(good, context, missing, tangled))
     verdicts.mark(np.array([*verdicts.decisions], np.int64), Verdict.RESOLVED)
     carried = [source for decision in verdicts.decisions.values() for _, source in decision.carried]
-    verdicts.sources.extend(_rows(good(), union([np.array(carried, np.int64)])))
+    verdicts.sources.extend(chosen(good(), union([np.array(carried, np.int64)])))
 
 
 def _incomplete(verdicts: Verdicts, batches: Iterable[pa.RecordBatch], context: LoadContext) -> np.ndarray:
@@ -144,7 +144,7 @@ def _resolved(
     table, store = context.table, context.store
     decisions = {decision.row: decision for decision in store.decisions()}
     tangled = difference(tangled, np.array(sorted(decisions), np.int64))
-    rows = list(_rows(within(good(), missing), tangled))
+    rows = list(chosen(within(good(), missing), tangled))
     if rows:
         found = decide(pa.Table.from_batches(rows), table, context.mode, store.owners)
         store.keep_decisions(found)
@@ -168,7 +168,8 @@ def within(batches: Iterable[pa.RecordBatch], ranges: Sequence[Range]) -> Iterat
             yield rows.filter(pa.array(inside))
 
 
-def _rows(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[pa.RecordBatch]:
+def chosen(batches: Iterable[pa.RecordBatch], wanted: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """The rows with these numbers, which are sorted."""
     for rows in batches if len(wanted) else ():
         found, _ = positions(rows["_row"].to_numpy(), wanted)
         if found.any():

@@ -1,7 +1,5 @@
 """Writes one batch: the rows straight into the table, and if the database refuses them, again with care."""
 
-from collections.abc import Callable
-
 import pyarrow as pa
 
 from bulk_pipeline.errors import RowsRefusedError
@@ -27,11 +25,6 @@ def write(batch: Batch, writer: BatchWriter, context: LoadContext) -> RangeOutco
     rejected = batch.range.last - batch.range.first + 1 - counts.processed
     failures = failure_messages.in_row_order([batch.failures, written.failures])
     return RangeOutcome(counts + LoadCounts(rejected=rejected), failures)
-
-
-def write_again(rows: pa.Table, context: LoadContext) -> Callable[[BatchWriter], RangeOutcome]:
-    """Writes rows that were rejected before; for `RowStore.settle_again`."""
-    return lambda writer: FallbackWriter(writer, context).write(rows)
 
 
 def _as_searched(batch: Batch, writer: BatchWriter, table: Table) -> RangeOutcome:

@@ -66,6 +66,7 @@ def test_decisions_are_stored_unchanged(customers: Loading) -> None:
     decisions = [
         Decision(3, Fate.UPDATE, rekeys=True, differs=True, carried=(("city", 1), ("phone", 2))),
         Decision(4, Fate.INSERT),
+        Decision(5, Fate.SUPERSEDED, by=8),
         Decision(7, Fate.CONFLICT),
     ]
     with customers.store() as store:

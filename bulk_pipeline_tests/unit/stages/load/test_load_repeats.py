@@ -52,7 +52,7 @@ files = st.lists(st.tuples(ids, st.sampled_from("abc"), st.sampled_from([None, "
 @given(keys=files, size=st.integers(1, 5))
 def test_repeats_are_found_like_by_looking_at_every_pair(keys: Keys, size: int) -> None:
     repeats = found(keys, size)
-    tangled, overwritten = [], []
+    tangled, overwritten, by = [], [], []
     for row, (id_, email, made) in enumerate(keys, 1):
         relatives = [
             (number, other)
@@ -63,9 +63,10 @@ def test_repeats_are_found_like_by_looking_at_every_pair(keys: Keys, size: int) 
             other != (id_, email, made) and not _alike(other, (id_, email, made)) for _, other in relatives
         ):
             tangled.append(row)
-        elif any(number > row for number, _ in relatives):
+        elif later := [number for number, _ in relatives if number > row]:
             overwritten.append(row)
-    assert repeats.overwritten.tolist() == overwritten
+            by.append(min(later))
+    assert (repeats.overwritten.tolist(), repeats.by.tolist()) == (overwritten, by)
     assert repeats.tangled.tolist() == tangled
 
 

@@ -155,9 +155,9 @@ def test_a_row_that_does_not_say_a_key_leaves_it_as_it_is() -> None:
         row(4, None, "b"),
     ]
     assert decided(rows, {"X": "a"}) == [
-        Decision(1, SUPERSEDED),
-        Decision(2, SUPERSEDED, rekeys=True, differs=True),
-        Decision(3, SUPERSEDED, differs=True, carried=(("email", 2),)),
+        Decision(1, SUPERSEDED, by=2),
+        Decision(2, SUPERSEDED, rekeys=True, differs=True, by=3),
+        Decision(3, SUPERSEDED, differs=True, carried=(("email", 2),), by=4),
         Decision(4, UPDATE, differs=True, carried=(("id", 3),)),
     ]
 
