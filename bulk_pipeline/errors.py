@@ -59,8 +59,8 @@ class FileErrorCode(StrEnum):
     )
     BAD_DECLARATION = (
         "bad_declaration",
-        "what is declared for the upload contradicts what is declared for its table, or names a profile that the table "
-        "does not have",
+        "what is declared for the upload contradicts the file or what is declared for its table, or names a profile "
+        "that the table does not have",
         "correct the declaration that the message names",
     )
     NO_SHEET = (

@@ -18,7 +18,7 @@ from bulk_pipeline.api import openapi
 from bulk_pipeline.api.request_parts import file_body, file_of, is_json, json_object, read_key, text_of
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import Mode, UploadFormat, charset_of, read_format
-from bulk_pipeline.schema.upload_format import DECLARATIONS
+from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
 from bulk_pipeline.stages import file_formats
 from bulk_pipeline.stages.formats import imported_names
 from bulk_pipeline.web.fetch import parse_url
@@ -30,7 +30,7 @@ _MODES = {**{mode.value: mode for mode in Mode}, **{name: mode for mode, name in
 _JSON_BYTES = 64_000
 _DECLARED_FIELDS: dict[str, Any] = {
     part.name: {"type": "string", "description": part.help, "examples": [part.example]}
-    | ({"enum": [*part.words]} if part.words else {})
+    | ({"enum": [*part.words]} if part.words and part.kind is not Kind.CHARACTER else {})
     for part in DECLARATIONS
 }
 """Fields that declare the format of the file."""

@@ -111,10 +111,9 @@ def takes_upload_format(*names: str) -> Callable[[Callable[..., T]], Callable[..
 
 
 def _parameter(part: Declaration) -> inspect.Parameter:
-    help_ = (
-        f"{part.help} Example: {part.example}" if part.kind is not Kind.FLAG and not part.words else part.help
-    )
-    metavar = "|".join(part.words) if part.words else None
+    is_open = part.kind is Kind.CHARACTER or not part.words
+    help_ = f"{part.help} Example: {part.example}" if is_open else part.help
+    metavar = None if is_open else "|".join(part.words)
     panel = "Format of the file"
     if part.kind is Kind.PAIRS:
         option = typer.Option("--column", metavar="NAME=COLUMN", help=help_, rich_help_panel=panel)

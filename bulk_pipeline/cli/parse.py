@@ -27,7 +27,7 @@ _CLEAN_CSV = CommandFormats((Format.CSV,), packs=False)
 _SHOWN_FAILURES = 10
 
 
-@takes_upload_format("encoding", "sheet", "records")
+@takes_upload_format("encoding", "delimiter", "quote", "header_row", "sheet", "records")
 def parse_files(
     files: Annotated[
         list[Path], typer.Argument(help="Delimited text, JSON, Parquet or xlsx; may be compressed.")

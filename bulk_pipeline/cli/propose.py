@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulk_pipeline.stages.proposals import Proposal
 
 
-@takes_upload_format("encoding", "header", "columns", "sheet")
+@takes_upload_format("encoding", "delimiter", "quote", "header", "header_row", "columns", "sheet")
 def propose(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file or a workbook.")],
     table: Annotated[str, typer.Option(help="The table that the file is for.")],

@@ -18,6 +18,9 @@ LEFT_OUT = "-"
 POINT = "."
 """The decimal mark where none is declared."""
 
+QUOTE = '"'
+"""The quote around cells where no other is declared or detected."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UploadFormat:
@@ -25,7 +28,11 @@ class UploadFormat:
 
     `profile`: the name of a variation that the table declares, such as a supplier's.
     `encoding`: the code page of text that has no byte order mark and is not UTF-8.
+    `delimiter`: what separates the cells of a CSV file: a character, or the same one twice.
+    `quote`: the character around cells of a CSV file, empty if no character is special.
     `no_header`: the first record is a row; columns are taken by position.
+    `header_row`: the number, from 1, of the line of a CSV file or the row of a sheet that holds the names of columns;
+    what stands before it is not used.
     `columns`: for names in the file that are not the table's, the table's column: `(("Mail", "email"),)`; `LEFT_OUT`
     for a name whose cells are not wanted.
     `sheet`: the name of the sheet of a workbook that holds the rows.
@@ -47,7 +54,10 @@ class UploadFormat:
 
     profile: str | None = None
     encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
     no_header: bool = False
+    header_row: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
     sheet: str | None = None
     records: str | None = None
@@ -65,8 +75,13 @@ class UploadFormat:
     time_zone: str | None = None
 
     def over(self, base: "UploadFormat") -> "UploadFormat":
-        """These declarations, and those of `base` where there are none here; columns of both, these first."""
+        """These declarations, and those of `base` where there are none here; columns of both, these first.
+
+        A header that is declared here replaces one of `base`, whether it has a row or is none.
+        """
         columns = tuple((dict(base.columns) | dict(self.columns)).items())
+        if self.no_header or self.header_row:
+            base = replace(base, no_header=False, header_row=None)
         return replace(base, **self.declared | {"columns": columns})
 
     @property
@@ -100,6 +115,14 @@ class UploadFormat:
         for part in DECLARATIONS:
             if (value := self.declared.get(part.attribute)) is not None:
                 part.check(value)
+        if self.no_header and self.header_row:
+            raise DeclarationError(
+                f"header: none and header_row: {self.header_row} are both declared: remove one of them"
+            )
+        if self.delimiter and self.delimiter[0] == (quote := QUOTE if self.quote is None else self.quote):
+            raise DeclarationError(
+                f"delimiter and quote are both {quote!r}: declare another quote, or quote: none"
+            )
         if self.thousands == (decimal := self.decimal or POINT):
             raise DeclarationError(
                 f"thousands and decimal are both {decimal!r}: declare another decimal mark, or thousands: none"
@@ -112,9 +135,12 @@ class UploadFormat:
 
 
 class Kind(Enum):
-    """The kind of value that a declaration has, in table files a text, a list of texts, true or false, or a mapping."""
+    """The kind of value that a declaration has, in table files a text, a character or a word for one, a whole number, a
+    list of texts, true or false, or a mapping."""
 
     TEXT = "text"
+    CHARACTER = "character"
+    NUMBER = "number"
     LIST = "list"
     FLAG = "flag"
     PAIRS = "pairs"
@@ -125,7 +151,8 @@ class Declaration:
     """One part of a format. `name`: in metadata, forms, options and table files. `attribute`: of
     `UploadFormat`.
 
-    `help` completes a sentence for people. `words`: the values by their texts, where not every text is one.
+    `help` completes a sentence for people. `words`: the values by their texts, where not every text is one; of a
+    character those that cannot be written as they are.
     `check` raises `DeclarationError` for a value that cannot be.
     """
 
@@ -148,6 +175,10 @@ class Declaration:
             return _columns(text)
         if self.kind is Kind.LIST:
             return _list(self.name, text)
+        if self.kind is Kind.NUMBER:
+            return _number(self.name, text)
+        if self.kind is Kind.CHARACTER:
+            return self.words.get(text.lower(), _character(text))
         if not self.words:
             return text
         if text.lower() in self.words:
@@ -164,7 +195,8 @@ class Declaration:
             return json.dumps(dict(value), ensure_ascii=False)
         if self.kind is Kind.LIST:
             return _text_of_list(value)
-        return next((text for text, known in self.words.items() if known == value), value)
+        text = next((text for text, known in self.words.items() if known == value), str(value))
+        return text if text.isprintable() or self.kind is not Kind.CHARACTER else f"\\x{ord(value):02x}"
 
 
 def read_format(declared: Mapping[str, str]) -> UploadFormat:
@@ -174,10 +206,19 @@ def read_format(declared: Mapping[str, str]) -> UploadFormat:
     commas or equals signs; a list is `a, b`, or a JSON array where texts hold commas or are empty. Raises
     `DeclarationError` for a text that cannot be read.
     """
-    given = {name.replace("-", "_"): text.replace("\0", "").strip() for name, text in declared.items()}
+    given = {name.replace("-", "_"): text.replace("\0", "") for name, text in declared.items()}
     return UploadFormat(
-        **{part.attribute: part.value(text) for part in DECLARATIONS if (text := given.get(part.name, ""))}
+        **{
+            part.attribute: part.value(text)
+            for part in DECLARATIONS
+            if (text := _stripped(part, given.get(part.name, "")))
+        }
     )
+
+
+def _stripped(part: Declaration, text: str) -> str:
+    """Return the text without blanks around it; a character may be a blank or a tab."""
+    return text.strip() or (text if part.kind is Kind.CHARACTER else "")
 
 
 def _columns(text: str) -> tuple[tuple[str, str], ...]:
@@ -223,6 +264,37 @@ def _text_of_list(words: tuple[str, ...]) -> str:
     return json.dumps(words, ensure_ascii=False)
 
 
+def _number(name: str, text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
+        raise DeclarationError(f"{name} {text!r} is not understood: write a whole number from 1 on, like 3")
+    return int(text)
+
+
+def _character(text: str) -> str:
+    """Return the character that `\\x1f` stands for, and any other text as it is."""
+    code = re.fullmatch(r"\\x([01][0-9a-f])", text, re.IGNORECASE)
+    return chr(int(code[1], 16)) if code else text
+
+
+def _check_delimiter(delimiter: str) -> None:
+    character = delimiter[:1]
+    is_mark = character.isprintable() and not character.isalnum() and character not in " \\"
+    is_control = delimiter in map(chr, {*range(1, 33)} - {*b"\r\n"})
+    if not is_control and not (is_mark and delimiter in (character, character * 2)):
+        raise DeclarationError(
+            f"delimiter {delimiter!r} cannot separate cells: write one character that is no letter, digit or "
+            "backslash, the same one twice, tab, blank, or a control character like \\x1f"
+        )
+
+
+def _check_quote(quote: str) -> None:
+    if quote and not re.fullmatch(r"[!-/:-@\[\]-`{-~]", quote):
+        raise DeclarationError(
+            f"quote {quote!r} cannot stand around cells: write one ASCII character that is no letter, digit, blank or "
+            "backslash, or none"
+        )
+
+
 def _each(check: Callable[[str], None]) -> Callable[[tuple[str, ...]], None]:
     def check_each(texts: tuple[str, ...]) -> None:
         for text in texts:
@@ -248,11 +320,38 @@ _PROFILE = Declaration(
 _OF_FILES = (
     Declaration("encoding", "encoding", "The code page of a text file that is not Unicode.", "cp1252"),
     Declaration(
+        "delimiter",
+        "delimiter",
+        "What separates the cells of a CSV file: a character, the same one twice, `tab`, `blank`, or a control "
+        "character like `\\x1f`.",
+        ";",
+        Kind.CHARACTER,
+        {"tab": "\t", "blank": " "},
+        _check_delimiter,
+    ),
+    Declaration(
+        "quote",
+        "quote",
+        "The character around cells of a CSV file that hold delimiters or line ends, or `none`.",
+        "'",
+        Kind.CHARACTER,
+        {"none": ""},
+        _check_quote,
+    ),
+    Declaration(
         "header",
         "no_header",
         "`none`: files have no header line; columns are taken by position.",
         "none",
         words={"none": True},
+    ),
+    Declaration(
+        "header_row",
+        "header_row",
+        "The number of the line of a CSV file, or of the row of a sheet, that holds the names of columns. What stands "
+        "before it is not used.",
+        "3",
+        Kind.NUMBER,
     ),
     Declaration(
         "columns",

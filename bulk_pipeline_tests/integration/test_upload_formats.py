@@ -38,6 +38,10 @@ profiles:
     thousands: none
     date_format: MM/DD/YYYY
     timestamp_format: ISO
+  till:
+    delimiter: "!"
+    quote: none
+    header_row: 3
 """
 CREATE = """
 CREATE TABLE public.orders (
@@ -73,7 +77,7 @@ def test_cells_are_read_as_table_and_upload_declare_and_others_rejected(orders: 
     unknown = orders.load("orders/@acne/english.csv", english.encode())
 
     assert (of_profile.status, unknown.status) == (Status.COMPLETED, Status.FAILED)
-    assert unknown.error == "orders has no profile 'acne': expected one of acme, export"
+    assert unknown.error == "orders has no profile 'acne': expected one of acme, till, export"
     assert (of_table.status, of_upload.status) == (Status.COMPLETED_WITH_ERRORS, Status.COMPLETED)
     assert orders.query("SELECT * FROM public.orders ORDER BY order_no") == [
         ("A-1", Decimal("1234.50"), True, date(2026, 2, 1), datetime(2026, 7, 1, 10, tzinfo=UTC)),
@@ -92,4 +96,20 @@ def test_cells_are_read_as_table_and_upload_declare_and_others_rejected(orders: 
     assert orders.counts(fixed).inserted == 1
     assert orders.query("SELECT amount, shipped_at FROM public.orders WHERE order_no = 'A-2'") == [
         (Decimal("1.50"), datetime(2026, 3, 29, 1, 30, tzinfo=UTC))
+    ]
+
+
+def test_the_rejected_rows_of_a_file_with_declared_titles_are_fixed_and_dropped_again(
+    orders: Pipeline,
+) -> None:
+    text = 'order_no!amount\nno record!1,5\norder_no!amount\nC-1!1,5\n"C-2"!much\n'
+
+    dropped = orders.load("orders/@till/sales.csv", text.encode())
+    rejected = orders.report(dropped, "rejected.csv")
+    fixed = orders.load("orders/@till/fixed.csv", rejected.replace(b"much", b"2,5"))
+
+    assert (dropped.status, fixed.status) == (Status.COMPLETED_WITH_ERRORS, Status.COMPLETED)
+    assert orders.query("SELECT order_no, amount FROM public.orders ORDER BY amount") == [
+        ("C-1", Decimal("1.50")),
+        ('"C-2"', Decimal("2.50")),
     ]

@@ -40,6 +40,8 @@ class Sample:
     content: bytes
     encoding: str = ""
     records: str = ""
+    format: tuple[tuple[str, str], ...] = ()
+    """What is declared besides, by name."""
 
 
 def samples() -> Iterator[Sample]:
@@ -58,9 +60,29 @@ def samples() -> Iterator[Sample]:
         yield Sample(f"a tar, {what}", "upload.tar", content)
     yield from _archives()
     yield from _texts()
+    yield from _declared()
     for key in JUNK:
         if "/" not in key:
             yield Sample(f"junk, {key}", key, TEXT)
+
+
+def _declared() -> Iterator[Sample]:
+    named = (("delimiter", "!"), ("quote", "none"), ("header_row", "3"))
+    yield Sample(
+        "titles above a declared header",
+        "upload.csv",
+        b'email,city\nno@x.co,Bern\nemail!city\nann@x.co!"Rome\n',
+        format=named,
+    )
+    yield Sample("a file without the declared delimiter", "upload.csv", TEXT, format=named[:1])
+    yield Sample("a file without the declared header", "upload.csv", TEXT, format=(("header_row", "99"),))
+    yield Sample(
+        "a tab is declared, and the file has commas", "upload.csv", TEXT, format=(("delimiter", "tab"),)
+    )
+    book = workbook([("no@x.co", "Bern"), ("email", "city"), ("ann@x.co", "Rome")])
+    yield Sample(
+        "titles above a declared header of a sheet", "upload.xlsx", book, format=(("header_row", "2"),)
+    )
 
 
 def _archives() -> Iterator[Sample]:

@@ -85,9 +85,9 @@ def _upload_format(**values: Any) -> UploadFormat:
 def _fields_of_upload_format(upload_format: UploadFormat) -> dict[str, Any]:
     declared = upload_format.declared
     return {
-        part.name: part.text(declared[part.attribute]) if part.kind is Kind.TEXT else declared[part.attribute]
+        part.name: part.text(value) if part.kind in (Kind.TEXT, Kind.CHARACTER) else value
         for part in FORMAT_PARTS
-        if part.attribute in declared
+        if (value := declared.get(part.attribute)) is not None
     }
 
 
@@ -175,6 +175,8 @@ RULE = Record(
 
 _SHAPES: dict[Kind, Shape[Any]] = {
     Kind.TEXT: Text(),
+    Kind.CHARACTER: Text(),
+    Kind.NUMBER: Whole(),
     Kind.LIST: OneOrMany(Text()),
     Kind.FLAG: Flag(),
     Kind.PAIRS: Pairs(ColumnOr(LEFT_OUT)),
@@ -183,7 +185,7 @@ _SHAPES: dict[Kind, Shape[Any]] = {
 
 def _key(part: Declaration) -> Key:
     shape = Words(part.words) if part.kind is Kind.TEXT and part.words else _SHAPES[part.kind]
-    is_open = not part.words and part.kind is not Kind.PAIRS
+    is_open = part.kind is Kind.CHARACTER or (not part.words and part.kind is not Kind.PAIRS)
     return Key(part.name, shape, f"{part.help} Example: `{part.example}`." if is_open else part.help)
 
 

@@ -12,6 +12,9 @@ from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.near_names import near, nearest
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
+DECLARE_ROW = "declare the row that holds the names of columns (header_row, --header-row)"
+"""The remedy for a declared header that is in another line of the file, or row of the sheet."""
+
 _SHOWN_NAMES, _SHOWN_LENGTH, _SHOWN_HINTS = 20, 50, 8
 _MANY_UNKNOWN = 3
 
@@ -62,6 +65,17 @@ def of_table(
     warn_of_read_only(cells, names, notes)
     found = tuple(name for name in table.column_names if name in columns)
     return Columns(found, tuple(columns.index(name) for name in found))
+
+
+def of_declared_row(error: FileError, declared: UploadFormat) -> FileError:
+    """Return the error of a header, with the declaration that helps if the row of the header is declared."""
+    if declared.header_row is None or error.code not in (
+        FileErrorCode.NO_HEADER,
+        FileErrorCode.MISSING_COLUMN,
+    ):
+        return error
+    code = FileErrorCode.BAD_DECLARATION if error.code == FileErrorCode.NO_HEADER else error.code
+    return FileError(code, f"{error}; header_row: {declared.header_row} is declared: {DECLARE_ROW}")
 
 
 def refuse_oversize(names: Sequence[str], width: int, limits: Limits) -> None:

@@ -50,7 +50,7 @@ upload_format:
   date_format: DD.MM.YYYY
   time_zone: Europe/Berlin
 profiles:
-  acme: {decimal: ".", columns: {Order: order_no}}
+  acme: {decimal: ".", delimiter: tab, quote: none, header_row: 3, columns: {Order: order_no}}
 """
 
 
@@ -93,7 +93,8 @@ def test_a_file_declares_a_table() -> None:
         date_formats=("DD.MM.YYYY",),
         time_zone="Europe/Berlin",
     )
-    assert table.profiles == (("acme", UploadFormat(decimal=".", columns=(("Order", "order_no"),))),)
+    acme = UploadFormat(decimal=".", delimiter="\t", quote="", header_row=3, columns=(("Order", "order_no"),))
+    assert table.profiles == (("acme", acme),)
     assert read(write_table(table)) == table
 
 
@@ -222,6 +223,14 @@ def test_any_text_is_a_table_or_an_error_that_names_file_and_line(text: str) -> 
             "line 31: profiles: acme: columns: Order: 'no' is not a column of this table",
         ),
         (("acme:", "export:"), "table orders: a profile cannot be called 'export'"),
+        (
+            ("header_row: 3", "header_row: third"),
+            "line 31: profiles: acme: header_row: expected a whole number from 1 on, not 'third'",
+        ),
+        (
+            ("delimiter: tab", "delimiter: tabs"),
+            "line 31: profiles: acme: delimiter 'tabs' cannot separate cells: ",
+        ),
         (
             ("Europe/Berlin", "Berlin"),
             "line 22: upload_format: time_zone 'Berlin' is unknown: did you mean Europe/Berlin?",

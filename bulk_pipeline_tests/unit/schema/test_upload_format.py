@@ -29,6 +29,10 @@ _WORDS = st.text().map(lambda text: text.replace("\0", ""))
         ({"thousands": "none", "trim": "false"}, UploadFormat(thousands="", trim=False)),
         ({"date_format": "DD.MM.YYYY, ISO"}, UploadFormat(date_formats=("DD.MM.YYYY", "ISO"))),
         ({"extra_columns": "reject"}, UploadFormat(rejects_extra_columns=True)),
+        ({"delimiter": "Tab", "quote": "none"}, UploadFormat(delimiter="\t", quote="")),
+        ({"delimiter": " ", "quote": "'"}, UploadFormat(delimiter=" ", quote="'")),
+        ({"delimiter": "\\x1F", "header-row": " 3 "}, UploadFormat(delimiter="\x1f", header_row=3)),
+        ({"delimiter": "||"}, UploadFormat(delimiter="||")),
     ],
 )
 def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: UploadFormat) -> None:
@@ -46,6 +50,17 @@ def test_a_format_is_declared_in_texts(declared: dict[str, str], format_: Upload
         (
             {"null_words": "[1]"},
             'null_words \'[1]\' is not understood: write a JSON array like ["n/a", "-"]',
+        ),
+        ({"header_row": "0"}, "header_row '0' is not understood: write a whole number from 1 on, like 3"),
+        (
+            {"delimiter": ",;"},
+            "delimiter ',;' cannot separate cells: write one character that is no letter, digit or backslash, the same "
+            "one twice, tab, blank, or a control character like \\x1f",
+        ),
+        (
+            {"quote": "''"},
+            "quote \"''\" cannot stand around cells: write one ASCII character that is no letter, digit, blank or "
+            "backslash, or none",
         ),
         ({"decimal": ";"}, "decimal ';' is not understood: expected one of , ."),
         ({"trim": "1"}, "trim '1' is not understood: expected one of true false"),
@@ -70,7 +85,10 @@ def test_an_invalid_declaration_is_refused_with_the_valid_form(
         UploadFormat,
         profile=st.none() | _TEXTS,
         encoding=st.none() | _TEXTS,
+        delimiter=st.sampled_from([None, ";", "\t", " ", "\x01", "\x1f", "||", "¦"]),
+        quote=st.sampled_from([None, "", '"', "'", "|"]),
         no_header=st.booleans(),
+        header_row=st.none() | st.integers(1, 10**9 - 1),
         columns=st.dictionaries(_TEXTS, _TEXTS, max_size=3).map(lambda names: tuple(names.items())),
         sheet=st.none() | _TEXTS,
         records=st.none() | _TEXTS,
@@ -96,6 +114,12 @@ def test_the_upload_s_declarations_go_before_the_table_s() -> None:
     )
 
 
+def test_a_header_that_is_declared_for_the_upload_replaces_that_of_the_table() -> None:
+    none, third = UploadFormat(no_header=True), UploadFormat(header_row=3)
+    assert (none.over(third), third.over(none)) == (none, third)
+    assert UploadFormat(sheet="Data").over(third) == UploadFormat(sheet="Data", header_row=3)
+
+
 def test_a_table_declares_an_encoding_that_files_have() -> None:
     columns = (Column(name="id", type=ColumnType.UUID),)
     with pytest.raises(DeclarationError, match="table t: 'rot13' is not an encoding of text files"):
@@ -116,6 +140,12 @@ def test_a_table_declares_names_for_its_own_columns_only() -> None:
     ("declared", "message"),
     [
         (UploadFormat(thousands="."), "thousands and decimal are both '.': declare another decimal mark"),
+        (UploadFormat(no_header=True, header_row=3), "header: none and header_row: 3 are both declared"),
+        (
+            UploadFormat(delimiter='"'),
+            "delimiter and quote are both '\"': declare another quote, or quote: none",
+        ),
+        (UploadFormat(delimiter="||", quote="|"), "delimiter and quote are both '|'"),
         (
             UploadFormat(true_words=("Ja", "x"), false_words=("X", "nein")),
             "'x' is both in true_words and in false_words: remove one of them",

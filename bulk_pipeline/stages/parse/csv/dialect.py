@@ -1,4 +1,4 @@
-"""Detects delimiter, quote and escape from the beginning of a delimited file.
+"""Detects delimiter, quote and escape from the beginning of a delimited file, as far as they are not declared.
 
 For a table, the delimiter is the one with which the earliest line names all required columns, else the one with which
 a line names most columns. Without a table, it is the one that cuts most lines into the same number of cells. A quote
@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice
 
 from bulk_pipeline.limits import DEFAULT_LIMITS
+from bulk_pipeline.schema import NOTHING_DECLARED, UploadFormat
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv.syntax import Plan, Syntax
 from bulk_pipeline.stages.parse.csv.tolerant import Reader
@@ -46,15 +47,22 @@ _SINGLE_QUOTED = re.compile(rb"(?:^|[,;|\t ^~])[ \t]{0,8}'[^',;|\t]?[^'\n]*'[ \t
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-def detect(head: bytes, names: ColumnNames | None, required: Collection[str] = ()) -> Syntax:
+def detect(
+    head: bytes,
+    names: ColumnNames | None,
+    required: Collection[str] = (),
+    declared: UploadFormat = NOTHING_DECLARED,
+) -> Syntax:
     lines = sample_lines(head)
-    quote = _quote(lines)
-    delimiter = None if names is None else _by_header(lines, quote, names, required)
+    delimiter = declared.delimiter.encode() if declared.delimiter else None
+    quote = _quote(lines, delimiter) if declared.quote is None else declared.quote.encode()
+    if delimiter is None and names is not None:
+        delimiter = _by_header(lines, quote, names, required)
     if delimiter is None:
         delimiter = _by_widths(lines, quote)
     syntax = Syntax(delimiter, quote)
     escaped = Syntax(delimiter, quote, b"\\")
-    if b"\\" + quote in head[:SAMPLE_BYTES]:
+    if quote and b"\\" + quote in head[:SAMPLE_BYTES]:
         repaired = _unpaired_lines(lines, syntax) - _unpaired_lines(lines, escaped)
         if repaired > sum(_doubles(line, quote) for line in lines) and _count_unusual_records(
             head, escaped
@@ -86,8 +94,10 @@ def usual_width(line_widths: Sequence[int]) -> int:
     return max(counts, key=lambda width: (counts[width], width), default=1)
 
 
-def _quote(lines: Sequence[bytes]) -> bytes:
+def _quote(lines: Sequence[bytes], delimiter: bytes | None) -> bytes:
     """Return the apostrophe if whole cells stand between apostrophes and none between double quotes, else `"`."""
+    if delimiter and delimiter.startswith(b"'"):
+        return b'"'
     starts = [line[:_LINE_START] for line in lines]
     double = sum(len(_DOUBLE_QUOTED.findall(line)) for line in starts if b'"' in line)
     single = sum(len(_SINGLE_QUOTED.findall(line)) for line in starts if b"'" in line)
@@ -104,7 +114,7 @@ def _by_header(
     lines: Sequence[bytes], quote: bytes, names: ColumnNames, required: Collection[str]
 ) -> bytes | None:
     best, most, last = None, 0, len(lines[:HEADER_LINES])
-    for delimiter in _candidates(lines[:HEADER_LINES]):
+    for delimiter in _candidates(lines[:HEADER_LINES], quote):
         syntax = Syntax(delimiter, quote)
         for at, line in enumerate(lines[:last]):
             if line.count(delimiter) < min(most, max(1, len(required) - 1)):
@@ -126,7 +136,7 @@ def _is_header(lines: Sequence[bytes], at: int, syntax: Syntax) -> bool:
 
 def _by_widths(lines: Sequence[bytes], quote: bytes) -> bytes:
     best, most = b",", 0.0
-    for delimiter in _candidates(lines):
+    for delimiter in _candidates(lines, quote):
         line_widths = widths(lines, Syntax(delimiter, quote))
         usual = usual_width(line_widths)
         share = line_widths.count(usual) / len(line_widths)
@@ -136,10 +146,11 @@ def _by_widths(lines: Sequence[bytes], quote: bytes) -> bytes:
     return best
 
 
-def _candidates(lines: Sequence[bytes]) -> list[bytes]:
+def _candidates(lines: Sequence[bytes], quote: bytes) -> list[bytes]:
     text = b"\n".join(lines)
     singles = [single for single in _WEIGHTS if single in text]
-    return [double for double in _DOUBLED if _is_always_doubled(double, lines)] + singles
+    doubles = [double for double in _DOUBLED if _is_always_doubled(double, lines)]
+    return [delimiter for delimiter in (*doubles, *singles) if delimiter[:1] != quote]
 
 
 def _is_always_doubled(double: bytes, lines: Sequence[bytes]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.parse import header_match, positional
 from bulk_pipeline.stages.parse.blanks import Blanks
 from bulk_pipeline.stages.parse.column_names import ColumnNames
@@ -56,13 +56,16 @@ class Line:
         return sum(cell not in (None, b"") for cell in self.cells or ())
 
 
-def of_table(lines: Sequence[Line], names: ColumnNames, required: Collection[str]) -> Header:
+def of_table(
+    lines: Sequence[Line], names: ColumnNames, required: Collection[str], *, is_first: bool = False
+) -> Header:
     """Return the first line with all `required` columns, else the one that names most of the table's columns.
 
-    Raises `FileError` if no line names a column, or if no row below the header is as wide as the header.
+    With `is_first`, only the first line can be the header. Raises `FileError` if no line names a column, or if no row
+    below the header is as wide as the header.
     """
     best, most, widths = None, 0, [len(line.cells or ()) for line in lines]
-    for at, line in enumerate(lines):
+    for at, line in enumerate(lines[:1] if is_first else lines):
         known = names.known(map(as_text, line.cells or ()))
         if len(known) < 2 and at > 0 and widths[at] > 2:
             continue  # one cell of a row may happen to be a column's name
@@ -128,14 +131,16 @@ def below_ruler(lines: Sequence[Line], header: Header) -> Header | None:
     return replace(header, end=below.end, next_line=below.next_number)
 
 
-def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes, *, no_header: bool = False) -> Header:
-    """Return the first line that is about as wide as most lines; a header without cells if that line looks like data
-    or `no_header` is declared."""
+def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes, declared: UploadFormat) -> Header:
+    """Return the first line if its row is declared, else the first that is about as wide as most lines; a header
+    without cells if that line looks like data or is declared to be a row."""
     width = usual_width([len(line.cells or ()) for line in lines])
     index = next((i for i, line in enumerate(lines) if _may_be_header(line, width, syntax)), 0)
+    if declared.header_row:
+        index = 0
     if not lines:
         raise FileError(FileErrorCode.NO_HEADER, "the file holds blank lines only")
-    if no_header:
+    if declared.no_header:
         return Header((), b"", None, lines[0].start, lines[0].number, width)
     line = lines[index]
     cells = line.cells
@@ -149,7 +154,7 @@ def of_file(lines: Sequence[Line], syntax: Syntax, notes: Notes, *, no_header: b
         for other in lines[index + 1 :]
         if other.cells and len(other.cells) == width
     ]
-    if looks_like_data([as_text(cell) for cell in line.cells or ()], rows):
+    if not declared.header_row and looks_like_data([as_text(cell) for cell in line.cells or ()], rows):
         notes.warn("the file has no header: its columns were named column_1, column_2, …")
         return Header((), b"", None, line.start, line.number, width)
     return _header(line, width)
@@ -190,11 +195,16 @@ def _may_be_header(line: Line, width: int, syntax: Syntax) -> bool:
     return filled >= max(2, round(0.6 * width))
 
 
-def first_lines(head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int) -> Iterator[Line]:
-    """Yield the first records that are not blank; a line whose quotes do not pair up is a record of its own."""
+def first_lines(
+    head: bytes, final: bool, syntax: Syntax, limits: Limits, most: int, number: int = 1
+) -> Iterator[Line]:
+    """Yield the first records that are not blank; a line whose quotes do not pair up is a record of its own.
+
+    `number`: of the first line in the file.
+    """
     reader = Reader(head, Plan(syntax, 0, (), (), (), b"", limits), final)
     nothing = Blanks(_BLANKS_AND_LINE_ENDS + syntax.delimiter)
-    start, number, count = 0, 1, 0
+    start, count = 0, 0
     while count < most:
         filled = _first_filled(head, start, nothing)
         number, start = number + _line_ends(head[start:filled]), filled

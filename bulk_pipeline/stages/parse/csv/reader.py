@@ -17,6 +17,13 @@ from bulk_pipeline.stages.parse.cells import not_utf8, shown
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv import header
 from bulk_pipeline.stages.parse.csv.blocks import read_blocks
+from bulk_pipeline.stages.parse.csv.declared import (
+    drop_lines_above,
+    of_report,
+    refuse_blank_header,
+    refuse_delimiter,
+    refuse_quote,
+)
 from bulk_pipeline.stages.parse.csv.dialect import HEADER_LINES, detect
 from bulk_pipeline.stages.parse.csv.header import Header, Line
 from bulk_pipeline.stages.parse.csv.long_lines import shortened_lines
@@ -38,9 +45,11 @@ from bulk_pipeline.stages.parse.stream import Chunks
 
 def open_csv(chunks: Chunks, encoding: str, context: ParseContext, *, fast: bool = True) -> OpenFile:
     """Return the records of UTF-8 text. Raises `FileError` if the header cannot be used."""
-    notes, declared, limits = context.notes, context.declared, context.limits
-    table, mode = context.table, context.mode
+    notes, limits, table, mode = context.notes, context.limits, context.table, context.mode
     chunks = Chunks(shortened_lines(chunks, limits))
+    declared = of_report(chunks.peek(HEAD_BYTES), context.declared)
+    first_line = declared.header_row or 1
+    drop_lines_above(chunks, first_line)
     size = HEAD_BYTES
     head = chunks.peek(size)
     if b"\n" not in head and b"\r" not in head:
@@ -52,22 +61,34 @@ def open_csv(chunks: Chunks, encoding: str, context: ParseContext, *, fast: bool
             FileErrorCode.TOO_LARGE, f"the first line is longer than a row may be: {limits.of('row_bytes')}"
         )
     names = None if table is None else ColumnNames(table, declared)
-    if table is None or names is None:
-        syntax = detect(head, None)
-        lines = list(header.first_lines(head, final, syntax, limits, header.SAMPLE_RECORDS))
-        file_header = header.of_file(lines, syntax, notes, no_header=declared.no_header)
+    mode = mode or (table and table.default_mode)
+    required = () if table is None or mode is None else table.required_columns(mode)
+    syntax = detect(head, names, required, declared)
+    most = header.SAMPLE_RECORDS if names is None else HEADER_LINES
+    lines = list(header.first_lines(head, final, syntax, limits, most, first_line))
+    if declared.header_row:
+        refuse_blank_header(lines, declared.header_row)
+    if names is None or mode is None:
+        file_header = header.of_file(lines, syntax, notes, declared)
+        if file_header.width == 1:
+            refuse_delimiter(lines, declared, head, None)
         columns = header_match.of_file(file_header.cells, file_header.width, notes)
     else:
-        mode = mode or table.default_mode
-        syntax = detect(head, names, table.required_columns(mode))
-        lines = list(header.first_lines(head, final, syntax, limits, HEADER_LINES))
-        file_header, columns = _of_table(header.without_hint(lines), syntax, names, mode, declared, notes)
+        usable = lines if declared.header_row else header.without_hint(lines)
+        try:
+            file_header, columns = _of_table(usable, syntax, names, mode, declared, notes)
+        except FileError:
+            refuse_delimiter(usable, declared, head, names)
+            raise
+    refuse_quote(file_header, declared)
     if encoding == "utf-8" and (problem := _bad_header(file_header.raw)):
         notes.warn(problem)
     header_match.refuse_oversize(file_header.cells, file_header.width, limits)
     above = [] if names is None else header.rows_above(lines, file_header, names)
     skipped = (file_header.line or 1) - 1 - sum(line.next_number - line.number for line in above)
-    _warn_of_lines_before(lines, file_header, above, skipped, notes)
+    before = sum(line.number < (file_header.line or 0) for line in lines)
+    has_titles = first_line > 1 or before > len(above)
+    _warn_of_lines_before(file_header, len(above), skipped if has_titles else 0, notes)
     if below := header.below_ruler(lines, file_header):
         notes.warn(f"the line of dashes below the header (line {file_header.next_line}) was not used")
         file_header = below
@@ -134,23 +155,30 @@ def _of_table(
     if declared.no_header:
         by_position = header.declared_none(lines, syntax, table, mode, notes)
     else:
+        required, is_first = table.required_columns(mode), declared.header_row is not None
         try:
-            file_header = header.of_table(lines, names, table.required_columns(mode))
+            file_header = header.of_table(lines, names, required, is_first=is_first)
             return file_header, header_match.of_table(file_header.cells, table, mode, notes, declared)
         except FileError as error:
-            by_position = header.by_position(lines, syntax, table, mode, notes)
+            by_position = None if is_first else header.by_position(lines, syntax, table, mode, notes)
             if by_position is None:
-                raise FileError(error.code, "; ".join([str(error), *_remedies(error, lines)])) from error
+                raise _with_remedies(error, lines, declared) from error
     header_match.warn_of_unused((), names, notes)
     return by_position, Columns(by_position.cells, tuple(range(by_position.width)))
 
 
-def _remedies(error: FileError, lines: Sequence[Line]) -> Iterator[str]:
-    """Yield possible causes of a header that names no columns, and the declaration that helps."""
+def _with_remedies(error: FileError, lines: Sequence[Line], declared: UploadFormat) -> FileError:
+    """Return the error with possible causes of a header that names too few columns, and the declaration that helps."""
+    sentences = [str(error)]
     if lines and (problem := _bad_header(lines[0].raw)):
-        yield problem
-    if error.code in (FileErrorCode.NO_HEADER, FileErrorCode.MISSING_COLUMN):
-        yield "if the first line is a row, declare header: none (--header none)"
+        sentences.append(problem)
+    may_be_row = declared.header_row is None and error.code in (
+        FileErrorCode.NO_HEADER,
+        FileErrorCode.MISSING_COLUMN,
+    )
+    if may_be_row:
+        sentences.append("if the first line is a row, declare header: none (--header none)")
+    return header_match.of_declared_row(FileError(error.code, "; ".join(sentences)), declared)
 
 
 def _bad_header(line: bytes) -> str | None:
@@ -162,18 +190,16 @@ def _bad_header(line: bytes) -> str | None:
     return None
 
 
-def _warn_of_lines_before(
-    lines: Sequence[Line], file_header: Header, above: Sequence[Line], skipped: int, notes: Notes
-) -> None:
-    before = [line for line in lines if file_header.line is not None and line.number < file_header.line]
+def _warn_of_lines_before(file_header: Header, records: int, titles: int, notes: Notes) -> None:
+    """Warn of lines above the header: `records` are rejected, and the other `titles` lines are not used."""
     remarks = []
-    if len(before) > len(above):
-        lines_were = "the line before it was" if skipped == 1 else f"the {skipped} lines before it were"
+    if titles:
+        lines_were = "the line before it was" if titles == 1 else f"the {titles} lines before it were"
         remarks.append(
-            f"{lines_were} not used" if not above else f"{skipped} of the lines before it were not used"
+            f"{titles} of the lines before it were not used" if records else f"{lines_were} not used"
         )
-    if above:
-        remarks.append(f"{len(above)} records above it are rejected")
+    if records:
+        remarks.append(f"{records} records above it are rejected")
     if remarks:
         notes.warn(f"the header is in line {file_header.line}: {', '.join(remarks)}")
 

@@ -1,14 +1,15 @@
 """Finds the header of a sheet, below any title rows, and tells records above it from titles."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, islice
 
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.parse import header_match, positional
 from bulk_pipeline.stages.parse.column_names import ColumnNames
-from bulk_pipeline.stages.parse.csv.dialect import usual_width
+from bulk_pipeline.stages.parse.csv.dialect import HEADER_LINES, usual_width
 from bulk_pipeline.stages.parse.data_shape import looks_like_data
 from bulk_pipeline.stages.parse.header_match import Columns
 from bulk_pipeline.stages.parse.parsed import Notes
@@ -39,6 +40,13 @@ def words(row: Row) -> list[str]:
     return [cell.shown if isinstance(cell, Flaw) else cell or "" for cell in row.cells]
 
 
+def first_rows(rows: Iterable[Row], declared: UploadFormat) -> list[Row]:
+    """Return the first rows, from that of the declared header on; none if that row is empty."""
+    number = declared.header_row or 1
+    first = list(islice(dropwhile(lambda row: row.number < number, rows), HEADER_LINES))
+    return first if declared.header_row is None or (first and first[0].number == number) else []
+
+
 def of_table(
     first: Sequence[Row],
     known: ColumnNames,
@@ -49,12 +57,12 @@ def of_table(
 ) -> SheetHeader:
     """Return the header that names the columns of a table. Raises `FileError` if no row does."""
     table = known.table
-    at = best(first, known, table.required_columns(mode)) or 0
+    at = best(first, known, table.required_columns(mode), declared) or 0
     names = words(first[at])
     header_match.refuse_oversize(names, len(names), limits)
     columns = header_match.of_table(names, table, mode, notes, declared)
     records = _records_above(first[:at], len(names), columns, known)
-    if len(records) < at:
+    if len(records) < at or _is_below_titles(declared):
         notes.warn(f"the header is in row {first[at].number} of the sheet: the rows before it were not used")
     return SheetHeader(labels(names), columns, first[at].number, at + 1, records)
 
@@ -77,9 +85,10 @@ def of_sheet(first: Sequence[Row], declared: UploadFormat, notes: Notes, limits:
     """Return the sheet's own columns: the first row about as wide as most, unless it looks like data."""
     width = usual_width([len(row.cells) for row in first])
     enough = max(min(2, width), round(_SHARE * width))
-    at = next((i for i, row in enumerate(first) if _filled(row) >= enough), 0)
+    at = next((i for i, row in enumerate(first) if _filled(row) >= enough or declared.header_row), 0)
     names = words(first[at])
-    if declared.no_header or looks_like_data(names, [words(row) for row in first[at + 1 :]]):
+    below = [] if declared.header_row else [words(row) for row in first[at + 1 :]]
+    if declared.no_header or looks_like_data(names, below):
         if not declared.no_header:
             notes.warn("the sheet has no header: its columns were named column_1, column_2, …")
         width = max(len(row.cells) for row in first)
@@ -87,17 +96,22 @@ def of_sheet(first: Sequence[Row], declared: UploadFormat, notes: Notes, limits:
         columns = header_match.of_file([], width, notes)
         return SheetHeader(columns.names, columns, None, 0)
     header_match.refuse_oversize(names, len(names), limits)
-    if at > 0:
+    if at > 0 or _is_below_titles(declared):
         notes.warn(f"the header is in row {first[at].number} of the sheet: the rows before it were not used")
     return SheetHeader(
         labels(names), header_match.of_file(names, len(names), notes), first[at].number, at + 1
     )
 
 
-def best(rows: Sequence[Row], known: ColumnNames, required: Collection[str]) -> int | None:
-    """Return the index of the first row with all `required` columns, else of the one that names most columns."""
+def best(
+    rows: Sequence[Row], known: ColumnNames, required: Collection[str], declared: UploadFormat
+) -> int | None:
+    """Return the index of the first row with all `required` columns, else of the one that names most columns.
+
+    If the row of the header is declared, only the first row can be it.
+    """
     best_row, most = None, 0
-    for at, row in enumerate(rows):
+    for at, row in enumerate(rows[:1] if declared.header_row else rows):
         names = known.known(words(row))
         if len(names) > most and (len(names) > 1 or at == 0 or len(row.cells) <= 2):
             best_row, most = at, len(names)
@@ -138,6 +152,10 @@ def _is_record(cells: list[str], width: int, columns: Columns, table: Table) -> 
     return any(
         positional.is_data([cells[at]], [table.column(name)]) for name, at in columns_at if at < len(cells)
     )
+
+
+def _is_below_titles(declared: UploadFormat) -> bool:
+    return declared.header_row is not None and declared.header_row > 1
 
 
 def _filled(row: Row) -> int:

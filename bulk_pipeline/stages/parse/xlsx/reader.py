@@ -1,7 +1,7 @@
 """Opens a sheet of an .xlsx file, and reads its rows in chunks."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, UploadFormat
+from bulk_pipeline.stages.parse import header_match
 from bulk_pipeline.stages.parse.cells import shown
 from bulk_pipeline.stages.parse.column_names import ColumnNames
-from bulk_pipeline.stages.parse.csv.dialect import HEADER_LINES
 from bulk_pipeline.stages.parse.parsed import (
     RAW,
     RAW_KEPT_BYTES,
@@ -53,19 +53,22 @@ def open_xlsx(path: Path, context: ParseContext) -> OpenFile:
     book = Workbook(path, limits, context.check, marks_stored=marks_stored)
     sheet = choose(book, declared, notes, table=table, mode=mode)
     rows = book.rows(sheet)
-    first = list(itertools.islice(rows, HEADER_LINES))
+    first = header.first_rows(rows, declared)
+    if declared.header_row and not first:
+        raise _empty_header_row(declared.header_row, sheet.name, book.rows(sheet))
     if not first:
         raise FileError(FileErrorCode.NO_HEADER, f"the sheet {sheet.name!r} is empty")
     names = ColumnNames(table, declared) if table else None
     choice_warnings = tuple(notes.warnings)
     try:
         sheet_header = _header(first, declared, names, mode, notes, limits)
-    except FileError as error:
+    except FileError as problem:
+        error = header_match.of_declared_row(problem, declared)
         if not choice_warnings:
-            raise
+            raise error from problem
         raise FileError(
             error.code, "; ".join([f"{error} (in the sheet {sheet.name!r})", *choice_warnings])
-        ) from error
+        ) from problem
     notes.columns = sheet_header.columns.names
     skipped = (sheet_header.number or 1) - 1 - len(sheet_header.records_above)
     dialect = Dialect(
@@ -90,6 +93,17 @@ def _header(
     if declared.no_header:
         return header.by_position(first, names, mode, notes)
     return header.of_table(first, names, declared, mode, notes, limits)
+
+
+def _empty_header_row(number: int, sheet: str, rows: Iterable[Row]) -> FileError:
+    last = 0
+    for row in rows:
+        last = row.number
+    return FileError(
+        FileErrorCode.BAD_DECLARATION,
+        f"header_row: {number} is declared, and row {number} of the sheet {sheet!r} is empty: found its last cells in "
+        f"row {last}; {header_match.DECLARE_ROW}",
+    )
 
 
 def _bounded(rows: Iterator[RowProblem], labels: Sequence[str], limits: Limits) -> Iterator[list[RowProblem]]:

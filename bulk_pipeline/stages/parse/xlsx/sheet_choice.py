@@ -1,13 +1,12 @@
 """Chooses the sheet of a workbook to import: the declared one, or the only visible one that fits the table."""
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages.parse.column_names import ColumnNames
-from bulk_pipeline.stages.parse.csv.dialect import HEADER_LINES
+from bulk_pipeline.stages.parse.header_match import DECLARE_ROW, of_declared_row
 from bulk_pipeline.stages.parse.parsed import Notes
 from bulk_pipeline.stages.parse.xlsx import header
 from bulk_pipeline.stages.parse.xlsx.sheet import Row
@@ -73,8 +72,8 @@ def _only(
     if table is None or declared.no_header:
         raise _several(visible, "hold rows", visible)
     mode, known = mode or table.default_mode, ColumnNames(table, declared)
-    heads = [list(itertools.islice(book.rows(sheet), HEADER_LINES)) for sheet in visible]
-    fitting = _fitting(visible, heads, known, mode)
+    heads = [header.first_rows(book.rows(sheet), declared) for sheet in visible]
+    fitting = _fitting(visible, heads, known, declared, mode)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -83,7 +82,11 @@ def _only(
 
 
 def _fitting(
-    sheets: Sequence[Sheet], heads: Sequence[Sequence[Row]], known: ColumnNames, mode: Mode
+    sheets: Sequence[Sheet],
+    heads: Sequence[Sequence[Row]],
+    known: ColumnNames,
+    declared: UploadFormat,
+    mode: Mode,
 ) -> list[Sheet]:
     """Return the sheets with a row that names all required columns.
 
@@ -93,7 +96,7 @@ def _fitting(
     required = known.table.required_columns(mode)
     matches: list[tuple[bool, bool, Sheet]] = []
     for sheet, head in zip(sheets, heads, strict=True):
-        at = header.best(head, known, required)
+        at = header.best(head, known, required, declared)
         cells = [word for word in header.words(head[at]) if word] if at is not None else []
         names = known.known(cells)
         if at is not None and names.issuperset(required):
@@ -132,18 +135,26 @@ def _none_fits(
     limits: Limits,
 ) -> FileError:
     """Return an error with the problem of the sheet that names most columns."""
-    table = known.table
+    table, names = known.table, [sheet.name for sheet in sheets]
+    if not any(heads):
+        return FileError(
+            FileErrorCode.BAD_DECLARATION,
+            f"header_row: {declared.header_row} is declared, and no sheet has cells in that row: found "
+            f"{listed(names)}; {DECLARE_ROW}",
+        )
     required = table.required_columns(mode)
-    at = [header.best(head, known, required) or 0 for head in heads]
-    counts = [len(known.known(header.words(head[i]))) for head, i in zip(heads, at, strict=True)]
+    at = [header.best(head, known, required, declared) or 0 for head in heads]
+    counts = [
+        len(known.known(header.words(head[i]))) if head else -1 for head, i in zip(heads, at, strict=True)
+    ]
     nearest = counts.index(max(counts))
     try:
         header.of_table(heads[nearest], known, declared, mode, Notes(), limits)
         problem = "its header names too little of the table"
         code = FileErrorCode.NO_HEADER
     except FileError as error:
-        problem, code = str(error), error.code
-    names = [sheet.name for sheet in sheets]
+        error_of_row = of_declared_row(error, declared)
+        problem, code = str(error_of_row), error_of_row.code
     return FileError(
         code,
         f"no sheet has the columns of {table.upload_name}: {listed(names)}; in {names[nearest]!r}: {problem}; "
