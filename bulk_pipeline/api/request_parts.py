@@ -99,7 +99,7 @@ def refuse_unreadable(
 
     Looks at the name and the first bytes only.
     """
-    if not size_bytes:
+    if not size_bytes and not file_formats.may_be_empty(name):
         raise HTTPException(400, "the file is empty")
     head = content.read(file_formats.HEAD_BYTES)
     content.seek(0)

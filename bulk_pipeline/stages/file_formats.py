@@ -102,6 +102,11 @@ def by_name(name: str) -> tuple[list[str], str | None]:
     return packed, format_ and (format_.read_as or format_.name)
 
 
+def may_be_empty(name: str) -> bool:
+    """Return whether a file of this name may have no content: NDJSON of zero records, as exports write it."""
+    return by_name(name)[1] == "ndjson"
+
+
 def of_text(head: bytes, name: str, notes: WarningSink) -> str:
     """Return csv, ndjson or json, by the beginning of a UTF-8 text and the file's name; warn if they contradict."""
     named = by_name(name)[1]
@@ -144,6 +149,8 @@ def _is_everywhere(sample: bytes) -> bool:
 
 
 def _of_content(head: bytes, named: str | None) -> str:
+    if named == "ndjson" and not head.strip():
+        return "ndjson"
     if _OBJECT.match(head):
         return "ndjson" if named != "csv" or _looks_like_json(head) else "csv"
     if head.lstrip()[:1] == b"[" and (

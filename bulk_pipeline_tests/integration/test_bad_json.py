@@ -77,6 +77,8 @@ FILES = [
         "a.json",
     ),
     Damage("an empty array", b"[]", loads("", warning="the file has no rows"), "a.json"),
+    Damage("an empty file of lines", b"", loads("", warning="the file has no rows"), "a.ndjson"),
+    Damage("an empty file that should be JSON", b"", fails("the file is empty (0 bytes)"), "a.json"),
     Damage("no object", b'"x"', fails("no usable header: found"), "a.json"),
     Damage(
         "objects over lines",

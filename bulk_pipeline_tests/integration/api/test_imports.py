@@ -148,6 +148,9 @@ class TestWhatIsWrongWithAFile:
         assert refused(send(api, mode="never")) == (400, "mode must be one of: insert, upsert")
         assert refused(send(api, b"")) == (400, "the file is empty")
 
+    def test_an_empty_file_of_json_lines_has_zero_rows(self, api: TestClient) -> None:
+        assert sent(api, b"", name="users.ndjson")["status"] == "pending"
+
     def test_a_request_without_a_form_names_no_table(self, api: TestClient) -> None:
         requests: list[dict[str, Any]] = [{}, {"data": {"x": "y"}}, {"content": b"x"}]
         for given in requests:

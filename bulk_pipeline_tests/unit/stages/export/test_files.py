@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from bulk_pipeline.errors import SelectionError, UnwritableValueError
-from bulk_pipeline.schema import Column
+from bulk_pipeline.schema import Column, Table
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.schema.types.timestamp import INSTANT
 from bulk_pipeline.stages import spreadsheets
@@ -23,6 +23,7 @@ from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.export.writers import writer
 from bulk_pipeline_tests.unit.stages.export.rows import COLUMNS, NEW_YEAR, batch, layout
+from bulk_pipeline_tests.unit.stages.parse.reading import read
 
 FULL = {
     "id": 1, "owner": 2, "name": "Ann", "active": True, "tags": ["a", 'say "b"\n'], "made_at": NEW_YEAR,
@@ -45,6 +46,14 @@ def test_csv_quotes_every_text_and_nothing_that_has_no_value() -> None:
         ",,,,,",
         f'{ids},"",false,"[]","2026-01-01T00:00:00.000001Z"',
     ]
+
+
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP, Compression.ZSTD])
+@pytest.mark.parametrize("format_", Format)
+def test_an_export_without_rows_is_read_back_as_one(format_: Format, compression: Compression) -> None:
+    file_layout = layout(format_, compression=compression)
+    result = read(written(file_layout), f"t{file_layout.extension}", Table(name="t", columns=COLUMNS))
+    assert (result.rows, result.failures, result.warnings) == ({}, [], ["the file has no rows"])
 
 
 def test_times_are_written_the_same_in_runs_and_alone() -> None:
