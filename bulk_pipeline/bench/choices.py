@@ -56,4 +56,16 @@ class By(StrEnum):
     """The way in which a file arrives."""
 
     BUCKET = "bucket"
+    POST = "post"
     CLI = "cli"
+
+
+class Arrivals(StrEnum):
+    """When the next file arrives."""
+
+    SPREAD = "spread"
+    """After a pause, at times spread evenly over the sensor's interval."""
+    POISSON = "poisson"
+    """On its own clock, whether or not the files before it are finished."""
+    BACK_TO_BACK = "back-to-back"
+    """As soon as the job of the file before it is finished."""

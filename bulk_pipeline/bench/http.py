@@ -15,6 +15,7 @@ from bulk_pipeline.bench.latency import Percentiles, percentiles
 from bulk_pipeline.bench.memory import watching_service
 from bulk_pipeline.bench.paired import percentile
 from bulk_pipeline.bench.polling import poll
+from bulk_pipeline.bench.sending import post
 from bulk_pipeline.errors import WrongResultError
 from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.samples.sample import Sample
@@ -92,14 +93,14 @@ def _posted(client: httpx2.Client, folder: Path, number: int) -> float:
     """Return the seconds from the POST of some new rows until they are loaded."""
     file = _sample(folder, _POST_ROWS, seed=number)
     started = time.monotonic()
-    job_id = _post(client, file)
+    job_id = post(client, "customers", file)
     state = _follow(client, job_id)
     _check(state, _POST_ROWS)
     return round(time.monotonic() - started, 4)
 
 
 def _polled(client: httpx2.Client, rig: Rig, process: psutil.Process, clients: int, rows: int) -> PollFigures:
-    job_id = _post(client, _sample(rig.folder, rows, seed=1_000_000))
+    job_id = post(client, "customers", _sample(rig.folder, rows, seed=1_000_000))
     before = cpu_seconds_of(process)
     polls = poll(f"{rig.api_url}/api/v1/imports/{job_id}", clients, _FINISHED, _WAIT_SECONDS)
     cpu_seconds = cpu_seconds_of(process) - before
@@ -126,7 +127,7 @@ def _uploaded(client: httpx2.Client, folder: Path, process: psutil.Process, size
             out.write(block[: size - out.tell()])
     with watching_service(process) as watch:
         started = time.monotonic()
-        job_id = _post(client, file)
+        job_id = post(client, "customers", file)
         seconds = time.monotonic() - started
     file.unlink()
     if (state := _follow(client, job_id))["status"] != "failed":
@@ -141,27 +142,17 @@ def _sample(folder: Path, rows: int, seed: int) -> Path:
     return file
 
 
-def _post(client: httpx2.Client, file: Path) -> str:
-    with file.open("rb") as content:
-        answer = client.post(
-            "/api/v1/imports",
-            data={"resource_type": "customers", "mode": "insert"},
-            files={"file": (file.name, content)},
-        )
-    return _json(answer, 202)["id"]
-
-
 def _follow(client: httpx2.Client, job_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + _WAIT_SECONDS
-    while (state := _json(client.get(f"/api/v1/imports/{job_id}"), 200))["status"] not in _FINISHED:
+    while (state := _json(client.get(f"/api/v1/imports/{job_id}")))["status"] not in _FINISHED:
         if time.monotonic() > deadline:
             raise WrongResultError(f"not finished after {_WAIT_SECONDS:g} s: {state}")
         time.sleep(_POLL_SECONDS)
     return state
 
 
-def _json(answer: httpx2.Response, status: int) -> dict[str, Any]:
-    if answer.status_code != status:
+def _json(answer: httpx2.Response) -> dict[str, Any]:
+    if answer.status_code != 200:
         raise WrongResultError(f"{answer.request.url}: {answer.status_code} {answer.text[:300]}")
     return answer.json()
 

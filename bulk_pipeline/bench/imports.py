@@ -1,7 +1,7 @@
 """One import through the stack: put a file into the bucket, and wait until its job and its run have ended."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +46,23 @@ def import_file(rig: Rig, key: str, file: Path, *, rows: int) -> ImportTiming:
 
 def follow(rig: Rig, key: str, dropped_at: datetime, *, rows: int) -> ImportTiming:
     """Wait for the job of a dropped object, and for its run."""
-    job = _finished(rig, key, _WAIT_SECONDS + rows / _SLOWEST_ROWS_PER_SECOND)
+    bucket = rig.stores.settings.s3_bucket_uploads
+    job = finished(lambda: rig.stores.ledger.newest_of_object(bucket, key), key, rows=rows)
     counts = rig.stores.ledger.counts([job.id])[job.id]
     return ImportTiming(job, counts, dropped_at, step_seconds(rig, job))
+
+
+def finished(find: Callable[[], ImportJob | None], name: str, *, rows: int) -> ImportJob:
+    """Return the job that `find` finds, once it is final. Raises `StackError` if that takes far too long."""
+    seconds = _WAIT_SECONDS + rows / _SLOWEST_ROWS_PER_SECOND
+    deadline = time.monotonic() + seconds
+    while True:
+        job = find()
+        if job is not None and job.status.is_final:
+            return job
+        if time.monotonic() > deadline:
+            raise StackError(f"{name}: {job.status if job else 'unseen'} after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
 
 
 def step_seconds(rig: Rig, job: ImportJob) -> dict[str, float]:
@@ -72,14 +86,3 @@ def between(start: datetime | None, end: datetime | None) -> float:
     if start is None or end is None:
         raise StackError("a job lacks the time of one of its steps")
     return round((end - start).total_seconds(), 4)
-
-
-def _finished(rig: Rig, key: str, seconds: float) -> ImportJob:
-    deadline = time.monotonic() + seconds
-    while True:
-        job = rig.stores.ledger.newest_of_object(rig.stores.settings.s3_bucket_uploads, key)
-        if job is not None and job.status.is_final:
-            return job
-        if time.monotonic() > deadline:
-            raise StackError(f"{key}: {job.status if job else 'unseen'} after {seconds:.0f} s")
-        time.sleep(_POLL_SECONDS)

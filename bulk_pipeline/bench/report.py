@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from bulk_pipeline.bench.choices import Arrivals, By
 from bulk_pipeline.bench.exports import ExportTimings
 from bulk_pipeline.bench.http import Http
 from bulk_pipeline.bench.idle import Idle
-from bulk_pipeline.bench.latency import By, Latency, Percentiles
+from bulk_pipeline.bench.latency import Latency, Percentiles, Plan
 from bulk_pipeline.bench.paired import Spread
 from bulk_pipeline.bench.peers import Peers
 from bulk_pipeline.bench.results import Loads, Pair
@@ -102,12 +103,23 @@ def small_files(result: SmallFiles) -> dict[str, object]:
     }
 
 
+def arrivals(plan: Plan) -> str:
+    """Return the files of a plan, and when they arrive, in words."""
+    times = {
+        Arrivals.SPREAD: "one at a time",
+        Arrivals.POISSON: f"Poisson arrivals, one every {plan.every_seconds:g} s",
+        Arrivals.BACK_TO_BACK: "each when the one before is finished",
+    }
+    return f"{plan.files} files of {plan.rows_per_file:,} rows of {plan.table}, {times[plan.arrivals]}, by {plan.by}"
+
+
 def latency(result: Latency) -> Grid:
     """The whole, then its parts."""
-    whole = "start → exit" if result.by is By.CLI else "drop → finished"
+    plan = result.plan
+    whole = "start → exit" if plan.by is By.CLI else "drop → finished"
     rows = [(whole, *_percentiles(result.seconds))]
     rows += [(name.replace("→", " → "), *_percentiles(values)) for name, values in result.parts.items()]
-    return Grid((f"seconds, {result.files} files by {result.by}", "p50", "p95", "greatest"), rows)
+    return Grid((f"seconds, {plan.files} files by {plan.by}", "p50", "p95", "greatest"), rows)
 
 
 def http(result: Http) -> Iterator[Grid]:

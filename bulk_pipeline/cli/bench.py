@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bulk_pipeline import tables
-from bulk_pipeline.bench.choices import By, FileFormat, LoadMode, project_of
+from bulk_pipeline.bench.choices import Arrivals, By, FileFormat, LoadMode, project_of
 from bulk_pipeline.cli import options, output
 from bulk_pipeline.cli.connection import JsonOption
 
@@ -145,10 +145,18 @@ def small_files(
 
 @app.command()
 def latency(
-    files: Annotated[int, typer.Option(min=1, help="Number of files, one after the other.")] = 20,
+    files: Annotated[int, typer.Option(min=1, help="Number of files.")] = 20,
     by: Annotated[
-        By, typer.Option(help="How files arrive: put into the bucket, or by `bulk-pipeline import`.")
+        By,
+        typer.Option(help="How files arrive: put into the bucket, over HTTP, or by `bulk-pipeline import`."),
     ] = By.BUCKET,
+    arrivals: Annotated[
+        Arrivals,
+        typer.Option(help="When: at spread times, on their own clock, or each when the last is finished."),
+    ] = Arrivals.SPREAD,
+    every: Annotated[
+        str, typer.Option(metavar="SECONDS", help="Mean pause between poisson arrivals: 2s or 0.5.")
+    ] = "2s",
     rows: Annotated[str, typer.Option(help="Records in each file.")] = "100",
     table: TableOption = "customers",
     beside: Annotated[
@@ -160,21 +168,29 @@ def latency(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Time one small file after the other from its arrival to its finished job, on an idle or a busy stack.
+    """Time small files from their arrival to the finished job, on an idle or a busy stack.
 
     Example: bulk-pipeline bench latency --files 20 --by cli
+    Example: bulk-pipeline bench latency --files 100 --arrivals poisson --every 2s --by post
     Example: bulk-pipeline bench latency --files 3 --beside 5e6
     """
     from bulk_pipeline.bench import latency, report
 
-    table, number = _without_parents(table), options.count(rows, "--rows")
-    rows_beside = options.count(beside, "--beside") if beside else 0
+    plan = latency.Plan(
+        by=by,
+        arrivals=arrivals,
+        every_seconds=options.seconds(every, "--every"),
+        table=_without_parents(table),
+        rows_per_file=options.count(rows, "--rows"),
+        files=files,
+        beside=options.count(beside, "--beside") if beside else 0,
+    )
     with _rig() as (rig, about):
-        result = latency.run(rig, by, table, files, number, rows_beside, _say)
-    facts = {"workload": f"{files} files of {number:,} rows of {table}, one at a time, by {by}"}
-    if result.beside:
+        result = latency.run(rig, plan, _say)
+    facts = {"workload": report.arrivals(plan)}
+    if plan.beside:
         facts["beside"] = (
-            f"a file of {result.beside:,} rows and 500 small ones; {result.left} not finished at the end"
+            f"a file of {plan.beside:,} rows and 500 small ones; {result.left} not finished at the end"
         )
     _show("latency", about, result, facts, [report.latency(result)], as_json)
 

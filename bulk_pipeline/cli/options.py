@@ -21,6 +21,7 @@ SinceOption = Annotated[
 ]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAY_SECONDS = 86_400
 _AGE = re.compile(r"(\d{1,6})\s*([mhdw])")
 
 
@@ -54,6 +55,17 @@ def count(text: str, option: str, least: int = 1) -> int:
 def counts(text: str, option: str) -> tuple[int, ...]:
     """Read counts separated by commas: `1e6,3e6,10e6`."""
     return tuple(count(part, option) for part in text.split(","))
+
+
+def seconds(text: str, option: str) -> float:
+    """Read a duration in seconds: `2s`, `2` or `0.5`."""
+    try:
+        value = float(text.strip().removesuffix("s"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _DAY_SECONDS:
+        raise typer.BadParameter(f"{text!r} is no duration in seconds: write 2s or 0.5", param_hint=option)
+    return value
 
 
 def since(text: str | None) -> datetime | None:

@@ -85,3 +85,13 @@ def test_http_is_one_document_too() -> None:
     assert document["polled"]["polls"] >= document["polled"]["clients"] == 5
     assert document["uploaded"]["bytes"] == 1_000_000
     assert document["uploaded"]["peak_rss_bytes"] > document["rss_bytes_at_rest"] / 2 > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["bucket", "post", "cli"])
+def test_latencies_are_one_document_too_and_their_parts_sum_up(by: str) -> None:
+    document = bench("latency", "--files", "3", "--arrivals", "poisson", "--every", "0.5s", "--by", by)
+    assert document["plan"]["arrivals"] == "poisson"
+    assert len(document["arrivals"]) == document["plan"]["files"] == 3
+    for arrival in document["arrivals"]:
+        assert sum(arrival["parts"].values()) == pytest.approx(arrival["seconds"], abs=0.01)

@@ -1,8 +1,11 @@
-"""Turns, medians, spreads and percentiles."""
+"""Turns, medians, spreads, percentiles, and the times of random arrivals."""
+
+from itertools import pairwise
+from statistics import fmean, stdev
 
 import pytest
 
-from bulk_pipeline.bench.latency import Percentiles, percentiles
+from bulk_pipeline.bench.latency import Percentiles, due_seconds, percentiles
 from bulk_pipeline.bench.paired import Spread, in_turns, percentile, spread
 
 
@@ -44,3 +47,12 @@ def test_percentiles_of_nothing_are_refused(values: list[float], share: float) -
 
 def test_latencies_are_reported_by_three_values() -> None:
     assert percentiles([1.0, 2.0, 3.0, 9.0]) == Percentiles(2.0, 9.0, 9.0)
+
+
+def test_pauses_between_random_arrivals_are_exponential_and_have_the_mean_that_was_asked_for() -> None:
+    times = due_seconds(2.0, 4000)
+    pauses = [after - before for before, after in pairwise([0.0, *times])]
+    assert min(pauses) > 0
+    assert fmean(pauses) == pytest.approx(2.0, rel=0.05)
+    assert stdev(pauses) == pytest.approx(2.0, rel=0.05)
+    assert due_seconds(2.0, 10) == times[:10]
