@@ -1,5 +1,7 @@
 """`tables`, `schema`: the tables and their columns, templates of files, and the JSON Schema of table files."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -7,25 +9,46 @@ import typer
 
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
-from bulk_pipeline.samples.formats import Format
-from bulk_pipeline.schema import Column, Mode, Table
+from bulk_pipeline.cli.output_files import output_path, standard_output, whole_file
+from bulk_pipeline.schema import Mode, Table
+from bulk_pipeline.schema.rules_in_words import kind, limits, required
+
+
+class Template(StrEnum):
+    """The formats of templates."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+    NDJSON = "ndjson"
 
 
 def show_tables(
     table: Annotated[str | None, typer.Argument(help="One table, with all its columns and rules.")] = None,
-    template: Annotated[Format | None, typer.Option(help="Print an empty file with the columns.")] = None,
+    template: Annotated[
+        Template | None,
+        typer.Option(help="Write a file to fill in, with the columns; xlsx has the rules, too."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE|-", help="Write the template to this file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show the tables, or one table's columns, keys and rules.
 
-    Example: bulk-pipeline tables users --template csv > users.csv
+    A template leaves out columns whose values the database makes. As a workbook it has drop-downs, the formats of the
+    types, and the rules of each column as a note on its name; names of required columns are bold.
+
+    Example: bulk-pipeline tables users --template xlsx -o users.xlsx
     """
+    if out is not None and template is None:
+        raise typer.BadParameter("-o is for a template: say --template csv or xlsx")
     if table is None:
         if template is not None:
             raise typer.BadParameter("name the table that the template is for")
         _show_all(as_json)
     elif template is not None:
-        _print_template(tables.get(table), template)
+        _print_template(tables.get(table), template, output_path(out))
     elif as_json:
         output.print_json(describe(tables.get(table)))
     else:
@@ -60,30 +83,12 @@ def describe(table: Table) -> dict[str, object]:
                 "name": column.name,
                 "type": str(column.type),
                 "required": column.required,
-                "limits": limits(column),
+                "limits": "; ".join(limits(column)),
             }
             for column in table.columns
         ],
         "rules": {rule.name: rule.message for rule in table.rules},
     }
-
-
-def limits(column: Column) -> str:
-    """Return the rules for a cell of the column, in words."""
-    rules = [
-        f"one of {', '.join(column.choices)}" if column.choices else None,
-        column.pattern_name,
-        f"at most {column.max_length:,} characters" if column.max_length else None,
-        f"at most {column.max_words:,} words" if column.max_words else None,
-        f"may start with {column.prefix}" if column.prefix else None,
-        "rounded to its decimals" if column.round else None,
-        "NaN and infinities allowed" if column.not_finite else None,
-        "null elements allowed" if column.null_elements else None,
-        "in base64" if column.base64 else None,
-        f"{str(column.default).lower()} when empty" if column.default is not None else None,
-        "set by the database when empty" if column.generated else None,
-    ]
-    return "; ".join(rule for rule in rules if rule)
 
 
 def _show_all(as_json: bool) -> None:
@@ -108,20 +113,15 @@ def _show_all(as_json: bool) -> None:
 
 
 def _show_one(table: Table) -> None:
-    references = {
-        name: f"{referred} of {key.parent}"
-        for key in table.foreign_keys
-        for name, referred in zip(key.columns, key.references, strict=True)
-    }
     output.say(f"{table.upload_name}: {table.description}")
     output.print_grid(
         ("column", "type", "required", "limits"),
         (
             (
                 column.name,
-                references.get(column.name, column.type.facts.label),
-                _required(table, column),
-                limits(column),
+                kind(table, column),
+                required(table, column),
+                "; ".join(limits(column)),
             )
             for column in table.columns
         ),
@@ -134,16 +134,18 @@ def _show_one(table: Table) -> None:
         output.say(f"rule {rule.name}: {rule.message}")
 
 
-def _required(table: Table, column: Column) -> str:
-    modes = [mode for mode in Mode if column.name in table.required_columns(mode)]
-    if len(modes) == len(Mode):
-        return "yes"
-    return f"in {modes[0]}" if modes else ""
+def _print_template(table: Table, template: Template, out: Path | None) -> None:
+    from bulk_pipeline.stages import templates
 
-
-def _print_template(table: Table, template: Format) -> None:
     match template:
-        case Format.CSV:
-            typer.echo(",".join(table.column_names))
-        case Format.NDJSON:
-            typer.echo(orjson.dumps(dict.fromkeys(table.column_names)).decode())
+        case Template.CSV:
+            content = templates.csv_template(table)
+        case Template.XLSX:
+            content = templates.workbook_template(table)
+        case Template.NDJSON:
+            names = (column.name for column in templates.columns(table))
+            content = orjson.dumps(dict.fromkeys(names)) + b"\n"
+    if out is None and template is Template.XLSX and output.is_terminal():
+        raise typer.BadParameter("a workbook is not shown here: name a file with -o")
+    with standard_output() if out is None else whole_file(out) as file:
+        file.write(content)

@@ -41,7 +41,7 @@ def test_a_project_is_made_and_served_from_an_empty_folder(unpacked: Path, tmp_p
     assert run(unpacked, tmp_path, code=where).startswith(str(unpacked))
     assert "created shop/tables/products.yaml" in run(unpacked, tmp_path, "init", "shop")
     assert run(unpacked, tmp_path / "shop", "tables", "--template", "csv", "products") == (
-        "id,sku,title,state,listed_at\n"
+        "sku,title,state,listed_at\n"
     )
 
 

@@ -160,8 +160,15 @@ def test_a_wrong_option_is_named_in_our_words(words: tuple[str, ...], message: s
     assert "Input should be" not in result.stderr
 
 
-def test_a_template_is_a_header_to_fill_in() -> None:
-    assert run("tables", "comments", "--template", "csv") == "id,article_id,user_id,body,created_at\n"
+def test_a_template_is_a_header_to_fill_in(tmp_path: Path) -> None:
+    assert run("tables", "comments", "--template", "csv") == "id,article_id,user_id,body\n"
+    assert run("tables", "comments", "--template", "ndjson") == (
+        '{"id":null,"article_id":null,"user_id":null,"body":null}\n'
+    )
+    assert run("tables", "comments", "--template", "xlsx", "-o", tmp_path / "c.xlsx") == ""
+    assert run("check", tmp_path / "c.xlsx", "--table", "comments").startswith(
+        f"{tmp_path / 'c.xlsx'}: 0 rows"
+    )
 
 
 def test_tables_as_json_is_one_document() -> None:

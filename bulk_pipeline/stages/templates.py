@@ -1,0 +1,170 @@
+"""Templates: files with the header of a table, to be filled in and imported. As they are, they import as no rows.
+
+Columns whose values the database makes are left out, unless rows cannot be told apart without them.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table
+from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
+from bulk_pipeline.schema.families.times import TIMESTAMPS
+from bulk_pipeline.schema.rules_in_words import kind, limits, required
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+
+_TEXT, _WHOLE, _NUMBER = "@", "0", "General"
+_DATE, _TIME, _TIMESTAMP = "yyyy-mm-dd", "hh:mm:ss", "yyyy-mm-dd hh:mm:ss"
+_EXACT_DIGITS = 15
+"""Digits of a number that spreadsheets keep."""
+_KINDS = {_DATE: "date", _TIMESTAMP: "date and time"}
+"""Names of what a formatted cell holds. Files of text hold the same in ISO 8601, which its type is called after."""
+_WIDTHS = {_DATE: 12, _TIME: 10, _TIMESTAMP: 20, _WHOLE: 12, _NUMBER: 14}
+_LEAST_WIDTH, _MOST_WIDTH = 12, 40
+_LAST_ROW = 1_048_575
+_MOST_INLINE = 255
+"""Characters of a drop-down's list in the cell's own rule; Excel refuses a file with a longer one."""
+_CHOICES_SHEET = "_choices"
+_RESERVED_NAME = "history"
+"""A name of a sheet that Excel keeps for itself."""
+
+
+def columns(table: Table) -> tuple[Column, ...]:
+    """Return the columns that people fill in."""
+    needed = {*table.required_columns(table.default_mode)}
+    if table.default_mode.rules.updates_rows:
+        keys = [key.columns for key in table.identifying_keys]
+        made = {column.name for column in table.columns if column.is_made}
+        if not any(made.isdisjoint(key) for key in keys):
+            needed |= {*keys[0]} if keys else set()
+    return tuple(
+        column
+        for column in table.columns
+        if column.is_writable
+        and (column.name in needed or not (column.is_made or column.name in table.touch))
+    )
+
+
+def header(table: Table) -> tuple[str, ...]:
+    """Return the names of the columns to fill in, as the table's upload format has them.
+
+    Raises `DeclarationError` for a table whose files have no header.
+    """
+    if table.upload_format.no_header:
+        raise DeclarationError(
+            f"{table.upload_name} declares header: none, and a template is a header: remove header: none"
+        )
+    declared = {column: name for name, column in reversed(table.upload_format.columns) if column != LEFT_OUT}
+    return tuple(declared.get(column.name, column.name) for column in columns(table))
+
+
+def csv_template(table: Table) -> bytes:
+    """Return a line with the header; with a byte order mark, which Excel needs, if a name is not ASCII."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(header(table))
+    text = line.getvalue()
+    return text.encode("utf-8" if text.isascii() else "utf-8-sig")
+
+
+def workbook_template(table: Table) -> bytes:
+    """Return a workbook with the header: drop-downs for choices, the formats of types, the rules as notes.
+
+    Texts and whole numbers that may have more digits than a spreadsheet keeps are formatted as text.
+    """
+    from xlsxwriter import Workbook  # takes longer to import than most commands run
+
+    out = io.BytesIO()
+    book = Workbook(out, {"in_memory": True})
+    sheet = book.add_worksheet(_sheet_name(table))
+    sheet.freeze_panes(1, 0)
+    head = {"bg_color": "#E7E6E6", "bottom": 1, "num_format": _TEXT}
+    optional, bold = book.add_format(head), book.add_format({**head, "bold": True})
+    for at, (column, name) in enumerate(zip(columns(table), header(table), strict=True)):
+        format_ = _number_format(column)
+        sheet.set_column(at, at, _width(column, name, format_), book.add_format({"num_format": format_}))
+        is_required = column.name in table.required_columns(table.default_mode)
+        sheet.write_string(0, at, name, bold if is_required else optional)
+        note = "\n".join(_note(table, column))
+        lines = sum(1 + len(line) // 34 for line in note.split("\n"))
+        sheet.write_comment(0, at, note, {"width": 240, "height": 20 + 17 * lines, "author": ""})
+        if words := _words(table, column):
+            sheet.data_validation(1, at, _LAST_ROW, at, _drop_down(book, at, words, column))
+    book.close()
+    return out.getvalue()
+
+
+def _sheet_name(table: Table) -> str:
+    """Return the declared name, else that of the table, as far as Excel takes it."""
+    name = table.upload_format.sheet or table.upload_name[:31]
+    return "rows" if name.lower() == _RESERVED_NAME else name
+
+
+def _number_format(column: Column) -> str:
+    family = column.type.family.name
+    if family in WHOLE_NUMBERS:
+        return _TEXT if family == "bigint" else _WHOLE
+    if family in FRACTIONS:
+        precision, scale = (*column.type.parameters, 0, 0)[:2]
+        if scale <= 0:
+            return _NUMBER if not precision else _WHOLE if precision <= _EXACT_DIGITS else _TEXT
+        return f"0.{'0' * min(scale, _EXACT_DIGITS)}"
+    if family in TIMESTAMPS:
+        return _TIMESTAMP
+    return {"date": _DATE, "time without time zone": _TIME}.get(family, _TEXT)
+
+
+def _width(column: Column, name: str, format_: str) -> int:
+    """Return the width in characters."""
+    usual = 38 if column.type is ColumnType.UUID else _WIDTHS.get(format_, column.max_length or _MOST_WIDTH)
+    return min(max(usual, len(name) + 2, _LEAST_WIDTH), _MOST_WIDTH)
+
+
+def _note(table: Table, column: Column) -> Iterator[str]:
+    yield _KINDS.get(_number_format(column)) or kind(table, column)
+    if when := required(table, column):
+        yield "required" if when == "yes" else f"required {when}"
+    yield from limits(column)
+    if column.type is ColumnType.TIMESTAMP:
+        yield f"in the time zone {table.upload_format.time_zone or 'UTC'}"
+    for rule in table.rules:
+        if column.name in rule.columns:
+            yield rule.message
+
+
+def _words(table: Table, column: Column) -> tuple[str, ...]:
+    """Return the texts that the column may have, if they are few."""
+    if column.type is not ColumnType.BOOLEAN:
+        return tuple(filter(None, column.choices))
+    declared = table.upload_format
+    if not (declared.true_words or declared.false_words):
+        return ("true", "false")
+    return (*declared.true_words[:1], *declared.false_words[:1])
+
+
+def _drop_down(book: "Workbook", at: int, words: tuple[str, ...], column: Column) -> dict[str, object]:
+    """Return the rule of a column's cells. Booleans have more words than the list, so that it refuses none of them."""
+    is_inline = len(",".join(words)) <= _MOST_INLINE and not any(
+        "," in word or word != word.strip() for word in words
+    )
+    return {
+        "validate": "list",
+        "source": list(words) if is_inline else _range(book, at, words),
+        "show_error": bool(column.choices),
+        "error_title": column.name,
+        "error_message": "Choose one of the list.",
+    }
+
+
+def _range(book: "Workbook", at: int, words: tuple[str, ...]) -> str:
+    """Write words into a column of a hidden sheet, and return the reference to them."""
+    from xlsxwriter.utility import xl_range_abs
+
+    sheet = book.get_worksheet_by_name(_CHOICES_SHEET) or book.add_worksheet(_CHOICES_SHEET)
+    sheet.hide()
+    for row, word in enumerate(words):
+        sheet.write_string(row, at, word)
+    return f"={_CHOICES_SHEET}!{xl_range_abs(0, at, len(words) - 1, at)}"
