@@ -96,7 +96,9 @@ def of_instants(column: Column) -> Distinct:
 
 
 def of_intervals(column: Column) -> Distinct:
-    return Distinct(2**31 - 1, lambda rows: pc.binary_join_element_wise("P", _number_texts(rows), "D", ""))
+    letter = {"year": "Y", "month": "M"}.get(column.type.facts.unit, "D")
+    most = (2**31 - 1) // (12 if letter == "Y" else 1)
+    return Distinct(most, lambda rows: pc.binary_join_element_wise("P", _number_texts(rows), letter, ""))
 
 
 def of_bytes(column: Column) -> Distinct:

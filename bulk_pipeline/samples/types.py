@@ -182,6 +182,15 @@ def _picked(*texts: str) -> Callable[[Column, Rows], pa.Array]:
     )
 
 
+def _intervals(column: Column, rows: Rows) -> pa.Array:
+    unit = column.type.facts.unit
+    if not unit:
+        return _picked("PT0S", "P1Y2M3DT4H5M6.5S", "P-1D", "PT-0.5S")(column, rows)
+    known = [(text, read_interval(text)) for text in ("PT0S", "P1Y", "P-2M", "P4D", "PT-5H", "PT6M", "PT7S")]
+    whole = [text for text, found in known if isinstance(found, Interval) and found.is_whole(unit)]
+    return rows.pick(whole, column.name)
+
+
 def _documents(column: Column, rows: Rows) -> pa.Array:
     """Objects as `jsonb` writes them, and some documents of other kinds."""
     gift = pc.if_else(pa.array(rows.chance(10, f"{column.name} gift")), "true", "false")
@@ -371,7 +380,7 @@ SAMPLES: dict[str, TypeSample] = {
         checksum_text=_microseconds,
     ),
     "interval": TypeSample(
-        values=_picked("PT0S", "P1Y2M3DT4H5M6.5S", "P-1D", "PT-0.5S"),
+        values=_intervals,
         distinct=distinct.of_intervals,
         texts=_usual_texts,
         wrong=(

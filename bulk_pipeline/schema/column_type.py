@@ -74,7 +74,7 @@ def parse(text: str) -> ColumnType:
 
 def register(family: TypeFamily) -> None:
     """Make the types of a family known. Its codec and its sample are registered where they are made."""
-    for name in (family.name, *family.aliases):
+    for name in (family.name, *family.aliases, *(f"{family.name} {fields}" for fields in family.fields)):
         _BY_NAME[name] = family
 
 
@@ -89,6 +89,8 @@ def _named(text: str, name: str, modifier: str | None = None) -> ColumnType | No
     if family is None:
         return None
     words = [word.strip() for word in modifier.split(",")] if modifier is not None else []
+    if (fields := name.removeprefix(f"{family.name} ")) in family.fields:
+        words.insert(0, fields)
     try:
         facts = family.facts(tuple(map(int, words)) if all(map(_is_int, words)) else tuple(words))
     except ValueError as error:

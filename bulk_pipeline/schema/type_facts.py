@@ -48,6 +48,7 @@ class TypeFacts:
     `compared`: the SQL by which a stored value `{}` is compared with that of a row, to tell whether the row changes it:
     as text where the type has no equality, or one that takes different values for the same.
     `is_zoneless`: a time of the type is without a time zone, wherever it is read.
+    `unit`: the smallest unit that an interval of the type keeps, empty if it keeps all.
     `max_length`: of texts, in Unicode code points.
     `is_json`: cells are JSON documents. `is_opaque`: Postgres reads and checks the cells, which travel as text;
     `empty_is_value`: an empty text is a value of such a type.
@@ -71,6 +72,7 @@ class TypeFacts:
     export: LiteralString = "{}"
     compared: LiteralString = "{}"
     is_zoneless: bool = False
+    unit: str = ""
     max_length: int | None = None
     is_json: bool = False
     is_opaque: bool = False
@@ -90,6 +92,7 @@ class TypeFacts:
 class TypeFamily:
     """Types of one name. `name`: as `format_type` writes it, without parameters. `aliases`: other names of the type.
 
+    `fields`: words that may stand behind the name, as in `interval year to month`; they are the first parameter then.
     `facts` returns the facts of the type with these parameters, and raises `ValueError` with a sentence about
     parameters that it cannot have. `examples`: types of the family, for the docs and for tests of every type.
     """
@@ -98,6 +101,7 @@ class TypeFamily:
     facts: Callable[[Parameters], TypeFacts]
     examples: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 def literal(text: str) -> LiteralString:

@@ -177,6 +177,10 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ("PT0.1234567S", TYPE),
         ("P99999999999D", RANGE),
     ],
+    "interval year to month": [
+        *((f"P1Y{part}", TYPE) for part in ("1D", "T1H", "T1M", "T1S", "T-0.000001S", "1W")),
+        *((f"1 mon {part}", TYPE) for part in ("1 day", "00:00:01", "-00:01:00", "1 hour")),
+    ],
     "json": [
         (text, TYPE)
         for text in ["{", "[1,]", "{a: 1}", "'a'", "NaN", "abc", "{} {}", "[01]", '{"a"}', '"\t"']

@@ -106,7 +106,11 @@ CREATE TABLE depot.times (
     clock interval(3),
     round interval(0),
     any_length interval,
-    t3 time(3), z timetz, day date, at timestamp, instant timestamptz
+    t3 time(3), z timetz, day date, at timestamp, instant timestamptz,
+    terms interval year to month,
+    years interval year,
+    turn interval hour to minute,
+    shifts interval day to second(3)[]
 );
 CREATE TABLE depot.arrays (
     id        integer PRIMARY KEY,

@@ -117,6 +117,12 @@ CELLS: Mapping[str, st.SearchStrategy[str]] = {
     "timestamp(0) without time zone": st.just("2026-01-31 23:59:59"),
     "timestamp with time zone": st.datetimes().map(lambda time: f"{time}+00"),
     "interval": _INTERVALS,
+    "interval year to month": _SMALL.map(lambda months: f"{months} months"),
+    "interval year": _SMALL.map(lambda years: f"{years} years"),
+    "interval day to minute": st.tuples(_SMALL, _SMALL, _SMALL).map(
+        "{0[0]} months {0[1]} days {0[2]} minutes".format
+    ),
+    "interval day to second(3)": st.tuples(_SMALL, _SMALL).map("{0[0]} days {0[1]} milliseconds".format),
     "json": _JSON | _VERBATIM,
     "jsonb": _JSON,
     "bytea": _BYTES,

@@ -5,7 +5,7 @@ import re
 from bulk_pipeline.schema import operators
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal
 
-_MODIFIER = r"\(.*?\)"
+_MODIFIER = r"(?<=^interval) .*|\(.*?\)"
 
 
 def array_facts(element: TypeFacts, dimensions: int) -> TypeFacts:

@@ -2,9 +2,10 @@
 order of day and month, no time zone that the file does not name."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import combinations
 
 from bulk_pipeline.schema import operators
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
@@ -17,7 +18,11 @@ DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 TIME = r"(?:(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?|24:00(?::00(?:\.0{1,9})?)?)"
 OFFSET = r"(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d(?::?[0-5]\d)?)?)"
 """At most 15:59:59, as in Postgres."""
+_INTERVAL_BITS = {"year": 2, "month": 1, "day": 3, "hour": 10, "minute": 11, "second": 12}
+"""The numbers of the fields of an interval in its type modifier, see datetime.h of Postgres."""
 _WHOLE_INTERVAL = 0x7FFF << 16  # the type modifier of an interval with all its fields, see timestamp.h
+_ALL_DIGITS = 0xFFFF
+_UNIT_MICROSECONDS = {"day": 86_400_000_000, "hour": 3_600_000_000, "minute": 60_000_000}
 _DIGITS = 6
 """Of a second, which Postgres keeps."""
 _MOST_MONTHS_OR_DAYS, _MOST_MICROSECONDS = 2**31 - 1, 2**63 - 1
@@ -45,6 +50,22 @@ class Interval:
         if not parts and not clock:
             return "PT0S"
         return f"P{parts}T{clock}" if clock else f"P{parts}"
+
+    def is_whole(self, unit: str) -> bool:
+        """Return whether a type that keeps nothing smaller than the unit keeps the interval as it is.
+
+        Of a smallest unit, Postgres keeps all larger ones, also those that the type does not name.
+        """
+        match unit:
+            case "year":
+                return self.months % 12 == 0 and self.is_whole("month")
+            case "month":
+                return self.days == 0 and self.microseconds == 0
+            case "day":
+                return self.microseconds == 0
+            case "hour" | "minute":
+                return self.microseconds % _UNIT_MICROSECONDS[unit] == 0
+        return True
 
 
 def read_interval(text: str) -> Interval | str:
@@ -125,11 +146,49 @@ def _read_matching(pattern: str, text: str) -> str:
     return text
 
 
-def _read_interval(text: str) -> str:
+def _read_interval(text: str, unit: str = "") -> str:
     interval = read_interval(text)
-    if isinstance(interval, str):
+    if isinstance(interval, str) or not interval.is_whole(unit):
         raise ValueError(text)
     return str(interval)
+
+
+def _interval(parameters: Parameters) -> TypeFacts:
+    """Return the facts of an interval with these fields, if any, and digits of a second."""
+    fields, *digits = parameters if parameters and isinstance(parameters[0], str) else ("", *parameters)
+    if not fields:
+        return _INTERVALS.facts(tuple(digits))
+    unit = str(fields).rpartition(" ")[2]
+    if fields not in _INTERVAL_FIELDS or (digits and unit != "second"):
+        raise ValueError(
+            "write it like interval, interval(3), interval year to month or interval day to second(3)"
+        )
+    usual = _INTERVALS.facts(tuple(map(int, digits)))
+    kept = [modifier & 0xFFFF for modifier in usual.whole_modifiers if modifier >= 0] + [_ALL_DIGITS]
+    return replace(
+        usual,
+        postgres=literal(f"interval {fields}" + (f"({digits[0]})" if digits else "")),
+        whole_modifiers=(
+            *usual.whole_modifiers,
+            *(_INTERVAL_FIELDS[str(fields)] << 16 | few for few in kept),
+        ),
+        too_precise=usual.too_precise if unit == "second" else f"has a part smaller than one {unit}",
+        filter_value=replace(usual.filter_value, read=partial(_read_interval, unit=unit)),
+        unit=unit,
+    )
+
+
+def _interval_fields() -> dict[str, int]:
+    """Return the fields that Postgres knows, with their bits in the type modifier."""
+    units = [*_INTERVAL_BITS]
+    pairs = [("year", "month"), *((first, last) for first, last in combinations(units[2:], 2))]
+    spans = {unit: [unit] for unit in units} | {
+        f"{first} to {last}": units[units.index(first) : units.index(last) + 1] for first, last in pairs
+    }
+    return {fields: sum(1 << _INTERVAL_BITS[unit] for unit in span) for fields, span in spans.items()}
+
+
+_INTERVAL_FIELDS = _interval_fields()
 
 
 def _with_digits(name: str, facts: TypeFacts, *aliases: str) -> TypeFamily:
@@ -176,6 +235,26 @@ _POSTGRES_INTERVAL = re.compile(
 )
 _TIME_PARTS = re.compile(
     r"(?P<minute>\d\d:\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?(?P<offset>Z|[+-].*)?"
+)
+
+_INTERVALS = _with_digits(
+    "interval",
+    TypeFacts(
+        postgres="interval",
+        receives=("interval_recv",),
+        whole_modifiers=(-1, _WHOLE_INTERVAL | _DIGITS),
+        label="length of time",
+        expected="a length of time like P1Y2M3DT4H5M6.5S or 1 year 2 mons 3 days 04:05:06.5",
+        range=f"{_MOST_MONTHS_OR_DAYS} months, {_MOST_MONTHS_OR_DAYS} days and {_MOST_MICROSECONDS} microseconds",
+        too_precise=_TOO_PRECISE,
+        operators=operators.ORDERED,
+        filter_value=FilterValue(_read_interval, "length of time", "one like P1DT12H"),
+        default=(str,),
+        looks_like=re.compile(r"P[-0-9YMWDTHS.]+", re.ASCII),
+        never_a_name=True,
+        export="{}::text",
+        compared="{}::text",  # 1 mon = 30 days
+    ),
 )
 
 TIMES = (
@@ -271,23 +350,10 @@ TIMES = (
         ),
         "timestamptz",
     ),
-    _with_digits(
+    TypeFamily(
         "interval",
-        TypeFacts(
-            postgres="interval",
-            receives=("interval_recv",),
-            whole_modifiers=(-1, _WHOLE_INTERVAL | _DIGITS),
-            label="length of time",
-            expected="a length of time like P1Y2M3DT4H5M6.5S or 1 year 2 mons 3 days 04:05:06.5",
-            range=f"{_MOST_MONTHS_OR_DAYS} months, {_MOST_MONTHS_OR_DAYS} days and {_MOST_MICROSECONDS} microseconds",
-            too_precise=_TOO_PRECISE,
-            operators=operators.ORDERED,
-            filter_value=FilterValue(_read_interval, "length of time", "one like P1DT12H"),
-            default=(str,),
-            looks_like=re.compile(r"P[-0-9YMWDTHS.]+", re.ASCII),
-            never_a_name=True,
-            export="{}::text",
-            compared="{}::text",  # 1 mon = 30 days
-        ),
+        _interval,
+        (*_INTERVALS.examples, "interval year to month", "interval day to second(3)"),
+        fields=tuple(_INTERVAL_FIELDS),
     ),
 )

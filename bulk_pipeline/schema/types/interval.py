@@ -20,7 +20,8 @@ class IntervalCodec(Codec):
 
     def _parse(self, column: Column, text: pa.Array) -> TypedColumn:
         known = text.dictionary_encode()
-        answers = [_answer(word, digits_of(column)) for word in known.dictionary.to_pylist()]
+        digits, unit = digits_of(column), column.type.facts.unit
+        answers = [_answer(word, digits, unit) for word in known.dictionary.to_pylist()]
         values = pa.array([str(a) if isinstance(a, Interval) else None for a in answers], pa.string())
         decoded = pa.DictionaryArray.from_arrays(known.indices, values).dictionary_decode()
         indices = known.indices.fill_null(len(answers)).to_numpy()
@@ -42,9 +43,9 @@ class IntervalCodec(Codec):
         return [fixed(cells, _octets)]
 
 
-def _answer(text: str, digits: int) -> Interval | str:
+def _answer(text: str, digits: int, unit: str) -> Interval | str:
     found = read_interval(text)
-    if isinstance(found, Interval) and found.microseconds % 10 ** (6 - digits):
+    if isinstance(found, Interval) and (found.microseconds % 10 ** (6 - digits) or not found.is_whole(unit)):
         return "precision"
     return found
 
