@@ -151,8 +151,8 @@ def open_upload(
     uploaded, notes, spool = Uploaded(stream, check), Notes(), Spool(spool_dir)
     try:
         chunks = Chunks(uploaded)
-        if not chunks.peek(1):
-            _refuse_empty(name, "the file is empty (0 bytes)")
+        if not chunks.peek(1) and not file_formats.may_be_empty(name):
+            raise FileError(FileErrorCode.EMPTY_FILE, "the file is empty (0 bytes)")
         packings, kind, content = _unpacked(chunks, name, uploaded, spool, limits, declared.encoding)
         _compare_names(name, packings, kind, notes)
         marked = not isinstance(content, Path) and has_mark(content)
@@ -207,25 +207,24 @@ def _unpacked(
         else:
             chunks = unpack(chunks, kind, uploaded, limits)
         packings.append(kind)
-        if not chunks.peek(1):
-            _refuse_empty(name, f"the file is empty: the {kind} data unpacks to 0 bytes")
+        if not chunks.peek(1) and not file_formats.may_be_empty(name):
+            raise FileError(
+                FileErrorCode.EMPTY_FILE, f"the file is empty: the {kind} data unpacks to 0 bytes"
+            )
 
 
 def _open_text(chunks: Chunks, name: str, context: ParseContext, spool_dir: Path | None) -> OpenFile:
     encoding, decoded = to_utf8(chunks, context.declared.encoding, context.notes, spool_dir)
-    if not decoded.peek(1):
-        _refuse_empty(name, "the file is empty: it has a byte order mark and nothing else")
+    may_be_empty = file_formats.may_be_empty(name)
+    if not decoded.peek(1) and not may_be_empty:
+        raise FileError(
+            FileErrorCode.EMPTY_FILE, "the file is empty: it has a byte order mark and nothing else"
+        )
     text = Chunks(without_end_mark(decoded, context.notes))
     head = text.peek(HEAD_BYTES)
-    if not head:
-        _refuse_empty(name, "the file is empty: it has Ctrl-Z (0x1A) and nothing else")
+    if not head and not may_be_empty:
+        raise FileError(FileErrorCode.EMPTY_FILE, "the file is empty: it has Ctrl-Z (0x1A) and nothing else")
     return TEXT_READERS[file_formats.of_text(head, name, context.notes)](text, encoding, context)
-
-
-def _refuse_empty(name: str, problem: str) -> None:
-    """Raise `FileError` with the problem of a file without content, unless its name makes it one of zero records."""
-    if not file_formats.may_be_empty(name):
-        raise FileError(FileErrorCode.EMPTY_FILE, problem)
 
 
 def _compare_names(name: str, packings: list[str], kind: str | None, notes: Notes) -> None:
