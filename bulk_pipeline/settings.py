@@ -390,7 +390,7 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
         default=4.6, ge=0, description="time for which a sensor tick keeps looking"
     )
     bulk_work_retention_hours: float = Field(
-        default=24, ge=0, description="age at which work files of failed jobs are deleted"
+        default=24, ge=0, description="age at which work files that a finished job left behind are deleted"
     )
     bulk_nightly_export_cron: str = Field(
         default="15 1 * * *", description="time of the export of all tables, in UTC"

@@ -12,7 +12,7 @@ import psycopg
 from bulk_pipeline.errors import JobGoneError, JobNotFinishedError, NotFoundError, StoreRefusedError
 from bulk_pipeline.ledger import inbox_files, repeats
 from bulk_pipeline.ledger.job_queries import locked_job
-from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.upload_keys import Address, read_address
 from bulk_pipeline.postgres.connection import Postgres
 from bulk_pipeline.s3.listing import ListedObject
@@ -102,7 +102,7 @@ class Claims:
         self, connection: psycopg.Connection, upload: ListedObject, address: Address, earlier: ImportJob
     ) -> bool:
         """Return True if an upload must be imported although `earlier` had the same bytes, mode, format and key."""
-        if address.force or address.problem or _may_be_repeated(earlier):
+        if address.force or address.problem or repeats.is_tried_again(earlier):
             return True
         # Read the inbox before the ledger: a file that is claimed meanwhile is in at least one of them.
         is_overtaken = address.mode.rules.updates_rows and self._has_predecessors(upload, address.table)
@@ -167,7 +167,3 @@ class Claims:
         if address.problem:
             raise StoreRefusedError(f"job {job.id} cannot be retried: {address.problem}")
         return address
-
-
-def _may_be_repeated(earlier: ImportJob) -> bool:
-    return earlier.status in (Status.FAILED, Status.CANCELLED, Status.COMPLETED_WITH_ERRORS)

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from bulk_pipeline.ledger.job_queries import job_query, one_job
-from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.ledger.upload_keys import Address
 from bulk_pipeline.s3.listing import ListedObject
 from bulk_pipeline.schema import Mode
@@ -24,6 +24,11 @@ def newest_of_object(
     identity = {"bucket": upload.bucket, "key": upload.key, "etag": upload.etag}
     request = {"mode": address.mode, "upload_format": Jsonb(address.format.texts())}
     return one_job(connection, _NEWEST_OF_OBJECT, identity | request)
+
+
+def is_tried_again(earlier: ImportJob) -> bool:
+    """Return True if the same bytes may have another outcome now, whatever happened after `earlier`."""
+    return earlier.status in (Status.FAILED, Status.CANCELLED, Status.COMPLETED_WITH_ERRORS)
 
 
 def is_superseded(connection: psycopg.Connection, earlier: ImportJob) -> bool:
