@@ -8,7 +8,8 @@ import typer
 from bulk_pipeline import tables
 from bulk_pipeline.cli import output
 from bulk_pipeline.cli.connection import DEFAULT_HOME, HomeOption, stores_of
-from bulk_pipeline.errors import DeclarationError, SettingsError
+from bulk_pipeline.cli.project import project_folder
+from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import TableName
 from bulk_pipeline.settings import TABLES_FOLDER
 
@@ -39,7 +40,7 @@ def adopt(
     """
     if bool(names) == every:
         raise typer.BadParameter("name tables, or give --all")
-    folder = _folder()
+    folder = project_folder() / TABLES_FOLDER
     adoptions = _adoptions(names or [], schema, home)
     for adoption in adoptions:
         _write(adoption, folder, update=update)
@@ -50,15 +51,6 @@ def adopt(
             output.say(f"  {statement}")
     if any(adoption.problem for adoption in adoptions):
         raise typer.Exit(1)
-
-
-def _folder() -> Path:
-    project = tables.served().project
-    if project is None:
-        raise SettingsError(
-            "there is no project here: create one with bulk-pipeline init, or name it in BULK_PROJECT"
-        )
-    return project / TABLES_FOLDER
 
 
 def _adoptions(names: list[str], schema: str | None, home: Path) -> "list[Adoption]":

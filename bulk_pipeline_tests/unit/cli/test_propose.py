@@ -111,6 +111,47 @@ def test_settings_are_written_into_a_new_profile(project: Path) -> None:
     assert run(project, "--profile", "acme", "--write").splitlines()[-1].endswith("nothing new")
 
 
+def propose_table(project: Path, *words: str, status: int = 0) -> str:
+    result = CliRunner().invoke(
+        app, ["propose", str(project / "orders.csv"), "--new-table", "shop.orders", *words]
+    )
+    assert result.exit_code == status, result.output
+    return str(result.exception) if status == 1 else result.stdout
+
+
+def test_a_new_table_is_printed_and_written_as_two_files(project: Path) -> None:
+    shown = propose_table(project)
+    assert not (project / "tables" / "shop.orders.yaml").exists()
+    wrote = propose_table(project, "--write")
+    declared, create = project / "tables" / "shop.orders.yaml", project / "shop.orders.sql"
+    assert shown == f"{declared.read_text()}\n{create.read_text()}"
+    assert wrote == f"{shown}# wrote {declared}\n# wrote {create}\n"
+    assert tables.serve(project).problems() == ()
+    assert tables.get("shop.orders").column_names == ("order_no", "amount", "ordered_on")
+
+
+def test_files_of_a_new_table_that_exist_stay_unless_they_may_be_replaced(project: Path) -> None:
+    create = project / "shop.orders.sql"
+    create.write_text("mine")
+    assert f"{create} exists" in propose_table(project, "--write", status=1)
+    assert (create.read_text(), (project / "tables" / "shop.orders.yaml").exists()) == ("mine", False)
+    propose_table(project, "--write", "--overwrite")
+    assert create.read_text().startswith("-- Proposed from orders.csv, 2 rows.\n")
+
+
+def test_rows_that_a_new_table_would_not_take_are_said_and_exit_with_3(project: Path) -> None:
+    (project / "orders.csv").write_text("order_no;amount\nA;1\nB\n")
+    assert propose_table(project, status=3).splitlines()[-1] == (
+        "# an import would reject 1 of 2 rows; row 2: has 1 cell, expected 2"
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--table", "orders", "--new-table", "x"]])
+def test_a_proposal_is_about_one_table(project: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(app, ["propose", str(project / "orders.csv"), *words])
+    assert (result.exit_code, "give --table or --new-table" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "keys", "expected"),
     [

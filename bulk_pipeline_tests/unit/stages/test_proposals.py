@@ -8,7 +8,7 @@ import pytest
 
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.parse import open_upload
-from bulk_pipeline.stages.proposals import MARKED, Proposal, propose
+from bulk_pipeline.stages.proposals.settings import MARKED, Proposal, propose
 from bulk_pipeline_tests.unit.stages.parse.workbook import workbook
 from bulk_pipeline_tests.unit.stages.validate.test_notation import table_of
 

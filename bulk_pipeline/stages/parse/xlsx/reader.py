@@ -49,7 +49,7 @@ def open_xlsx(path: Path, context: ParseContext) -> OpenFile:
     """
     notes, declared, limits = context.notes, context.declared, context.limits
     table, mode = context.table, context.mode
-    marks_stored = table is not None and declared.has_notation
+    marks_stored = declared.has_notation
     book = Workbook(path, limits, context.check, marks_stored=marks_stored)
     sheet = choose(book, declared, notes, table=table, mode=mode)
     rows = book.rows(sheet)

@@ -7,22 +7,21 @@ is proposed, and a sentence says what both would make of a cell.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.arrow.masks import mask, without
-from bulk_pipeline.schema import Column, Table, UploadFormat, invisible
+from bulk_pipeline.arrow.masks import mask
+from bulk_pipeline.schema import Table, UploadFormat, invisible
 from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
 from bulk_pipeline.schema.families.times import TIMES_OF_DAY, TIMESTAMPS
-from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
 from bulk_pipeline.stages.parse import Upload
 from bulk_pipeline.stages.parse.parsed import STORED
-from bulk_pipeline.stages.validate.notation import notation_of
+from bulk_pipeline.stages.proposals.cells import Cells, different
+from bulk_pipeline.stages.proposals.notations import CLOCKS, DATES, MARKS
 
 SAMPLE_ROWS = 100_000
 MARKED = UploadFormat(trim=True)
@@ -36,17 +35,6 @@ _BOOLEANS = (
     ("ja", "nein"), ("j", "n"), ("y", "n"), ("t", "f"), ("wahr", "falsch"), ("oui", "non"), ("vrai", "faux"),
     ("si", "no"), ("s\u00ed", "no"), ("on", "off"), ("\u0434\u0430", "\u043d\u0435\u0442"), ("\u662f", "\u5426"),
 )  # fmt: skip
-_MARKS = tuple(
-    UploadFormat(decimal=decimal, thousands=thousands or None)
-    for decimal, thousands in product(",.", ["", ".", ",", "'", " "])
-    if decimal != thousands and (decimal, thousands) != (".", "")
-)
-_DATES = (
-    *(pattern.replace("-", mark) for pattern in ("DD-MM-YYYY", "MM-DD-YYYY") for mark in "./- "),
-    *(pattern.replace("-", mark) for pattern in ("D-M-YYYY", "M-D-YYYY") for mark in "./- "),
-    "YYYY/MM/DD", "YYYY.MM.DD", "YYYYMMDD", "DD-MMM-YYYY", "D MMM YYYY", "MMM D, YYYY",
-)  # fmt: skip
-_CLOCKS = ("HH:mm", "HH:mm:ss", "HH:mm:ss.S", "H:mm", "H:mm:ss", "hh:mm A", "h:mm A", "h:mm:ss A", "HH.mm")
 
 
 @dataclass(frozen=True)
@@ -71,34 +59,6 @@ class Proposal:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The different texts of a column, none of them empty, with the row of the first cell of each."""
-
-    column: Column
-    texts: pa.Array
-    rows: pa.Array
-
-    def shown(self, at: int) -> str:
-        return f"{self.column.name} '{self.texts[at].as_py()}' (row {self.rows[at].as_py()})"
-
-    def first(self, count: int) -> "_Cells":
-        return _Cells(self.column, self.texts[:count], self.rows[:count])
-
-    def read(self, format_: UploadFormat) -> pa.Array:
-        """Return what the cells mean in a notation, as texts; NULL where they are nothing in it."""
-        notation = notation_of(self.column, format_)
-        texts = self.texts
-        if notation is not None:
-            cells = notation.read(texts)
-            texts = without(cells.texts, cells.unread)
-        typed = codec_of(self.column).from_text(self.column, texts)
-        wrong = typed.problems.get("type", np.zeros(len(texts), bool))
-        values = codec_of(self.column).canonical(self.column, typed.values)
-        # A number that is too precise or too large is one, and so is a date out of range.
-        return pc.if_else(pa.array(wrong), None, pc.coalesce(values, texts))
-
-
 def propose(upload: Upload, table: Table) -> Proposal:
     """Return the proposal for an upload that is opened with `MARKED`."""
     proposal = Proposal()
@@ -116,16 +76,16 @@ def propose(upload: Upload, table: Table) -> Proposal:
         [one for one in cells if one.column.type.family.name in (*WHOLE_NUMBERS, *FRACTIONS)], proposal
     )
     _propose_words([one for one in cells if one.column.type.family.name == "boolean"], proposal)
-    _propose_formats(cells, ("date",), "date_format", ([date] for date in _DATES), proposal)
-    _propose_formats(cells, TIMES_OF_DAY, "time_format", ([clock] for clock in _CLOCKS), proposal)
-    timestamps = ([f"{date} {clock}" for clock in _CLOCKS] + [date] for date in (*_DATES, "YYYY-MM-DD"))
+    _propose_formats(cells, ("date",), "date_format", ([date] for date in DATES), proposal)
+    _propose_formats(cells, TIMES_OF_DAY, "time_format", ([clock] for clock in CLOCKS), proposal)
+    timestamps = ([f"{date} {clock}" for clock in CLOCKS] + [date] for date in (*DATES, "YYYY-MM-DD"))
     _propose_formats(cells, TIMESTAMPS, "timestamp_format", timestamps, proposal)
     if table.upload_format.time_zone is None:
         proposal.notes += filter(None, map(_without_offset, cells))
     return proposal
 
 
-def _sample(upload: Upload, table: Table, proposal: Proposal) -> list[_Cells]:
+def _sample(upload: Upload, table: Table, proposal: Proposal) -> list[Cells]:
     records = list[pa.RecordBatch]()
     for chunk in upload:
         records.append(chunk.records)
@@ -135,7 +95,7 @@ def _sample(upload: Upload, table: Table, proposal: Proposal) -> list[_Cells]:
             break
     sample = pa.Table.from_batches(records).combine_chunks()
     return [
-        _different(table.column(name), _texts(sample, name), sample["_row"])
+        different(table.column(name), _texts(sample, name), sample["_row"])
         for name in sample.schema.names
         if not name.startswith("_")
     ]
@@ -149,16 +109,7 @@ def _texts(sample: pa.Table, name: str) -> pa.ChunkedArray:
     return pc.if_else(stored, pa.scalar(None, pa.string()), sample[name])
 
 
-def _different(column: Column, texts: pa.ChunkedArray, rows: pa.ChunkedArray) -> _Cells:
-    firsts = (
-        pa.table({"text": texts, "row": rows}).group_by("text", use_threads=False).aggregate([("row", "min")])
-    )
-    firsts = firsts.filter(pc.not_equal(firsts["text"], "")).sort_by("row_min").combine_chunks()
-    whole = [firsts[name].combine_chunks() for name in ("text", "row_min")]
-    return _Cells(column, *whole)
-
-
-def _trim(cells: Sequence[_Cells], proposal: Proposal) -> None:
+def _trim(cells: Sequence[Cells], proposal: Proposal) -> None:
     for one in cells:
         facts = one.column.type.facts
         if facts.is_text and one.column.pattern is None and not one.column.choices:
@@ -170,11 +121,11 @@ def _trim(cells: Sequence[_Cells], proposal: Proposal) -> None:
             return
 
 
-def _trimmed(cells: _Cells) -> _Cells:
-    return _Cells(cells.column, pc.utf8_trim(cells.texts, invisible.BLANKS), cells.rows)
+def _trimmed(cells: Cells) -> Cells:
+    return Cells(cells.column, pc.utf8_trim(cells.texts, invisible.BLANKS), cells.rows)
 
 
-def _without_nulls(cells: Sequence[_Cells], proposal: Proposal) -> Iterator[_Cells]:
+def _without_nulls(cells: Sequence[Cells], proposal: Proposal) -> Iterator[Cells]:
     """Yield the cells of columns that are not text without the words that mean NULL, which are proposed."""
     places: dict[str, str] = {}
     for one in cells:
@@ -183,22 +134,21 @@ def _without_nulls(cells: Sequence[_Cells], proposal: Proposal) -> Iterator[_Cel
         is_null = mask(pc.is_in(pc.utf8_lower(one.texts), pa.array(sorted(_NULLS))))
         for at in np.flatnonzero(is_null).tolist():
             places.setdefault(one.texts[at].as_py(), one.shown(at))
-        kept = pa.array(~is_null)
-        yield _Cells(one.column, one.texts.filter(kept), one.rows.filter(kept))
+        yield one.only(~is_null)
     if places:
         evidence = f"no value of its column: {'; '.join([*places.values()][:3])}"
         proposal.settings.append(Setting("null_words", _plain("null_words", tuple(places)), evidence))
 
 
-def _propose_marks(cells: Sequence[_Cells], proposal: Proposal) -> None:
+def _propose_marks(cells: Sequence[Cells], proposal: Proposal) -> None:
     def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
         texts = format_.texts()
         return [Setting(name, texts[name], evidence) for name in ("decimal", "thousands") if name in texts]
 
-    _decide(cells, _MARKS, settings, proposal)
+    _decide(cells, MARKS, settings, proposal)
 
 
-def _propose_words(cells: Sequence[_Cells], proposal: Proposal) -> None:
+def _propose_words(cells: Sequence[Cells], proposal: Proposal) -> None:
     def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
         return [
             Setting(name, text, evidence) for name, text in format_.texts().items() if name.endswith("_words")
@@ -209,7 +159,7 @@ def _propose_words(cells: Sequence[_Cells], proposal: Proposal) -> None:
 
 
 def _propose_formats(
-    cells: Sequence[_Cells],
+    cells: Sequence[Cells],
     families: Sequence[str],
     name: str,
     choices: Iterable[list[str]],
@@ -225,10 +175,7 @@ def _propose_formats(
             read = [mask(one.read(_with(attribute, format_)).is_valid()) for one in left]
             if any(rows.any() for rows in read):
                 needed.append(format_)
-                left = [
-                    _Cells(one.column, one.texts.filter(pa.array(~rows)), one.rows.filter(pa.array(~rows)))
-                    for one, rows in zip(left, read, strict=True)
-                ]
+                left = [one.only(~rows) for one, rows in zip(left, read, strict=True)]
         if needed:
             candidates.append(_with(attribute, *needed))
 
@@ -243,13 +190,13 @@ def _with(attribute: str, *formats: str) -> UploadFormat:
     return UploadFormat(**declared)
 
 
-def _occurs(cells: Sequence[_Cells], attribute: str, format_: str) -> bool:
+def _occurs(cells: Sequence[Cells], attribute: str, format_: str) -> bool:
     """Return whether one of the first cells has a format; most formats need no closer look."""
     declared = _with(attribute, format_)
     return any(one.first(_PROBE).read(declared).null_count < len(one.first(_PROBE).texts) for one in cells)
 
 
-def _without_offset(cells: _Cells) -> str | None:
+def _without_offset(cells: Cells) -> str | None:
     """Return a note about the first time without an offset, in a column with time zone."""
     if cells.column.type.family.name != "timestamp with time zone":
         return None
@@ -260,7 +207,7 @@ def _without_offset(cells: _Cells) -> str | None:
 
 
 def _decide(
-    cells: Sequence[_Cells],
+    cells: Sequence[Cells],
     candidates: Sequence[UploadFormat],
     settings: Callable[[UploadFormat, str], list[Setting]],
     proposal: Proposal,
@@ -288,7 +235,7 @@ def _decide(
         )
 
 
-def _most_telling(cells: Sequence[_Cells], readings: Sequence[Sequence[pa.Array]]) -> tuple[_Cells, int]:
+def _most_telling(cells: Sequence[Cells], readings: Sequence[Sequence[pa.Array]]) -> tuple[Cells, int]:
     """Return the place of the cell that the fewest readings allow."""
     fewest = []
     for number, one in enumerate(cells):
@@ -299,7 +246,7 @@ def _most_telling(cells: Sequence[_Cells], readings: Sequence[Sequence[pa.Array]
     return one, at
 
 
-def _readable(cells: _Cells, formats: Sequence[UploadFormat], proposal: Proposal) -> _Cells:
+def _readable(cells: Cells, formats: Sequence[UploadFormat], proposal: Proposal) -> Cells:
     """Return the cells that any of the formats reads; a sentence names one of the others."""
     known = np.zeros(len(cells.texts), bool)
     for format_ in formats:
@@ -308,11 +255,11 @@ def _readable(cells: _Cells, formats: Sequence[UploadFormat], proposal: Proposal
         at = int(np.argmin(known))
         more = f", and {len(known) - known.sum() - 1} more" if (~known).sum() > 1 else ""
         proposal.undecided.append(f"no setting is known that reads {cells.shown(at)}{more}")
-    return _Cells(cells.column, cells.texts.filter(pa.array(known)), cells.rows.filter(pa.array(known)))
+    return cells.only(known)
 
 
 def _difference(
-    cells: Sequence[_Cells], readings: Sequence[tuple[UploadFormat, Sequence[pa.Array]]]
+    cells: Sequence[Cells], readings: Sequence[tuple[UploadFormat, Sequence[pa.Array]]]
 ) -> str | None:
     """Return what two of the readings make of the same cell; None if all make the same of every cell."""
     if not readings:
