@@ -3,7 +3,6 @@
 Columns whose values the database makes are left out, unless rows cannot be told apart without them.
 """
 
-import csv
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table
 from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
 from bulk_pipeline.schema.families.times import TIMESTAMPS
 from bulk_pipeline.schema.rules_in_words import kind, limits, required
+from bulk_pipeline.schema.upload_format import QUOTE
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -63,11 +63,25 @@ def header(table: Table) -> tuple[str, ...]:
 
 
 def csv_template(table: Table) -> bytes:
-    """Return a line with the header; with a byte order mark, which Excel needs, if a name is not ASCII."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(header(table))
-    text = line.getvalue()
+    """Return a line with the header, where the table's files have it; with a byte order mark, which Excel needs, if a
+    name is not ASCII."""
+    format_ = table.upload_format
+    quote = QUOTE if format_.quote is None else format_.quote
+    delimiter = format_.delimiter or ","
+    line = delimiter.join(_in_quotes(name, quote, delimiter) for name in header(table))
+    text = "\n" * _rows_above(table) + line + "\n"
     return text.encode("utf-8" if text.isascii() else "utf-8-sig")
+
+
+def _in_quotes(name: str, quote: str, delimiter: str) -> str:
+    if not quote or not any(character in name for character in (quote, delimiter, "\n", "\r")):
+        return name
+    return f"{quote}{name.replace(quote, quote * 2)}{quote}"
+
+
+def _rows_above(table: Table) -> int:
+    """Return the number of rows before the header."""
+    return (table.upload_format.header_row or 1) - 1
 
 
 def workbook_template(table: Table) -> bytes:
@@ -80,19 +94,20 @@ def workbook_template(table: Table) -> bytes:
     out = io.BytesIO()
     book = Workbook(out, {"in_memory": True})
     sheet = book.add_worksheet(_sheet_name(table))
-    sheet.freeze_panes(1, 0)
+    top = _rows_above(table)
+    sheet.freeze_panes(top + 1, 0)
     head = {"bg_color": "#E7E6E6", "bottom": 1, "num_format": _TEXT}
     optional, bold = book.add_format(head), book.add_format({**head, "bold": True})
     for at, (column, name) in enumerate(zip(columns(table), header(table), strict=True)):
         format_ = _number_format(column)
         sheet.set_column(at, at, _width(column, name, format_), book.add_format({"num_format": format_}))
         is_required = column.name in table.required_columns(table.default_mode)
-        sheet.write_string(0, at, name, bold if is_required else optional)
+        sheet.write_string(top, at, name, bold if is_required else optional)
         note = "\n".join(_note(table, column))
         lines = sum(1 + len(line) // 34 for line in note.split("\n"))
-        sheet.write_comment(0, at, note, {"width": 240, "height": 20 + 17 * lines, "author": ""})
+        sheet.write_comment(top, at, note, {"width": 240, "height": 20 + 17 * lines, "author": ""})
         if words := _words(table, column):
-            sheet.data_validation(1, at, _LAST_ROW, at, _drop_down(book, at, words, column))
+            sheet.data_validation(top + 1, at, _LAST_ROW, at, _drop_down(book, at, words, column))
     book.close()
     return out.getvalue()
 
@@ -119,7 +134,11 @@ def _number_format(column: Column) -> str:
 
 def _width(column: Column, name: str, format_: str) -> int:
     """Return the width in characters."""
-    usual = 38 if column.type is ColumnType.UUID else _WIDTHS.get(format_, column.max_length or _MOST_WIDTH)
+    usual = _WIDTHS.get(format_, column.max_length or _MOST_WIDTH)
+    if column.type is ColumnType.UUID:
+        usual = 38
+    elif column.type is ColumnType.BOOLEAN or column.choices:
+        usual = max(map(len, column.choices), default=0) + 4
     return min(max(usual, len(name) + 2, _LEAST_WIDTH), _MOST_WIDTH)
 
 

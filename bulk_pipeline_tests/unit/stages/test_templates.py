@@ -170,6 +170,30 @@ def test_made_columns_are_there_if_rows_cannot_be_known_without_them(
     assert list(header(orders(text))) == names
 
 
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("delimiter: ;", b'id;"a;b";c\n'),
+        ("delimiter: '||'\n  quote: none", b"id||a;b||c\n"),
+        ('delimiter: ;\n  quote: "\'"', b"id;'a;b';c\n"),
+        ("header_row: 3", b"\n\nid,a;b,c\n"),
+    ],
+)
+def test_a_template_is_in_the_format_of_the_table_s_files(declared: str, expected: bytes) -> None:
+    text = f"name: t\ncolumns:\n  id: {{type: integer}}\n  'a;b': {{}}\n  c: {{}}\nupload_format:\n  {declared}\n"
+    table = orders(text)
+    assert csv_template(table) == expected
+    assert [chunk.records.num_rows for chunk in open_upload(io.BytesIO(expected), "t.csv", table=table)] == [
+        0
+    ]
+    rows, failed = read(
+        expected + expected.strip(b"\n").replace(b"id", b"1") + b"\n", table, NOTHING_DECLARED
+    )
+    assert (rows, failed) == ([(1, "a;b", "c")], [])
+    upload = open_upload(io.BytesIO(workbook_template(table)), "t.xlsx", table=table)
+    assert ([chunk.records.num_rows for chunk in upload], upload.columns) == ([0], ("id", "a;b", "c"))
+
+
 def test_a_table_without_headers_has_no_template() -> None:
     with pytest.raises(DeclarationError, match="orders declares header: none"):
         csv_template(orders(ORDERS.replace("  sheet:", "  header: none\n  sheet:")))
