@@ -3,7 +3,8 @@
 import re
 
 from bulk_pipeline.schema import operators
-from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal
+from bulk_pipeline.schema.families.texts import TEXT
+from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
 _MODIFIER = r"(?<=^interval) .*|\(.*?\)"
 
@@ -38,4 +39,20 @@ def _not_by_name(parameters: Parameters) -> TypeFacts:
 
 ARRAY = TypeFamily(
     "array", _not_by_name, ("integer[]", "numeric(12,2)[]", "timestamp with time zone[][]", "inet[]")
+)
+
+TEXT_ARRAY = single(
+    TypeFacts(
+        postgres="text[]",
+        receives=("array_recv text",),
+        label="JSON array of texts",
+        expected='a JSON array of texts like ["a", "b"]',
+        operators=operators.NULLS,
+        filter_value=TEXT.filter_value,
+        looks_like=re.compile(r"""\[\s*["\]].*(?<=\])""", re.DOTALL),  # `[title]` is a name in some databases
+        never_a_name=True,
+        options=("null_elements",),
+        is_array=True,
+        is_bare_in_json=True,
+    )
 )

@@ -13,7 +13,7 @@ from bulk_pipeline.stages.load.absent_cells import completed
 from bulk_pipeline.stages.load.context import LoadContext
 from bulk_pipeline.stages.load.decisions import where
 from bulk_pipeline.stages.load.fallback import FallbackWriter
-from bulk_pipeline.stages.load.repeats import Repeats, find_repeats
+from bulk_pipeline.stages.load.repeated_keys import Repeats, find_repeats
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, RangeOutcome
 from bulk_pipeline.stages.load.search import Batches, chosen

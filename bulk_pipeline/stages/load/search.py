@@ -18,7 +18,7 @@ from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.key_cells import key_rows, keys_in
 from bulk_pipeline.stages.load.absent_cells import lacks_some
 from bulk_pipeline.stages.load.context import LoadContext
-from bulk_pipeline.stages.load.repeats import find_repeats
+from bulk_pipeline.stages.load.repeated_keys import find_repeats
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import Range
 from bulk_pipeline.stages.load.tangled import decide

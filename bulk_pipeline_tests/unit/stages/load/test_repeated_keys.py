@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_pipeline import tables
-from bulk_pipeline.stages.load.repeats import Repeats, find_repeats
+from bulk_pipeline.stages.load.repeated_keys import Repeats, find_repeats
 from bulk_pipeline_tests.unit.stages.rows import records
 
 Keys = list[tuple[str | None, str, str | None]]
