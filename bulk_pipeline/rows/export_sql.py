@@ -1,5 +1,6 @@
 """A selection as SQL. Values are literals that psycopg quotes: COPY takes no parameters."""
 
+import json
 from typing import LiteralString
 
 from psycopg import sql
@@ -7,6 +8,10 @@ from psycopg import sql
 from bulk_pipeline.postgres.names import identifier
 from bulk_pipeline.schema import Column, Filter, Operator, Order, Selection, Table
 from bulk_pipeline.schema.type_facts import Value
+
+RENUMBERED = "bulk_renumbered"
+
+_SHOWN = 80
 
 
 def deleted_query(table: Table, changed_since: int) -> sql.Composed:
@@ -24,22 +29,72 @@ def deleted_query(table: Table, changed_since: int) -> sql.Composed:
 
 
 def select_query(selection: Selection, changed_since: int | None = None) -> sql.Composed:
-    """The rows that are asked for, in their order. `changed_since`: only those changed by that transaction or later."""
+    """The rows that are asked for, in their order. `changed_since`: only those changed by that transaction or later.
+
+    A column `RENUMBERED` comes last if the selection `holds_arrays`.
+    """
+    columns = list(map(_exported, selection.columns))
+    if holds_arrays(selection):
+        columns.append(_renumbered(selection))
     conditions = [_condition(filter_) for filter_ in selection.filters]
     if changed_since is not None:
         conditions.append(changed("exported", changed_since))
     return sql.SQL("SELECT {} FROM {} AS exported {} {}").format(
-        sql.SQL(", ").join(map(_exported, selection.columns)),
+        sql.SQL(", ").join(columns),
         identifier(selection.table),
         sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""),
         _ordered(selection),
     )
 
 
+def holds_arrays(selection: Selection) -> bool:
+    """Return whether `select_query` has the column `RENUMBERED`."""
+    return any(column.type.facts.is_array for column in selection.columns)
+
+
+def _renumbered(selection: Selection) -> sql.Composed:
+    """The column `RENUMBERED`: NULL, or a JSON array of the column, the value and the key of a row in which the
+    elements of an array are not numbered from 1."""
+    keys = [sql.SQL(", {}::text").format(sql.Identifier(name)) for name in _keys(selection.table)]
+    cases = [
+        sql.SQL("WHEN {} THEN json_build_array({}, left({}::text, {}){})::text").format(
+            sql.SQL(" OR ").join(
+                sql.SQL("array_lower({}, {}) <> 1").format(_name(column), sql.Literal(dimension))
+                for dimension in range(1, max(1, column.type.dimensions) + 1)
+            ),
+            sql.Literal(column.name),
+            _name(column),
+            sql.Literal(_SHOWN),
+            sql.Composed(keys),
+        )
+        for column in selection.columns
+        if column.type.facts.is_array
+    ]
+    return sql.SQL("CASE {} END AS {}").format(sql.SQL(" ").join(cases), sql.Identifier(RENUMBERED))
+
+
+def renumbered_problem(table: Table, found: str) -> str:
+    """Return the problem of a row, from its text in the column `RENUMBERED`, with the remedy."""
+    name, value, *keys = json.loads(found)
+    key = ", ".join(f"{column} {text}" for column, text in zip(_keys(table), keys, strict=True))
+    remedy = sql.SQL("UPDATE {0} SET {1} = {1}[:] WHERE array_dims({1}) <> array_dims({1}[:])").format(
+        identifier(table), sql.Identifier(name)
+    )
+    return (
+        f"{table.qualified_name}.{name} holds an array whose elements are not numbered from 1, {value}"
+        f"{f' in the row with {key}' if key else ''}, and files have no numbers of elements: leave the column out, "
+        f"or renumber them: {remedy.as_string()}"
+    )
+
+
+def _keys(table: Table) -> tuple[str, ...]:
+    return table.primary_key or table.key_columns
+
+
 def _ordered(selection: Selection) -> sql.Composed:
     """By the primary key in the end, or by all columns of its keys; a table without a key comes in no order."""
     by: list[sql.Composable] = list(map(_order, selection.order))
-    by += map(sql.Identifier, selection.table.primary_key or selection.table.key_columns)
+    by += map(sql.Identifier, _keys(selection.table))
     return sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(by)) if by else sql.Composed([])
 
 

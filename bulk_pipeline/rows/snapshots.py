@@ -17,11 +17,17 @@ from adbc_driver_manager.dbapi import Connection
 from adbc_driver_postgresql import StatementOptions, dbapi
 from psycopg import sql
 
-from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError, UnwritableValueError
 from bulk_pipeline.postgres.connection import connection_string, first_line, host
 from bulk_pipeline.postgres.names import quoted
 from bulk_pipeline.postgres.sqlstates import OUTAGES
-from bulk_pipeline.rows.export_sql import deleted_query, select_query
+from bulk_pipeline.rows.export_sql import (
+    RENUMBERED,
+    deleted_query,
+    holds_arrays,
+    renumbered_problem,
+    select_query,
+)
 from bulk_pipeline.schema import Selection, Table
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA
 
@@ -91,12 +97,16 @@ class Snapshot:
     def rows(self, selection: Selection, since: Watermark | None = None) -> Iterator[pa.RecordBatch]:
         """The rows that are asked for; of those, only the ones that may have changed since a watermark.
 
-        Columns as they are declared: ids as Arrow's UUIDs, times as microseconds in UTC.
+        Columns as they are declared: ids as Arrow's UUIDs, times as microseconds in UTC. Raises `UnwritableValueError`
+        for an array whose elements are not numbered from 1.
         """
         if since is None and not selection.order:
             # By the index of the primary key, never by sorting: the first row comes at once at any size.
             self._execute("SET LOCAL enable_sort = off")
-        return self._batches(select_query(selection, since.transaction if since else None))
+        batches = self._batches(select_query(selection, since.transaction if since else None))
+        if not holds_arrays(selection):
+            return batches
+        return (_without_renumbered(batch, selection.table) for batch in batches)
 
     def deleted(self, selection: Selection, since: Watermark) -> Iterator[pa.RecordBatch]:
         """`id` and `deleted_at` of rows that were deleted since, as far as that is recorded."""
@@ -159,6 +169,14 @@ class Snapshot:
     def _execute(self, statement: str) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
+
+
+def _without_renumbered(batch: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+    """Return the batch without its last column, `RENUMBERED`. Raises `UnwritableValueError` if that has a value."""
+    renumbered = batch.column(RENUMBERED).drop_null()
+    if len(renumbered):
+        raise UnwritableValueError(renumbered_problem(table, renumbered[0].as_py()))
+    return batch.drop_columns([RENUMBERED])
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError
+from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError, UnwritableValueError
 from bulk_pipeline.postgres.connection import end_sessions
 from bulk_pipeline.rows.snapshots import Snapshot, Watermark, snapshot
-from bulk_pipeline.schema import Selection, select
+from bulk_pipeline.schema import Column, Selection, Table, column_type, select
 
 NAME = "bulk-pipeline export test"
 CUSTOMERS = tables.get("customers")
@@ -99,6 +100,47 @@ def test_a_boolean_filter_and_an_order(database_url: str, connection: psycopg.Co
         selection = select(tables.get("users"), columns=["email"], where=["active=yes"], order=["email desc"])
         assert emails(source, selection) == ["c@x.co", "a@x.co"]
         assert emails(source, select(tables.get("users"), where=["active != true"])) == ["b@x.co"]
+
+
+LISTS = Table(
+    name="lists",
+    columns=tuple(
+        Column(name=name, type=column_type.parse(type_))
+        for name, type_ in (("a", "integer"), ("b b", "text"), ("words", "text[]"), ("grid", "integer[][]"))
+    ),
+    primary_key=("a", "b b"),
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("words", "[0:1]={x,y}"), ("grid", "[1:2][2:3]={{1,2},{3,4}}"), ("grid", "[5:5][1:1]={{1}}")],
+)
+def test_an_array_that_is_not_numbered_from_1_is_refused_until_it_is_renumbered(
+    database_url: str, connection: psycopg.Connection, column: str, value: str
+) -> None:
+    connection.execute(
+        'CREATE TABLE public.lists (a int, "b b" text, words text[], grid int[][], PRIMARY KEY (a, "b b"))'
+    )
+    connection.execute("INSERT INTO public.lists VALUES (1, 'x', '{x}', '{{1},{2}}'), (2, 'y', '{}', NULL)")
+    update = sql.SQL("UPDATE public.lists SET {} = %s WHERE a = 2").format(sql.Identifier(column))
+    connection.execute(update, [value])
+
+    with snapshot(database_url, NAME) as source, pytest.raises(UnwritableValueError) as refused:
+        list(source.rows(select(LISTS)))
+
+    what, _, remedy = str(refused.value).partition(": leave the column out, or renumber them: ")
+    assert what == (
+        f"lists.{column} holds an array whose elements are not numbered from 1, {value} in the row with a 2, "
+        "b b y, and files have no numbers of elements"
+    )
+    others = [name for name in LISTS.column_names if name != column]
+    with snapshot(database_url, NAME) as source:
+        assert sum(batch.num_rows for batch in source.rows(select(LISTS, columns=others))) == 2
+    assert connection.execute(remedy.encode()).rowcount == 1
+    with snapshot(database_url, NAME) as source:
+        rows = [row for batch in source.rows(select(LISTS)) for row in batch.to_pylist()]
+    assert [list(row) for row in rows] == [[*LISTS.column_names]] * 2
 
 
 def test_rows_come_by_primary_key(database_url: str, connection: psycopg.Connection) -> None:
