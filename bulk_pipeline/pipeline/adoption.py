@@ -104,10 +104,10 @@ def _problem(table: CatalogueTable, role: str) -> str | None:
             pass
     if not table.columns:
         return "it has no columns"
-    if table.has_policies:
+    if table.bars_inserts:
         return (
-            f"row-level security applies to {role}: let the owner or a role with BYPASSRLS load "
-            f"(ALTER ROLE {role} BYPASSRLS)"
+            f"row-level security applies to {role}, and no policy lets it insert rows: create a policy FOR INSERT, or "
+            f"let the owner or a role with BYPASSRLS load (ALTER ROLE {role} BYPASSRLS)"
         )
     return None
 
@@ -265,6 +265,8 @@ def _warnings(table: CatalogueTable, checks: list[CatalogueCheck]) -> Iterator[s
         yield f"the trigger {trigger.name} {changes}; counts are what the database says it did"
     for rule in table.rules:
         yield f"the rule {rule} does not apply to rows that are inserted: COPY skips rules"
+    if table.has_policies:
+        yield "row-level security applies: rows that a policy refuses are rejected, and rows that it hides are not seen"
     if table.is_partition:
         yield "a partition: adopt the partitioned table instead, if files hold rows of several partitions"
     if table.kind is RelationKind.FOREIGN:

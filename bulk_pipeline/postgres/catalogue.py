@@ -127,7 +127,8 @@ class CatalogueTable:
     `foreign_keys`: those of the table, and those that all of its partitions have. `partial_foreign_keys`: those that
     only some of its partitions have.
     `uniqueness`: unique indexes that are no keys, as they are partial or of expressions, and exclusion constraints.
-    `has_policies`: row-level security applies to the role. `lacks_usage`: the role may not use the schema.
+    `has_policies`: row-level security applies to the role. `bars_inserts`: it does, and no policy lets the role insert.
+    `lacks_usage`: the role may not use the schema.
     """
 
     schema: str
@@ -136,6 +137,7 @@ class CatalogueTable:
     is_partition: bool
     comment: str | None
     has_policies: bool
+    bars_inserts: bool
     lacks_usage: bool
     columns: tuple[CatalogueColumn, ...] = ()
     keys: tuple[CatalogueKey, ...] = ()
@@ -265,7 +267,7 @@ def _table(
     triggers: Iterable[tuple[Any, ...]],
     rules: Iterable[str],
 ) -> CatalogueTable:
-    schema, name, kind, is_partition, comment, has_policies, lacks_usage = relation
+    schema, name, kind, is_partition, comment, has_policies, lets_insert, lacks_usage = relation
     own = list(_foreign_keys(constraints))
     everywhere, somewhere = _foreign_keys_of_partitions(partitions, own)
     return CatalogueTable(
@@ -275,6 +277,7 @@ def _table(
         is_partition,
         comment,
         has_policies,
+        has_policies and not lets_insert,
         lacks_usage,
         tuple(map(_column, columns)),
         tuple(_keys(indexes)),
@@ -404,6 +407,11 @@ _RELATIONS = """
         class.relrowsecurity AND NOT coalesce(
             (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = %(role)s), false)
             AND (class.relforcerowsecurity OR NOT pg_has_role(%(role)s, class.relowner, 'USAGE')),
+        EXISTS (
+            SELECT FROM pg_policy AS policy, unnest(policy.polroles) AS granted
+            WHERE policy.polrelid = class.oid AND policy.polpermissive AND policy.polcmd IN ('*', 'a')
+                AND (granted = 0 OR pg_has_role(%(role)s, granted, 'USAGE'))
+        ),
         NOT has_schema_privilege(%(role)s, space.oid, 'USAGE')
     FROM pg_class AS class
     JOIN pg_namespace AS space ON space.oid = class.relnamespace

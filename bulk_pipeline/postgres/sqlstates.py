@@ -47,7 +47,7 @@ def meaning(error: psycopg.Error) -> Meaning:
         return Meaning.CONFLICT
     if error.diag.severity_nonlocalized in ("FATAL", "PANIC"):  # pgbouncer's are all 08P01
         return Meaning.OUTAGE
-    if is_raised(error) or not state.startswith(_STANDARD):
+    if is_raised(error) or is_of_policy(error) or not state.startswith(_STANDARD):
         return Meaning.ROWS
     for prefixes, result in (
         (_BAD_COPY, Meaning.REFUSAL),
@@ -58,6 +58,11 @@ def meaning(error: psycopg.Error) -> Meaning:
         if state.startswith(prefixes):
             return result
     return Meaning.UNKNOWN
+
+
+def is_of_policy(error: psycopg.Error) -> bool:
+    """Return True if row-level security refused a row; a right that is missing has the same SQLSTATE."""
+    return error.sqlstate == "42501" and error.diag.source_function == "ExecWithCheckOptions"
 
 
 def is_raised(error: psycopg.Error) -> bool:

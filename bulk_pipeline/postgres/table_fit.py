@@ -67,7 +67,7 @@ def diagnose(postgres: Postgres, table: Table) -> list[LoadProblem]:
         LoadProblem(f"the login {login} lacks {statement[6:].partition(' TO ')[0]}", statement)
         for statement in grants(stored, login)
     ]
-    if stored.has_policies:
+    if stored.bars_inserts:
         found.append(_policies(table, login))
     differences = drift.compare(table, stored)
     return found + [LoadProblem(sentence, f"{_UPDATE} {table.qualified_name}`") for sentence in differences]
@@ -83,11 +83,11 @@ def obstacles(
     facts = connection.execute(_FACTS, asked).fetchone()
     if facts is None:
         return [LoadProblem(f"table {title} is missing", "run the migration that creates it")]
-    kind, login, has_policies, parents, rows = facts
+    kind, login, bars_inserts, parents, rows = facts
     if kind not in ("r", "p", "f"):
         return [LoadProblem(f"{title} is a view, declared as a table", _CHANGE)]
     found = list(_parent_obstacles([(parents_by_name[name], may) for name, may in parents], login))
-    if has_policies:
+    if bars_inserts:
         found.append(_policies(table, login))
     stored = {name: facts for name, *facts in rows or ()}
     if mode.rules.needs_key and not table.keys:
@@ -172,8 +172,8 @@ def _sentence(table: Table, found: Sequence[LoadProblem]) -> str:
 
 def _policies(table: Table, login: str) -> LoadProblem:
     return LoadProblem(
-        f"row-level security of {table.qualified_name} applies to the login {login}",
-        f"let the owner or a role with BYPASSRLS load (ALTER ROLE {login} BYPASSRLS)",
+        f"row-level security of {table.qualified_name} applies to the login {login}, and no policy lets it insert rows",
+        f"create a policy FOR INSERT, or let the owner or a role with BYPASSRLS load (ALTER ROLE {login} BYPASSRLS)",
     )
 
 
@@ -213,7 +213,11 @@ _FACTS = """
     SELECT
         class.relkind::text,
         current_user::text,
-        row_security_active(class.oid),
+        row_security_active(class.oid) AND NOT EXISTS (
+            SELECT FROM pg_policy AS policy, unnest(policy.polroles) AS granted
+            WHERE policy.polrelid = class.oid AND policy.polpermissive AND policy.polcmd IN ('*', 'a')
+                AND (granted = 0 OR pg_has_role(granted, 'USAGE'))
+        ),
         (
             SELECT coalesce(jsonb_agg(jsonb_build_array(
                 parent, has_any_column_privilege(to_regclass(parent)::oid, 'SELECT')

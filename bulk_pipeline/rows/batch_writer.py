@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import psycopg
@@ -52,8 +53,13 @@ class PostgresBatchWriter:
             self._is_inside = is_inner
 
     def insert(self, rows: pa.Table) -> np.ndarray:
-        target = identifier(self._table)
-        stored = copy_rows(self._connection, target, rows.select(self._own(rows)), self._table)
+        columns = self._own(rows)
+        if self._has_policies:
+            with staged(self._connection, self._table, columns):
+                copy_rows(self._connection, merge_sql.STAGED, rows.select(columns), self._table)
+                stored = self._connection.execute(merge_sql.insert(self._table, columns)).rowcount
+        else:
+            stored = copy_rows(self._connection, identifier(self._table), rows.select(columns), self._table)
         self._move_sequences(rows)
         return self._absent(rows, stored)
 
@@ -126,6 +132,10 @@ class PostgresBatchWriter:
 
     def hold_parents(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
         return missing(self._connection, self._table, key, values, held=True)
+
+    @cached_property
+    def _has_policies(self) -> bool:
+        return self._connection.execute(merge_sql.HAS_POLICIES, [quoted(self._table)]).fetchone() == (True,)
 
     def _move_sequences(self, rows: pa.Table) -> None:
         """Let the sequences of number columns go on behind the numbers that the rows bring."""

@@ -171,11 +171,20 @@ def packed(query: sql.Composed) -> sql.Composed:
     ).format(query)
 
 
+HAS_POLICIES = "SELECT row_security_active(%s::regclass)"
+"""Return whether row-level security of a table applies to the login, which COPY into it does not work with."""
+
+
 def insert_unless_taken(table: Table, columns: Sequence[str]) -> sql.Composed:
     """Insert the staged rows, in their order, where no unique constraint forbids it."""
+    return insert(table, columns) + sql.SQL(" ON CONFLICT DO NOTHING")
+
+
+def insert(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """Insert the staged rows, in their order."""
     names = _names(columns)
     overriding = any(table.column(name).identity is Identity.ALWAYS for name in columns if name not in _EXTRA)
-    return sql.SQL("INSERT INTO {} ({}) {} SELECT {} FROM {} ON CONFLICT DO NOTHING").format(
+    return sql.SQL("INSERT INTO {} ({}) {} SELECT {} FROM {}").format(
         identifier(table),
         names,
         sql.SQL("OVERRIDING SYSTEM VALUE" if overriding else ""),

@@ -193,15 +193,22 @@ def test_a_table_of_an_odd_name_gets_a_name_for_uploads(shop: psycopg.Connection
     assert 'name: "Odd \\"Name"\nupload_name: shop._Odd_Name\n' in odd.text
 
 
-def test_a_view_and_a_table_under_row_level_security_are_not_adopted(shop: psycopg.Connection) -> None:
+def test_a_view_and_a_table_that_no_policy_opens_are_not_adopted(shop: psycopg.Connection) -> None:
     role = f"role_{uuid4().hex[:12]}"
     shop.execute(f"CREATE ROLE {role}".encode())
     view, guarded = adopted(shop, "open_orders"), adopted(shop, "guarded", role)
     assert (view.text, view.problem) == (None, "it is a view: adopt the tables that it selects from")
+    assert guarded.problem is None
+    assert (
+        "row-level security applies: rows that a policy refuses are rejected, and rows that it hides are not seen"
+        in guarded.warnings
+    )
+    shop.execute("ALTER POLICY own ON shop.guarded TO CURRENT_USER")
+    guarded = adopted(shop, "guarded", role)
     assert (guarded.text, guarded.problem) == (
         None,
-        f"row-level security applies to {role}: let the owner or a role with BYPASSRLS load "
-        f"(ALTER ROLE {role} BYPASSRLS)",
+        f"row-level security applies to {role}, and no policy lets it insert rows: create a policy FOR INSERT, or let "
+        f"the owner or a role with BYPASSRLS load (ALTER ROLE {role} BYPASSRLS)",
     )
 
 

@@ -160,6 +160,47 @@ def test_row_level_security_that_applies_is_named(customers: Loading) -> None:
     assert job.load(customer(1)) == counts("1 inserted"), "it does not apply to the owner"
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_a_row_that_a_policy_refuses_fails_alone_in_the_words_of_postgres(
+    customers: Loading, mode: Mode
+) -> None:
+    customers.have({"id": uid(9), "email": "9@b.cd", "city": "Lund"}, {"id": uid(8), "email": "8@b.cd"})
+    customers.execute("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
+    customers.execute("CREATE POLICY seen ON customers FOR SELECT USING (true)")
+    customers.execute("CREATE POLICY added ON customers FOR INSERT WITH CHECK (city <> 'Oslo')")
+    customers.execute(
+        "CREATE POLICY changed ON customers FOR UPDATE USING (true) WITH CHECK (city <> 'Oslo')"
+    )
+    rows = [customer(number, city="Oslo" if number == 3 else "Rome") for number in range(1, 6)]
+    changes = [customer(9, city="Oslo"), customer(8, city="Bern")] if mode is Mode.UPSERT else []
+    job = customers.anew(mode=mode).start()
+
+    with login_with(customers.database_url, "SELECT, INSERT, UPDATE ON customers") as url:
+        loaded = replace(job, database_url=url).load(*rows, *changes)
+
+    refused = (3, 6) if changes else (3,)
+    assert loaded == counts(f"4 inserted, {len(refused)} rejected{', 1 updated' if changes else ''}")
+    said = 'the database refused the row: new row violates row-level security policy for table "customers"'
+    assert job.failures("row", "code", "message") == [(row, "constraint", said) for row in refused]
+    cities = [*((uid(number), "Rome") for number in (1, 2, 4, 5)), (uid(8), "Bern" if changes else None)]
+    assert customers.content("id", "city") == [*cities, (uid(9), "Lund")]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_row_with_the_key_of_a_row_that_a_policy_hides_fails_alone(customers: Loading, mode: Mode) -> None:
+    customers.have({"id": uid(2), "email": "2@b.cd", "city": "Lund"})
+    customers.execute("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
+    customers.execute("CREATE POLICY rome ON customers USING (city = 'Rome')")
+    job = customers.anew(mode=mode).start()
+
+    with login_with(customers.database_url, "SELECT, INSERT, UPDATE ON customers") as url:
+        loaded = replace(job, database_url=url).load(*map(customer, range(1, 4)))
+
+    assert loaded == counts("2 inserted, 1 rejected")
+    assert job.failures("row", "code") == [(2, "constraint")]
+    assert customers.content("id", "city") == [(uid(1), "Rome"), (uid(2), "Lund"), (uid(3), "Rome")]
+
+
 @pytest.mark.parametrize("city", [None, "Oslo"], ids=["for every row", "for one of them"])
 def test_a_trigger_that_is_broken_fails_the_load_in_its_own_words(
     customers: Loading, city: str | None

@@ -203,8 +203,12 @@ def test_rights_that_a_role_lacks_are_named(shop: psycopg.Connection) -> None:
         assert {column.name: column.lacks for column in orders.columns}["amount"] == ()
         assert not orders.foreign_keys[0].may_select
         assert not read(shop, "customers", role).columns[0].may_set_sequence
-        assert read(shop, "guarded", role).has_policies
-        assert not read(shop, "guarded").has_policies
+        guarded = read(shop, "guarded", role)
+        assert (guarded.has_policies, guarded.bars_inserts) == (True, False)
+        shop.execute("ALTER POLICY own ON shop.guarded TO CURRENT_USER")
+        assert read(shop, "guarded", role).bars_inserts
+        guarded = read(shop, "guarded")
+        assert (guarded.has_policies, guarded.bars_inserts) == (False, False)
 
 
 def test_a_table_that_does_not_exist_is_named_with_those_that_are_alike(shop: psycopg.Connection) -> None:
