@@ -1,6 +1,8 @@
-"""`propose`: the notation of a file, from a sample of its cells, or a table for it, from all of them."""
+"""`propose`: settings for a file, from a sample of its cells, or a table for it, from all of them."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +18,7 @@ from bulk_pipeline.schema import NOTHING_DECLARED, Table, TableName, UploadForma
 
 if TYPE_CHECKING:
     from bulk_pipeline.stages.parse import Upload
+    from bulk_pipeline.stages.proposals.code_pages import Open
     from bulk_pipeline.stages.proposals.settings import Proposal
 
 _UNDECIDED = 3
@@ -51,8 +54,9 @@ def propose(
     *,
     declared: UploadFormat,
 ) -> None:
-    """Print the settings of the upload format that the cells of a file need, as YAML, each with a cell that only this
-    setting allows. Looks at the first 100,000 rows. Exit 3: some cells are explained by no setting, or by two.
+    """Print the settings of the upload format that a file needs, as YAML: its code page, names that are near columns,
+    and the notation of its cells, each with a cell that only this setting allows. Looks at the first 100,000 rows.
+    Exit 3: something is explained by no setting, or by two.
 
     With --new-table: print the declaration of a table that holds every cell of the file as it is, and its CREATE TABLE,
     with the evidence for each type, NOT NULL and key. Reads the whole file. Nothing is done in a database. Exit 3: some
@@ -77,19 +81,19 @@ def _propose_settings(
     file: Path, into: Table, profile: str | None, declared: UploadFormat, *, write: bool
 ) -> bool:
     """Print the settings, and return whether cells are left that none explains."""
-    from bulk_pipeline.stages.parse import open_upload
-    from bulk_pipeline.stages.proposals.settings import MARKED
-    from bulk_pipeline.stages.proposals.settings import propose as proposal_of
+    from bulk_pipeline.stages.proposals.settings import propose_for
 
     keys = ("profiles", profile) if profile else ("upload_format",)
-    with file.open("rb") as stream:
-        known = into.profile_format(profile) if profile in dict(into.profiles) else into.upload_format
-        base = declared.over(known.without_notation()).over(MARKED)
-        upload = open_upload(stream, file.name, table=_without_notation(into), declared=base)
-        proposal = proposal_of(upload, into)
+    known = into.profile_format(profile) if profile in dict(into.profiles) else into.upload_format
+    with _opener(file) as open_:
+        proposal = propose_for(open_, _without_notation(into), declared, known.without_notation())
     _print(file, keys, proposal)
     if write and proposal.settings:
-        _write(into, keys, {setting.name: setting.value for setting in proposal.settings})
+        own = dict(into.profiles).get(profile, NOTHING_DECLARED) if profile else into.upload_format
+        values = {setting.name: setting.value for setting in proposal.settings}
+        if "columns" in values:
+            values["columns"] = dict(own.columns) | values["columns"]
+        _write(into, keys, values)
     return bool(proposal.undecided)
 
 
@@ -130,17 +134,9 @@ def _write(table: Table, keys: tuple[str, ...], values: dict[str, Any]) -> None:
 
 def _propose_table(file: Path, name: str, declared: UploadFormat, *, write: bool, overwrite: bool) -> bool:
     """Print the table, and return whether an import of the file would leave something out."""
-    from bulk_pipeline.stages.parse import open_upload
     from bulk_pipeline.stages.proposals.new_table import files, propose_table
-    from bulk_pipeline.stages.proposals.settings import MARKED
 
-    with tempfile.TemporaryDirectory(prefix="bulk-pipeline-propose-") as folder, file.open("rb") as stream:
-
-        def open_(table: Table | None) -> "Upload":
-            stream.seek(0)
-            known = declared.over(MARKED) if table is None else NOTHING_DECLARED
-            return open_upload(stream, file.name, table=table, declared=known)
-
+    with tempfile.TemporaryDirectory(prefix="bulk-pipeline-propose-") as folder, _opener(file) as open_:
         new = propose_table(open_, TableName.parse(name), declared, file.name, Path(folder))
     texts = files(new)
     for line in "\n".join(texts.values()).splitlines():
@@ -150,6 +146,20 @@ def _propose_table(file: Path, name: str, declared: UploadFormat, *, write: bool
     if write:
         _write_files(texts, overwrite=overwrite)
     return bool(new.undecided)
+
+
+@contextmanager
+def _opener(file: Path) -> "Iterator[Open]":
+    """Yield a function that opens the file from its begin."""
+    from bulk_pipeline.stages.parse import open_upload
+
+    with file.open("rb") as stream:
+
+        def open_(table: Table | None, declared: UploadFormat) -> "Upload":
+            stream.seek(0)
+            return open_upload(stream, file.name, table=table, declared=declared)
+
+        yield open_
 
 
 def _write_files(texts: dict[str, str], *, overwrite: bool) -> None:

@@ -56,6 +56,10 @@ FILES: dict[str, tuple[bytes, list[tuple[Any, ...]]]] = {
             ("A-2", None, 2, date(2026, 2, 1), datetime(2026, 2, 1)),
         ],
     ),
+    "cp1252.csv": (
+        "Straße,Ort\nHauptstr. 1,Köln\n,Zürich\n".encode("cp1252"),
+        [("Hauptstr. 1", "Köln"), (None, "Zürich")],
+    ),
     "no_header.tsv": (b"1\t2026-01-31\tx\n2\t2026-02-01\ty\n",
                       [(1, date(2026, 1, 31), "x"), (2, date(2026, 2, 1), "y")]),
     "ambiguous.psv": (b"n|day|code\n1.234|01/02/2026|1E5\n5.678|03/04/2026|007\n",

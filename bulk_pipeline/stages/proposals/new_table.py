@@ -5,7 +5,7 @@ The whole file is read. The table holds every cell of it as it is; what would no
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,14 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.printable import printable
-from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table, TableName, UploadFormat
+from bulk_pipeline.schema import (
+    LEFT_OUT,
+    NOTHING_DECLARED,
+    Column,
+    ColumnType,
+    Table,
+    TableName,
+    UploadFormat,
+)
 from bulk_pipeline.schema.invisible import BLANKS, INVISIBLE_CLASS
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA
 from bulk_pipeline.schema.table_files import SCHEMA_FILE, layout, plain
 from bulk_pipeline.stages.parse import Upload
 from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.proposals import keys
+from bulk_pipeline.stages.proposals.code_pages import Open, with_code_page
 from bulk_pipeline.stages.proposals.records import Records
+from bulk_pipeline.stages.proposals.settings import MARKED
 from bulk_pipeline.stages.proposals.types import ColumnCells, TypeChoice, choose
 from bulk_pipeline.stages.validate import validate
 
@@ -42,7 +52,8 @@ class NewColumn:
 class NewTable:
     """A proposed table.
 
-    `file`, `rows`: what was read. `keys`: those that the file allows, the primary key first if there is one.
+    `file`, `rows`: what was read. `keys`: those that the file allows, the primary key first if there is one. `notes`:
+    evidence for what is declared about the whole file.
     `undecided`: sentences about what an import would not take.
     """
 
@@ -51,6 +62,7 @@ class NewTable:
     rows: int
     columns: tuple[NewColumn, ...]
     keys: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
     undecided: tuple[str, ...]
 
     @property
@@ -62,17 +74,16 @@ class NewTable:
         return f"complete and unique in {self.rows:,} rows"
 
 
-def propose_table(
-    open_: Callable[[Table | None], Upload], name: TableName, declared: UploadFormat, file: str, folder: Path
-) -> NewTable:
+def propose_table(open_: Open, name: TableName, declared: UploadFormat, file: str, folder: Path) -> NewTable:
     """Return the table that a file needs.
 
-    `declared`: what is known about the format of the file. `open_` opens it for a table, or, for none, with `declared`
-    and `MARKED`. `folder`: for temporary files. Raises `FileError` for a file that cannot be read.
+    `declared`: what is known about the format of the file. `folder`: for temporary files. Raises `FileError` for a file
+    that cannot be read.
     """
-    upload = open_(None)
+    declared, page = with_code_page(declared, open_)
+    undecided = [page.evidence] if page.evidence and page.name is None else []
+    upload = open_(None, declared.over(MARKED))
     records = Records.of(upload, folder)
-    undecided = list[str]()
     dialect = upload.dialect
     if dialect.format in ("csv", "xlsx") and dialect.header_line is None:
         declared = replace(declared, no_header=True)
@@ -98,8 +109,9 @@ def propose_table(
     found = _keys(columns, names, read, records)
     if found and len(found[0]) == 1:
         table = replace(table, primary_key=found[0])
-    undecided += _rejected(table, open_(table))
-    return NewTable(table, file, records.rows, tuple(columns), tuple(found), tuple(undecided))
+    undecided += _rejected(table, open_(table, NOTHING_DECLARED))
+    notes = (f"encoding: {page.evidence}",) if page.evidence and page.name else ()
+    return NewTable(table, file, records.rows, tuple(columns), tuple(found), notes, tuple(undecided))
 
 
 def _column_names(headers: Sequence[str], given: dict[str, str]) -> dict[str, str]:
@@ -182,6 +194,7 @@ def declaration(new: NewTable) -> str:
     """Return the text of the table file, with the evidence as comments."""
     content = plain(new.table)
     lines = [f"# yaml-language-server: $schema=../{SCHEMA_FILE}", f"# {printable(new.title)}."]
+    lines += [f"# {printable(note)}" for note in new.notes]
     for name, value in content.items():
         if name == "columns":
             lines.append("columns:")

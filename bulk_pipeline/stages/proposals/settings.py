@@ -1,10 +1,11 @@
-"""Proposes the notation of a file: settings that a sample of its cells allows, each with its evidence.
+"""Proposes settings for a file, each with its evidence: code page, names of columns, and the notation of its cells.
 
 A setting is proposed only if all other readings fail for some cell. Where two readings fit every cell and differ, none
 is proposed, and a sentence says what both would make of a cell.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.masks import mask
+from bulk_pipeline.errors import FileError
+from bulk_pipeline.printable import printable
 from bulk_pipeline.schema import Table, UploadFormat, invisible
 from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
 from bulk_pipeline.schema.families.times import TIMES_OF_DAY, TIMESTAMPS
@@ -21,6 +24,8 @@ from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
 from bulk_pipeline.stages.parse import Upload
 from bulk_pipeline.stages.parse.parsed import STORED
 from bulk_pipeline.stages.proposals.cells import Cells, different
+from bulk_pipeline.stages.proposals.code_pages import Open, with_code_page
+from bulk_pipeline.stages.proposals.names import aliases
 from bulk_pipeline.stages.proposals.notations import CLOCKS, DATES, MARKS
 
 SAMPLE_ROWS = 100_000
@@ -57,6 +62,42 @@ class Proposal:
     settings: list[Setting] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def propose_for(open_: Open, table: Table, declared: UploadFormat, known: UploadFormat) -> Proposal:
+    """Return the proposal for a file: its code page, names of columns and notation.
+
+    `known`: what is declared for the table's files, without a notation. `declared`: what is for this file besides.
+    Raises `FileError` for a file that cannot be read.
+    """
+    settings, undecided = list[Setting](), list[str]()
+    if declared.encoding not in (None, known.encoding):
+        settings.append(Setting("encoding", declared.encoding, "given with --encoding"))
+    together, page = with_code_page(declared.over(known), open_)
+    if page.name is not None and page.evidence is not None:
+        settings.append(Setting("encoding", page.name, page.evidence))
+    elif page.evidence is not None:
+        undecided.append(page.evidence)
+    names, sentences = aliases(_header(open_, table, together), table, together)
+    if names:
+        pairs = [f"{name!r} is near {column}" for name, column in names.items()]
+        evidence = f"{', '.join(pairs)}, for which the file has no other name"
+        settings.append(Setting("columns", names, printable(evidence)))
+        together = UploadFormat(columns=tuple(names.items())).over(together)
+    proposal = propose(open_(table, together.over(MARKED)), table)
+    proposal.settings[:0] = settings
+    proposal.undecided[:0] = [*undecided, *sentences]
+    return proposal
+
+
+def _header(open_: Open, table: Table, declared: UploadFormat) -> tuple[str, ...]:
+    """Return the names in the header of a file; none if it has no header, or cannot be opened."""
+    for target in (table, None):
+        with suppress(FileError):
+            upload = open_(target, declared)
+            upload.close()
+            return upload.dialect.header
+    return ()
 
 
 def propose(upload: Upload, table: Table) -> Proposal:

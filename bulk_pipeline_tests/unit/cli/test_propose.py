@@ -152,6 +152,34 @@ def test_a_proposal_is_about_one_table(project: Path, words: list[str]) -> None:
     assert (result.exit_code, "give --table or --new-table" in result.stderr) == (2, True)
 
 
+def test_code_page_and_names_are_written_beside_those_that_are_declared(project: Path) -> None:
+    declared = project / "tables" / "orders.yaml"
+    declared.write_text(
+        TABLE.replace("  encoding: cp1252  # of their export\n", "  columns: {Tag: ordered_on}\n")
+    )
+    tables.serve(project)
+    (project / "orders.csv").write_bytes("order_no;Tag;amounts\nMüller;2025-12-31;1\n".encode("cp1252"))
+    assert run(project, "--write").splitlines()[:4] == [
+        "# orders.csv, 1 row",
+        "upload_format:",
+        "  encoding: cp1252  # row 1 is not UTF-8; only so 'Müller' and all other letters are German",
+        "  columns: {amounts: amount}  # 'amounts' is near amount, for which the file has no other name",
+    ]
+    assert "  columns: {Tag: ordered_on, amounts: amount}\n" in declared.read_text()
+    tables.serve(project)
+    written = tables.get("orders").upload_format
+    assert (written.encoding, written.columns) == ("cp1252", (("Tag", "ordered_on"), ("amounts", "amount")))
+    assert run(project).splitlines() == ["# orders.csv, 1 row", "# its cells need no setting"]
+
+
+def test_a_code_page_that_is_given_is_proposed(project: Path) -> None:
+    assert run(project, "--profile", "acme", "--encoding", "cp1250").splitlines()[1:4] == [
+        "profiles:",
+        "  acme:",
+        "    encoding: cp1250  # given with --encoding",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "keys", "expected"),
     [
