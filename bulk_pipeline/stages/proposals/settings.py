@@ -6,9 +6,9 @@ is proposed, and a sentence says what both would make of a cell.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -70,9 +70,7 @@ def propose_for(open_: Open, table: Table, declared: UploadFormat, known: Upload
     `known`: what is declared for the table's files, without a notation. `declared`: what is for this file besides.
     Raises `FileError` for a file that cannot be read.
     """
-    settings, undecided = list[Setting](), list[str]()
-    if declared.encoding not in (None, known.encoding):
-        settings.append(Setting("encoding", declared.encoding, "given with --encoding"))
+    settings, undecided = list(_given(declared, known)), list[str]()
     together, page = with_code_page(declared.over(known), open_)
     if page.name is not None and page.evidence is not None:
         settings.append(Setting("encoding", page.name, page.evidence))
@@ -81,13 +79,27 @@ def propose_for(open_: Open, table: Table, declared: UploadFormat, known: Upload
     names, sentences = aliases(_header(open_, table, together), table, together)
     if names:
         pairs = [f"{name!r} is near {column}" for name, column in names.items()]
-        evidence = f"{', '.join(pairs)}, for which the file has no other name"
-        settings.append(Setting("columns", names, printable(evidence)))
+        evidence = printable(f"{', '.join(pairs)}, for which the file has no other name")
+        given = [setting for setting in settings if setting.name == "columns"]
+        settings = [setting for setting in settings if setting.name != "columns"]
+        evidence = "; ".join([*(setting.evidence for setting in given), evidence])
+        value = {name: column for setting in given for name, column in setting.value.items()} | names
+        settings.append(Setting("columns", value, evidence))
         together = UploadFormat(columns=tuple(names.items())).over(together)
     proposal = propose(open_(table, together.over(MARKED)), table)
     proposal.settings[:0] = settings
     proposal.undecided[:0] = [*undecided, *sentences]
     return proposal
+
+
+def _given(declared: UploadFormat, known: UploadFormat) -> Iterator[Setting]:
+    """Yield what was declared for the file alone: the proposal is to do without these options."""
+    for part in DECLARATIONS:
+        value = declared.declared.get(part.attribute)
+        if value is None or value == known.declared.get(part.attribute):
+            continue
+        option = "--column" if part.kind is Kind.PAIRS else f"--{part.name.replace('_', '-')}"
+        yield Setting(part.name, _plain(part.name, value), f"given with {option}")
 
 
 def _header(open_: Open, table: Table, declared: UploadFormat) -> tuple[str, ...]:
@@ -184,7 +196,11 @@ def _without_nulls(cells: Sequence[Cells], proposal: Proposal) -> Iterator[Cells
 def _propose_marks(cells: Sequence[Cells], proposal: Proposal) -> None:
     def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
         texts = format_.texts()
-        return [Setting(name, texts[name], evidence) for name in ("decimal", "thousands") if name in texts]
+        found = [Setting(name, texts[name], evidence) for name in ("decimal",) if name in texts]
+        if format_.thousands is not None:
+            evidence = _only_so(*_needing(cells, format_, replace(format_, thousands=None)))
+            found.append(Setting("thousands", texts["thousands"], evidence))
+        return found
 
     _decide(cells, MARKS, settings, proposal)
 
@@ -266,14 +282,27 @@ def _decide(
     if both is not None:
         proposal.undecided.append(both)
     elif unread and fitting:
-        one, at = _most_telling(cells, [usual, *(reading for _, reading in readings)])
-        noun = one.column.type.facts.expected.partition(" like ")[0].partition(":")[0]
-        proposal.settings += settings(fitting[0][0], f"only so {one.shown(at)} is {noun}")
+        place = _most_telling(cells, [usual, *(reading for _, reading in readings)])
+        proposal.settings += settings(fitting[0][0], _only_so(*place))
     elif unread:
         one, at = _most_telling(cells, [usual])
         proposal.undecided.append(
             f"no one setting reads all cells of these columns; one of them is {one.shown(at)}"
         )
+
+
+def _only_so(one: Cells, at: int) -> str:
+    noun = one.column.type.facts.expected.partition(" like ")[0].partition(":")[0]
+    return f"only so {one.shown(at)} is {noun}"
+
+
+def _needing(cells: Sequence[Cells], format_: UploadFormat, other: UploadFormat) -> tuple[Cells, int]:
+    """Return the place of the first cell that one format reads and another one does not."""
+    for one in cells:
+        only_so = mask(one.read(format_).is_valid()) & ~mask(one.read(other).is_valid())
+        if only_so.any():
+            return one, int(only_so.argmax())
+    raise ValueError(f"{other} reads what {format_} reads")
 
 
 def _most_telling(cells: Sequence[Cells], readings: Sequence[Sequence[pa.Array]]) -> tuple[Cells, int]:
@@ -322,8 +351,17 @@ def _named(format_: UploadFormat) -> str:
     return ", ".join(f"{name}: {text}" for name, text in format_.texts().items()) or "no setting"
 
 
-def _plain(name: str, value: tuple[str, ...]) -> Any:
+def _plain(name: str, value: Any) -> Any:
     """Return the value as a table file holds it."""
     part = next(part for part in DECLARATIONS if part.name == name)
-    assert part.kind is Kind.LIST
-    return value[0] if len(value) == 1 else list(value)
+    match part.kind:
+        case Kind.LIST:
+            return value[0] if len(value) == 1 else list(value)
+        case Kind.PAIRS:
+            return dict(value)
+        case Kind.TEXT | Kind.CHARACTER:
+            return part.text(value)
+        case Kind.NUMBER | Kind.FLAG:
+            return value
+        case _:
+            assert_never(part.kind)

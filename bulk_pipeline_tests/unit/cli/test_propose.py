@@ -172,12 +172,30 @@ def test_code_page_and_names_are_written_beside_those_that_are_declared(project:
     assert run(project).splitlines() == ["# orders.csv, 1 row", "# its cells need no setting"]
 
 
-def test_a_code_page_that_is_given_is_proposed(project: Path) -> None:
-    assert run(project, "--profile", "acme", "--encoding", "cp1250").splitlines()[1:4] == [
+def test_what_is_given_is_proposed(project: Path) -> None:
+    """So that an import with the profile needs no options."""
+    (project / "orders.csv").write_text("no. 7;;\nNummer;Tag;amounts\nA;2025-12-31;1\n")
+    options = (
+        "--encoding cp1250 --delimiter ; --header-row 2 --column Nummer=order_no --column Tag=ordered_on"
+    )
+    assert run(project, "--profile", "acme", "--write", *options.split()).splitlines()[1:-1] == [
         "profiles:",
         "  acme:",
         "    encoding: cp1250  # given with --encoding",
+        '    delimiter: ";"  # given with --delimiter',
+        "    header_row: 2  # given with --header-row",
+        "    columns: {Nummer: order_no, Tag: ordered_on, amounts: amount}  # given with --column; 'amounts' is near "
+        "amount, for which the file has no other name",
     ]
+    tables.serve(project)
+    assert dict(tables.get("orders").profiles)["acme"] == read_format(
+        {
+            "encoding": "cp1250",
+            "delimiter": ";",
+            "header_row": "2",
+            "columns": "Nummer=order_no, Tag=ordered_on, amounts=amount",
+        }
+    )
 
 
 @pytest.mark.parametrize(
