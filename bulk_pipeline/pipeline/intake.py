@@ -6,7 +6,7 @@ Also finds requested exports, since a sensor of their own would cost an idle sta
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 
@@ -31,6 +31,10 @@ _BACKLOG_SECONDS = 1.5
 """With more open jobs and files than `_BACKLOG_FILES`, a tick ends after `_BACKLOG_SECONDS`, since polling would slow
 down the runs. With fewer, it continues to claim and poll, so that a table's next group starts as soon as a run ends."""
 _LOOK_AGAIN_SECONDS = 0.75
+_LOOK_AGAIN_SOON_SECONDS = 0.2
+_SOON_SECONDS = 30.0
+"""For this time after an upload the next one is looked for more often than on an idle stack, where looking is all that
+costs processor time."""
 _ASK_AGAIN_SECONDS = 20.0
 HURRIED = (
     "parents that arrived before this file were not finished in time; references to them may be rejected"
@@ -67,17 +71,18 @@ class Request:
 def take_in(stores: Stores, cursor: str | None) -> Intake:
     """Claim and plan until a run is needed, or the watching time is over.
 
-    Files that were just claimed can start a second later, since the store's clock, by which a listing is complete, has
-    only whole seconds.
+    Files that were just claimed can start when a later listing shows that no earlier file is missing: by the next pass,
+    or in the next second if the store's timestamps have whole seconds.
     """
     settings = stores.settings
     started = time.monotonic()
     claimed, refused = 0, dict[str, None]()
+    watch = _watch(settings.s3_endpoint_url, settings.s3_bucket_uploads)
     inbox = Inbox(
         stores.objects,
         settings.s3_bucket_uploads,
         tables.names(),
-        memory=_memory(settings.s3_endpoint_url, settings.s3_bucket_uploads),
+        memory=watch.memory,
         page_size=_PAGE_OBJECTS,
     ).resume(cursor)
     while True:
@@ -92,7 +97,10 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         exports = tuple(stores.exports.unstarted())
         is_backlog = inbox.holds_more_than(_BACKLOG_FILES - len(jobs))
         most = _BACKLOG_SECONDS if is_backlog else settings.bulk_watch_seconds
-        ended, pause = time.monotonic(), _LOOK_AGAIN_SECONDS if inbox.is_walked else 0
+        ended = time.monotonic()
+        if claimed or requests:
+            watch.busy_until = ended + _SOON_SECONDS
+        pause = watch.pause(ended) if inbox.is_walked else 0
         is_over = ended + pause + (ended - began) > started + most  # if the next pass takes as long
         if requests or exports or is_over:
             junk = _about_junk(inbox)
@@ -109,10 +117,21 @@ def _about_junk(inbox: Inbox) -> str | None:
     return f"left in the inbox, as no upload: {first}{others}"
 
 
+@dataclass
+class _Watch:
+    """This process's memory of an inbox, which lasts from one tick to the next."""
+
+    memory: Memory = field(default_factory=dict)
+    busy_until: float = 0.0
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until the inbox is looked into again."""
+        return _LOOK_AGAIN_SOON_SECONDS if now < self.busy_until else _LOOK_AGAIN_SECONDS
+
+
 @cache
-def _memory(_endpoint: str | None, _bucket: str) -> Memory:
-    """Return this process's memory of an inbox, which lasts from one tick to the next."""
-    return {}
+def _watch(_endpoint: str | None, _bucket: str) -> _Watch:
+    return _Watch()
 
 
 def _claim(stores: Stores, inbox: Inbox) -> Iterator[ImportJob | str]:

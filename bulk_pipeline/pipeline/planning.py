@@ -134,9 +134,14 @@ def _awaited(job: OpenJob, table: Table, state: _State) -> set[str]:
 
 
 def _unseen(job: OpenJob, table: Table, state: _State) -> set[str]:
-    """Return the tables, of its own and its parents', whose folders may have files that come before the job."""
-    until = job.arrived_at + timedelta(seconds=state.limits.settle_seconds)
-    times = dict.fromkeys(state.parents[table.upload_name], until) | {table.upload_name: job.arrived_at}
+    """Return the tables, of its own and its parents', whose folders may have files that come before the job.
+
+    A store's timestamp may be of whole seconds, as in AWS: then files with the same one arrive until the second's end.
+    """
+    own, until = job.arrived_at, job.arrived_at + timedelta(seconds=state.limits.settle_seconds)
+    own_end = own if own.microsecond else own.replace(microsecond=999_999)
+    parents_end = until.replace(microsecond=0) + timedelta(seconds=until.microsecond > 0)
+    times = dict.fromkeys(state.parents[table.upload_name], parents_end) | {table.upload_name: own_end}
     return {name for name, through in times.items() if not state.is_complete(name, through)}
 
 

@@ -20,6 +20,7 @@ from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.s3.listing import BEHIND_FOLDER, ListedObject, ObjectHead, Page
 from bulk_pipeline.s3.reader import open_object
+from bulk_pipeline.s3.store_clock import clock_of
 from bulk_pipeline.s3.writer import ObjectWriter, SmallFirst, write_object
 from bulk_pipeline.settings import S3Folder, Settings
 
@@ -38,6 +39,7 @@ class ObjectStore:
 
     def __init__(self, settings: Settings, client: s3.Client | None = None) -> None:
         self._client = client or s3.connect(settings)
+        self._clock = clock_of(settings.s3_endpoint_url)
 
     def page(
         self, bucket: str, prefix: str = "", *, after: str = "", limit: int = 1000, by_folder: bool = False
@@ -56,7 +58,7 @@ class ObjectStore:
                 MaxKeys=min(limit + 1, 1000) if place.prefix else limit,
                 Delimiter="/" if by_folder else "",
             )
-        elapsed = timedelta(seconds=time.monotonic() - started)
+        ended = time.monotonic()
         answered_at = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
         # If the prefix was created as a folder, an object has its name.
         own = place.key("")
@@ -78,7 +80,7 @@ class ObjectStore:
         following = None
         if shown and (response["IsTruncated"] or len(names) > limit):
             following = shown[-1].removeprefix(own) + ("" if shown[-1] in entries else BEHIND_FOLDER)
-        return Page(objects, following, answered_at.astimezone(UTC) - elapsed, folders)
+        return Page(objects, following, self._clock.reached(answered_at, started, ended), folders)
 
     def find(self, bucket: str, key: str) -> ListedObject | None:
         """Return the object with exactly this key as in a listing, or None."""

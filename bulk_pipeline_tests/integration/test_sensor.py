@@ -5,6 +5,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from types import SimpleNamespace
 
 import dagster as dg
@@ -168,6 +169,25 @@ def test_a_tick_watches_for_more_and_less_long_with_a_backlog(
     tick(Pipeline(stores, pipeline.instance))
     stores.close()
     assert len(naps) == seconds
+
+
+def test_a_tick_looks_for_uploads_more_often_after_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(naps), sleep=naps.append)
+    monkeypatch.setattr("bulk_pipeline.pipeline.intake.time", clock)
+    settings = pipeline.stores.settings.model_copy(update={"bulk_watch_seconds": 4.6})
+    with closing(Stores(settings)) as stores:
+        watching = Pipeline(stores, pipeline.instance)
+        tick(watching)
+        before = set(naps)
+        naps.clear()
+        pipeline.drop("customers/a.csv", b"email\na@example.com\n")
+        ticks_until_a_run(watching)
+        naps.clear()
+        tick(watching)
+        assert (before, set(naps)) == ({0.75}, {0.2})
 
 
 def tick(pipeline: Pipeline) -> dg.SensorResult:

@@ -99,8 +99,13 @@ def test_a_file_that_waits_for_its_next_attempt_holds_its_successors() -> None:
 
 
 def test_a_file_waits_until_all_that_arrived_before_it_is_claimed() -> None:
-    assert groups(job("a", arrived=5), scanned=4) == []
-    assert groups(job("a", arrived=5), scanned=5) == [Group("users", ("a",))]
+    assert groups(job("a", arrived=5.5), scanned=5.4) == []
+    assert groups(job("a", arrived=5.5), scanned=5.5) == [Group("users", ("a",))]
+
+
+def test_a_file_whose_timestamp_is_of_whole_seconds_waits_for_the_end_of_its_second() -> None:
+    assert groups(job("a", arrived=5), scanned=5.9) == []
+    assert groups(job("a", arrived=5), scanned=6) == [Group("users", ("a",))]
 
 
 def test_a_child_waits_for_parents_that_arrived_up_to_the_settling_time_after_it() -> None:
@@ -117,6 +122,13 @@ def test_a_child_waits_until_the_inboxes_of_its_parents_are_searched() -> None:
     searched = {"users": 2.0, "comments": 2.0, "articles": 1.9}
     assert groups(child, scanned=searched) == []
     assert groups(child, scanned={**searched, "articles": 2.0}) == [Group("comments", ("child",))]
+
+
+def test_a_child_waits_for_parents_until_the_end_of_the_second_in_which_they_must_arrive() -> None:
+    """Timestamps of some stores have whole seconds."""
+    child = job("child", "articles", arrived=0.5)
+    assert groups(child, scanned=2.9) == []
+    assert groups(child, scanned=3.0) == [Group("articles", ("child",))]
 
 
 def test_a_child_stops_waiting_for_what_has_come_to_a_halt_and_says_so() -> None:
