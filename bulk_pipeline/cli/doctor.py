@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -211,6 +212,12 @@ def _space(settings: Settings) -> "Cause | None":
     return Cause(problem, "free disk space; no import starts until then") if problem else None
 
 
+def _sensors(settings: Settings) -> "Cause | None":
+    place = f" ({settings.dagster_url}/automation)" if settings.dagster_url else ""
+    remedy = f"switch on there{place}: upload_sensor starts imports and exports, reaper_sensor repeats those that died"
+    return _caused_by(_sensor_problem, settings, remedy)
+
+
 def _caused_by(
     problem_of: Callable[[Settings], str | None], settings: Settings, remedy: str
 ) -> "Cause | None":
@@ -246,6 +253,15 @@ def _drift_problem(settings: Settings) -> str | None:
     return "; ".join(problems) or None
 
 
+def _sensor_problem(settings: Settings) -> str | None:
+    from bulk_pipeline.postgres.connection import Postgres
+    from bulk_pipeline.postgres.dagster_tables import signs
+
+    with closing(Postgres(settings.database_url.get_secret_value())) as postgres:
+        names = signs(postgres).switched_off
+    return f"switched off in Dagster's UI: {', '.join(names)}" if names else None
+
+
 def _work_problem(settings: Settings) -> str | None:
     from bulk_pipeline.s3.objects import ObjectStore
 
@@ -268,6 +284,7 @@ _CHECKS = (
     Check("database", _database, lambda _: ("postgres",)),
     Check("migrations", _migrations, lambda _: ("database",)),
     Check("tables", _drift, lambda _: ("migrations",)),
+    Check("sensors", _sensors, lambda _: ("database",)),
     Check("buckets", _buckets, lambda _: ("objects",)),
     Check("free space", _space, lambda _: ()),
     Check("work files", _work, lambda s: ("buckets",) if isinstance(s.bulk_work_dir, S3Folder) else ()),

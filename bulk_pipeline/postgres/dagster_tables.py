@@ -3,7 +3,7 @@
 The tables are in a schema of our database. Until Dagster has created them, there are no signs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -23,10 +23,11 @@ reports it as healthy for 30 minutes after the last one."""
 @dataclass(frozen=True)
 class Signs:
     """Signs of life: seconds since the last heartbeat of each part of the daemon, and since the beginning of each
-    sensor's last tick."""
+    sensor's last tick. `switched_off`: the sensors that somebody has stopped in Dagster's UI."""
 
     heartbeats: Mapping[str, float] = field(default_factory=dict)
     ticks: Mapping[str, float] = field(default_factory=dict)
+    switched_off: Sequence[str] = ()
 
     @property
     def problem(self) -> str | None:
@@ -41,7 +42,8 @@ def signs(postgres: Postgres) -> Signs:
         if connection.execute(_EXIST, {"schema": SCHEMA, "tables": _TABLES}).fetchone() != (True,):
             return Signs()
         try:
-            return Signs(_ages(connection, _HEARTBEATS), _ages(connection, _TICKS))
+            switched_off = [name for (name,) in connection.execute(_SWITCHED_OFF)]
+            return Signs(_ages(connection, _HEARTBEATS), _ages(connection, _TICKS), switched_off)
         except errors.InsufficientPrivilege as error:
             raise StoreRefusedError(f"Dagster's tables: {first_line(error)} (see sql/roles.sql)") from error
 
@@ -77,4 +79,11 @@ _TICKS = sql.SQL("""
     ) AS tick
     WHERE instigator_type = 'SENSOR' AND tick.timestamp IS NOT NULL
     GROUP BY 1
+""").format(schema=_SCHEMA)
+
+_SWITCHED_OFF = sql.SQL("""
+    SELECT DISTINCT instigator_body::jsonb #>> '{{origin,job_name}}'
+    FROM {schema}.instigators
+    WHERE instigator_type = 'SENSOR' AND status = 'STOPPED'
+    ORDER BY 1
 """).format(schema=_SCHEMA)

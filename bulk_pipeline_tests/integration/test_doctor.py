@@ -13,6 +13,7 @@ from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.postgres import Cluster
 from bulk_pipeline_tests.rigs.command_here import run_here
+from bulk_pipeline_tests.rigs.dagster_signs import leave_signs
 
 MACHINE = {"Python", "disk", "home", "memory", "table files", "embedded servers"}
 
@@ -156,6 +157,14 @@ def test_migrations_that_are_not_applied(doctor: Doctor, empty_database_url: str
     assert problem.startswith("not applied: 0001_functions.sql, ")
 
 
+def test_a_sensor_that_is_switched_off(doctor: Doctor, database_url: str) -> None:
+    sensors = {"upload_sensor": 4.0, "reaper_sensor": 4.0}
+    leave_signs(database_url, ticks=sensors, switched_off=["upload_sensor"])
+    ((subject, problem, remedy),) = doctor.says(DAGSTER_URL="http://dagster.example.com")
+    assert (subject, problem) == ("sensors", "switched off in Dagster's UI: upload_sensor")
+    assert "http://dagster.example.com/automation" in remedy
+
+
 def test_buckets_that_are_missing(doctor: Doctor, s3_client: s3.Client, buckets: dict[str, str]) -> None:
     for use in ("reports", "exports"):
         s3_client.delete_bucket(Bucket=buckets[use])
@@ -196,7 +205,9 @@ def test_consequences_of_a_problem_are_only_named(doctor: Doctor) -> None:
         ["wrong", "database"],
         ["wrong", "buckets"],
     ]
-    assert shown.splitlines()[-1] == "not checked, because they depend on the above: migrations, tables"
+    assert (
+        shown.splitlines()[-1] == "not checked, because they depend on the above: migrations, tables, sensors"
+    )
 
 
 def test_a_machine_without_a_stack_or_settings_is_one_line(tmp_path: Path) -> None:

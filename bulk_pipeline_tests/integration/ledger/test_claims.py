@@ -74,7 +74,7 @@ def test_a_drop_becomes_a_job_and_leaves_the_inbox(world: LedgerRig) -> None:
 
 def test_claimers_of_one_drop_get_the_same_job(world: LedgerRig) -> None:
     result = world.drop()
-    jobs = at_once(lambda _: world.claims.claim(result), 20)
+    jobs = at_once(lambda _: world.claims.claim(result), 50)
     assert {job.id for job in jobs if job} == {world.jobs()[0].id}
     assert len(world.jobs()) == len(world.archived()) == 1
     assert world.inbox() == []
