@@ -5,6 +5,13 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_postgres import DagsterPostgresStorage
 
@@ -39,6 +46,25 @@ def test_processes_that_start_at_once_make_the_tables_one_after_the_other(databa
     url = dagster.storage_url(database_url)
     at_once(lambda _: make_tables(url), 4)  # as each process calls it, once
     assert PooledPostgresStorage(url).run_storage.get_runs() == []
+
+
+def test_the_process_of_a_run_does_not_look_for_the_tables(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.create_schema(database_url, dagster.SCHEMA)
+    monkeypatch.setattr("bulk_pipeline.orchestration.launch.storage.parent_process", object)
+    PooledPostgresStorage(dagster.storage_url(database_url))
+    assert not dagster.tables_exist(database_url)
+
+
+def test_commits_do_not_wait_for_the_disk_in_dagsters_schema_only(database_url: str) -> None:
+    admin.create_schema(database_url, dagster.SCHEMA)
+    storage = PooledPostgresStorage(dagster.storage_url(database_url))
+    with storage.run_storage.connect() as connection:
+        for name, value in {"synchronous_commit": "off", "search_path": dagster.SCHEMA}.items():
+            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value
+    with closing(Postgres(database_url)) as postgres, postgres.transaction() as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
 
 
 def test_dagsters_own_storage_is_used_where_the_change_is_turned_off(
@@ -83,3 +109,14 @@ _COLUMNS = """
         AND NOT (table_name = 'instigators' AND column_name = 'timestamp')
     ORDER BY 1, 2
 """
+
+
+def test_a_sensor_that_is_switched_off_is_read_from_a_table_that_dagster_makes(database_url: str) -> None:
+    admin.create_schema(database_url, dagster.SCHEMA)
+    storage = PooledPostgresStorage(dagster.storage_url(database_url))
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("a location"), "a repository")
+    for name, status in {"on": InstigatorStatus.RUNNING, "off": InstigatorStatus.STOPPED}.items():
+        origin = RemoteInstigatorOrigin(repository, name)
+        storage.schedule_storage.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, status))
+    with closing(Postgres(database_url)) as postgres:
+        assert dagster_tables.signs(postgres).switched_off == ["off"]

@@ -48,7 +48,7 @@ def main() -> None:
 
 def _fork_runs() -> None:
     warm = multiprocessing.get_context("forkserver")
-    warm.set_forkserver_preload([WARM])
+    warm.set_forkserver_preload([DEFINITIONS, WARM])  # the last one freezes what exists
     forkserver.ensure_running()
     # Dagster (1.13.27, _grpc/server.py) asks for "spawn" by name and has no setting for it.
     context._concrete_contexts["spawn"] = warm

@@ -8,10 +8,12 @@ import gc
 
 import adbc_driver_postgresql.dbapi  # noqa: F401
 import dagster_postgres  # noqa: F401
+import psycopg2.extras  # noqa: F401
 import pyarrow as pa
 
 from bulk_pipeline import tables
 from bulk_pipeline.orchestration import assets, jobs, resources, sensors  # noqa: F401
+from bulk_pipeline.orchestration.launch import run_logs, storage  # noqa: F401
 from bulk_pipeline.s3 import client as s3
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.stages.failures import none
