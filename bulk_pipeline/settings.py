@@ -131,8 +131,10 @@ class DagsterChange(StrEnum):
 
     FORKED_RUNS = "forked_runs"
     """Runs are forks of a warm process, instead of processes that import everything."""
+    PROMPT_DAEMON = "prompt_daemon"
+    """A submitted run is launched at once, and the sensor's next tick follows, instead of up to 1 and 5 s later."""
     POOLED_STORAGE = "pooled_storage"
-    """Connections to Dagster's tables are kept, instead of made for each query."""
+    """Connections to Dagster's tables are kept, and commit without waiting for the disk."""
     BATCHED_EVENTS = "batched_events"
     """Materializations of a run are stored several at a time, instead of one by one."""
     GUARDED_UI = "guarded_ui"

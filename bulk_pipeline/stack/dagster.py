@@ -80,7 +80,14 @@ def code_server(dagster: Dagster, environment: Mapping[str, str], log: Path) -> 
 
 
 def daemon(dagster: Dagster, environment: Mapping[str, str], log: Path) -> Service:
-    arguments = ["dagster._daemon", "run", "--workspace", str(dagster.workspace), "--log-level", "warning"]
+    arguments = [
+        "bulk_pipeline.orchestration.launch.daemon",
+        "run",
+        "--workspace",
+        str(dagster.workspace),
+        "--log-level",
+        "warning",
+    ]
     return _service("daemon", arguments, dagster, environment, log)
 
 

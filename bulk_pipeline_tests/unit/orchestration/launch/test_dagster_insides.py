@@ -14,6 +14,10 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.instance import utils
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._daemon import controller, sensor
+from dagster._daemon.daemon import IntervalDaemon, SensorDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._grpc import server
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import DagsterPostgresStorage
@@ -22,6 +26,7 @@ from dagster_webserver import cli
 import bulk_pipeline
 from bulk_pipeline.orchestration.launch import (
     code_server,
+    daemon,
     materializations,
     run_logs,
     storage,
@@ -83,6 +88,24 @@ def test_the_webserver_makes_its_application_by_a_name_and_no_option_guards_it()
     unchanged("whether the webserver guards itself", guards, set(), webserver)
 
 
+def test_loops_wait_for_an_event_that_is_replaced_and_no_setting_wakes_them() -> None:
+    sensors = inspect.getsource(sensor.execute_sensor_iteration_loop)
+    queue = inspect.getsource(IntervalDaemon.core_loop)
+    for name, loop in {"sensors": sensors, "the queue": queue}.items():
+        used = re.findall(r"shutdown_event\.(\w+)", loop)
+        unchanged(f"how the loop of {name} waits", used, ["wait"], daemon)
+    unchanged("how often ticks start", "MIN_INTERVAL_LOOP_TIME" in sensors, True, daemon)
+    unchanged("which loops", SensorDaemon.core_loop.__name__, "core_loop", daemon)
+    unchanged("which loops", QueuedRunCoordinatorDaemon.core_loop, IntervalDaemon.core_loop, daemon)
+    made = inspect.getsource(controller.create_daemon_of_type)
+    interval = "instance.run_coordinator.dequeue_interval_seconds" in made
+    unchanged("where the interval of the queue comes from", interval, True, daemon)
+    submitted = "self._instance.report_dagster_event(enqueued_event" in inspect.getsource(
+        QueuedRunCoordinator.submit_run
+    )
+    unchanged("that a submitted run is in the queue", submitted, True, daemon)
+
+
 def test_logs_are_sent_by_a_client_of_the_default_session_and_no_setting_takes_keys() -> None:
     source = inspect.getsource(S3ComputeLogManager.__init__)
     unchanged("where its client comes from", source.count("boto3.resource("), 1, run_logs)
@@ -114,6 +137,12 @@ def test_private_modules_are_imported_in_launch_only_and_each_is_guarded_here() 
         for name in private.findall(file.read_text())
     }
     assert result == {
+        ("orchestration/launch/daemon.py", "dagster._core.run_coordinator"),
+        ("orchestration/launch/daemon.py", "dagster._daemon.daemon"),
+        (
+            "orchestration/launch/daemon.py",
+            "dagster._daemon.run_coordinator.queued_run_coordinator_daemon",
+        ),
         ("orchestration/launch/materializations.py", "dagster._core.events"),
         ("orchestration/launch/run_logs.py", "dagster._core.storage.compute_log_manager"),
         ("orchestration/launch/run_logs.py", "dagster._core.storage.local_compute_log_manager"),
@@ -126,6 +155,24 @@ def test_private_modules_are_imported_in_launch_only_and_each_is_guarded_here() 
         ("orchestration/import_ops.py", "dagster_aws.s3"),
         ("orchestration/resources.py", "dagster_aws.s3"),
     }
+
+
+LOOPS = """
+import runpy
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from bulk_pipeline.orchestration.launch import daemon
+runpy.run_module = lambda *_, **__: print(QueuedRunCoordinator(dequeue_interval_seconds=1).dequeue_interval_seconds)
+daemon.main()
+"""
+
+
+@pytest.mark.parametrize(("plain", "seconds"), [("", "0.01"), ("prompt_daemon", "1")])
+def test_loops_wait_for_dagsters_own_event_where_the_change_is_turned_off(
+    monkeypatch: pytest.MonkeyPatch, plain: str, seconds: str
+) -> None:
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", plain)
+    output = subprocess.run([sys.executable, "-c", LOOPS], capture_output=True, text=True, check=True).stdout
+    assert output == f"{seconds}\n"
 
 
 START = """
