@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.printable import printable
-from bulk_pipeline.schema import Table, UploadFormat, invisible
+from bulk_pipeline.schema import Table, UploadFormat, invisible, read_format
 from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
 from bulk_pipeline.schema.families.times import TIMES_OF_DAY, TIMESTAMPS
 from bulk_pipeline.schema.upload_format import DECLARATIONS, Kind
@@ -25,6 +25,7 @@ from bulk_pipeline.stages.parse import Upload
 from bulk_pipeline.stages.parse.parsed import STORED
 from bulk_pipeline.stages.proposals.cells import Cells, different
 from bulk_pipeline.stages.proposals.code_pages import Open, with_code_page
+from bulk_pipeline.stages.proposals.delimiters import undetected_delimiter
 from bulk_pipeline.stages.proposals.names import aliases
 from bulk_pipeline.stages.proposals.notations import CLOCKS, DATES, MARKS
 
@@ -76,7 +77,12 @@ def propose_for(open_: Open, table: Table, declared: UploadFormat, known: Upload
         settings.append(Setting("encoding", page.name, page.evidence))
     elif page.evidence is not None:
         undecided.append(page.evidence)
-    names, sentences = aliases(_header(open_, table, together), table, together)
+    header = _header(open_, table, together)
+    if (delimiter := undetected_delimiter(header, table, together, open_)) is not None:
+        settings.append(Setting("delimiter", *delimiter))
+        together = read_format({"delimiter": delimiter[0]}).over(together)
+        header = _header(open_, table, together)
+    names, sentences = aliases(header, table, together)
     if names:
         pairs = [f"{name!r} is near {column}" for name, column in names.items()]
         evidence = printable(f"{', '.join(pairs)}, for which the file has no other name")

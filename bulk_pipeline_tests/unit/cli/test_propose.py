@@ -50,6 +50,19 @@ def test_an_unreadable_file_is_an_error(project: Path) -> None:
     assert "no usable header: found colour" in str(result.exception)
 
 
+def test_a_delimiter_that_is_not_detected_is_proposed_with_the_names_that_it_separates(project: Path) -> None:
+    (project / "orders.csv").write_text("order_no!amount\nA-1!1,50\nB-2!2,50\n")
+    assert run(project, "--write").splitlines()[1:4] == [
+        "upload_format:",
+        '  delimiter: "!"  # only so line 1 names order_no, amount',
+        "  decimal: \",\"  # only so amount '1,50' (row 1) is a number",
+    ]
+    tables.serve(project)
+    assert tables.get("orders").upload_format == read_format(
+        {"encoding": "cp1252", "delimiter": "!", "decimal": ","}
+    )
+
+
 def test_cells_that_nothing_explains_are_said_and_exit_with_3(project: Path) -> None:
     (project / "orders.csv").write_text("order_no;amount\nA;much\n")
     shown = run(project, "--write", status=3).splitlines()
