@@ -1,4 +1,8 @@
-"""Declarations as data: a table in a YAML file, and the JSON Schema of such files."""
+"""Declarations as data: a table in a YAML file, and the JSON Schema of such files.
+
+`nodes` reads strict YAML, `keys` lists the known keys, `shapes` reads their values and refuses unknown and missing
+keys, `layout` writes files, and `update` follows a table that has changed.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""Parses the bytes of an uploaded file into numbered rows of text and failures; start at `upload`."""
+"""Parses the bytes of an uploaded file into numbered rows of text and failures; start at `upload`.
+
+Each format checks the bounds of `limits` itself, and reports what is larger as `parsed.Oversize`.
+"""
 
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.parse.parsed import Dialect, ParsedChunk

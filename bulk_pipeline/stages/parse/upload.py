@@ -39,7 +39,7 @@ from bulk_pipeline.stages.parse.spool import Spool
 from bulk_pipeline.stages.parse.stream import Chunks, Uploaded
 from bulk_pipeline.stages.parse.xlsx.reader import open_xlsx
 
-PARSER_VERSION = "9"
+PARSER_VERSION = "10"
 """Changes whenever the same bytes could give other rows or row numbers: a resumed job must parse as it did before."""
 
 TEXT_READERS: dict[str, Callable[[Chunks, str, ParseContext], OpenFile]] = {

@@ -1,4 +1,4 @@
-"""Follows what is declared about a delimited file, and refuses a file that is not as declared."""
+"""Refuses a delimited file that is not as declared, and drops what stands above a declared header."""
 
 import re
 import shlex
