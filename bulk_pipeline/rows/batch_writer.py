@@ -16,6 +16,7 @@ from bulk_pipeline.errors import RowsRefusedError
 from bulk_pipeline.postgres.names import identifier, quoted
 from bulk_pipeline.rows import merge_sql
 from bulk_pipeline.rows.copy import copy_rows
+from bulk_pipeline.rows.refusal_messages import broken_check
 from bulk_pipeline.rows.staging import savepoint, staged
 from bulk_pipeline.schema import ForeignKey, Key, Table
 from bulk_pipeline.stages import absence
@@ -128,7 +129,11 @@ class PostgresBatchWriter:
             return {}
         with staged(self._connection, self._table, ["_row", *columns]):
             copy_rows(self._connection, merge_sql.STAGED, rows.select(["_row", *columns]), self._table)
-            return dict(self._connection.execute(merge_sql.broken(checks)).fetchall())
+            broken = self._connection.execute(
+                merge_sql.broken((name, expression) for name, expression, _ in checks)
+            ).fetchall()
+        reasons = {name: broken_check(name, condition) for name, _, condition in checks}
+        return {row: reasons[name] for row, name in broken}
 
     def hold_parents(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
         return missing(self._connection, self._table, key, values, held=True)

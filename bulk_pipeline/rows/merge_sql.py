@@ -299,7 +299,7 @@ def move_sequence(table: Table, name: str, least: int, most: int) -> sql.Compose
 
 
 CHECKS = """
-    SELECT con.conname, pg_get_expr(con.conbin, con.conrelid)
+    SELECT con.conname, pg_get_expr(con.conbin, con.conrelid), pg_get_expr(con.conbin, con.conrelid, true)
     FROM pg_constraint AS con
     WHERE con.contype = 'c' AND con.conrelid = %s::regclass AND NOT EXISTS (
         SELECT FROM pg_attribute AS att
@@ -307,7 +307,8 @@ CHECKS = """
     )
     ORDER BY con.conname
 """
-"""(name, expression) of the check constraints that are about these columns of a table only."""
+"""(name, expression, expression as people write it) of the check constraints that are about these columns of a table
+only."""
 
 
 def broken(checks: Iterable[tuple[str, LiteralString]]) -> sql.Composed:

@@ -32,7 +32,7 @@ def refusal(connection: psycopg.Connection, error: psycopg.Error) -> RowsRefused
                 f"{diag.column_name} must have a value (NOT NULL)", column=diag.column_name
             )
         case errors.CheckViolation() if name and not is_raised(error):
-            return RowsRefusedError(f"constraint {name}")
+            return RowsRefusedError(broken_check(name, _condition(connection, error)))
         case _:
             pass
     if is_raised(error):
@@ -45,6 +45,19 @@ def refusal(connection: psycopg.Connection, error: psycopg.Error) -> RowsRefused
         return RowsRefusedError(f"{column}: {said}", column=column)
     function = _FUNCTION.search(diag.context or "")
     return RowsRefusedError(f"{said} ({_one_line(function[0])})" if function else said)
+
+
+def broken_check(name: str, condition: str | None) -> str:
+    """Return the reason of a row that breaks a check constraint: its name, and its condition where that is known."""
+    return f"constraint {name}: {_one_line(f'CHECK ({condition})')}" if condition else f"constraint {name}"
+
+
+def _condition(connection: psycopg.Connection, error: psycopg.Error) -> str | None:
+    """Return the condition of the check of a table or a domain; None if others have removed it."""
+    diag = error.diag
+    places = [diag.schema_name, diag.constraint_name, diag.table_name, diag.datatype_name]
+    (condition,) = connection.execute(_CHECK, places).fetchone() or (None,)
+    return condition
 
 
 def _index_limit(connection: psycopg.Connection, error: psycopg.Error) -> IndexLimit | None:
@@ -67,6 +80,15 @@ def _one_line(text: str) -> str:
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
 
+
+_CHECK = """
+    SELECT pg_get_expr(con.conbin, con.conrelid, true)
+    FROM pg_constraint AS con
+    LEFT JOIN pg_class AS class ON class.oid = con.conrelid
+    LEFT JOIN pg_type AS type ON type.oid = con.contypid
+    JOIN pg_namespace AS space ON space.oid = coalesce(class.relnamespace, type.typnamespace)
+    WHERE con.contype = 'c' AND space.nspname = %s AND con.conname = %s AND (class.relname = %s OR type.typname = %s)
+"""
 
 _INDEX_COLUMNS = """
     SELECT attribute.attname

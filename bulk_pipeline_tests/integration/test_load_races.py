@@ -134,7 +134,10 @@ def test_a_parent_that_is_removed_meanwhile_rejects_its_children(articles: Loadi
     ("constraint", "column", "reason"),
     [
         pytest.param(
-            "ADD CONSTRAINT short_title CHECK (length(title) < 3)", None, "constraint short_title", id="check"
+            "ADD CONSTRAINT short_title CHECK (length(title) < 3)",
+            None,
+            "constraint short_title: CHECK (length(title) < 3)",
+            id="check",
         ),
         pytest.param(
             "ADD CONSTRAINT one_title UNIQUE (title)",

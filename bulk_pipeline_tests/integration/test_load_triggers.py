@@ -215,6 +215,41 @@ def test_a_trigger_is_quoted(customers: Loading, body: str, reason: str) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("ADD CONSTRAINT far CHECK (city <> 'Rome')", "constraint far: CHECK (city::text <> 'Rome'::text)"),
+        (
+            "ALTER city TYPE place",
+            "constraint place_check: CHECK (VALUE::text <> 'Rome'::text)",
+        ),
+    ],
+    ids=["of the table", "of a domain"],
+)
+@pytest.mark.parametrize("is_changed", [False, True], ids=["in the row", "after a trigger"])
+def test_a_check_is_shown(customers: Loading, change: str, reason: str, is_changed: bool) -> None:
+    """Also where the check is about what a trigger makes of the row, which only Postgres can tell."""
+    customers.execute("CREATE DOMAIN place AS varchar(128) CHECK (VALUE <> 'Rome')")
+    customers.execute(f"ALTER TABLE customers {change}")
+    if is_changed:
+        trigger(customers, "IF NEW.city = 'Roma' THEN NEW.city = 'Rome'; END IF;")
+    row = customer("2b", "Roma" if is_changed else "Rome")
+    assert customers.load(customer("1a", "Bonn"), row) == counts("1 inserted, 1 rejected")
+    assert customers.failures("row", "message") == [(2, f"the database refused the row: {reason}")]
+
+
+def test_a_long_check_is_cut(customers: Loading) -> None:
+    condition = " AND ".join(f"city <> '{number}'" for number in range(100))
+    customers.execute(f"ALTER TABLE customers ADD CONSTRAINT far CHECK ({condition})")
+    assert customers.load(customer("1a", "7")) == counts("1 rejected")
+    ((message,),) = customers.failures("message")
+    assert message.startswith(
+        "the database refused the row: constraint far: CHECK (city::text <> '0'::text AND "
+    )
+    assert message.endswith("…")
+    assert len(message) < 400
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_a_column_that_must_have_a_value_is_named(customers: Loading, mode: Mode) -> None:
     customers.execute("ALTER TABLE customers ALTER city SET NOT NULL")

@@ -90,7 +90,7 @@ class FallbackWriter:
         """Without the rows that lack a parent or break a check: a set at a time, for there may be many."""
         broken = self.writer.broken_checks(rows)
         rejected = np.isin(rows["_row"].to_numpy(), np.array([*broken], np.int64))
-        reasons = [f"constraint {broken[row]}" for row in where(rows, rejected)["_row"].to_pylist()]
+        reasons = [broken[row] for row in where(rows, rejected)["_row"].to_pylist()]
         table = self.context.table
         failures = [failure_messages.constraint(where(rows, rejected), table, reasons)]
         for key in (key for key in table.foreign_keys if key.is_in(rows.column_names)):

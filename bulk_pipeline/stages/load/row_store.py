@@ -116,7 +116,7 @@ class BatchWriter(Protocol):
         ...
 
     def broken_checks(self, rows: pa.Table) -> Mapping[int, str]:
-        """`_row` -> name of a check constraint that the row would break."""
+        """`_row` -> a check constraint that the row would break: its name and condition, in the words of a message."""
         ...
 
     def hold_parents(self, key: ForeignKey, values: pa.RecordBatch) -> np.ndarray:
