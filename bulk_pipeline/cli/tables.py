@@ -36,8 +36,8 @@ def show_tables(
 ) -> None:
     """Show the tables, or one table's columns, keys and rules.
 
-    A template leaves out columns whose values the database makes. As a workbook it has drop-downs, the formats of the
-    types, and the rules of each column as a note on its name; names of required columns are bold.
+    A template leaves out ids, times and computed columns that the database makes. As a workbook it has drop-downs, the
+    formats of the types, and the rules of each column as a note on its name; names of required columns are bold.
 
     Example: bulk-pipeline tables users --template xlsx -o users.xlsx
     """

@@ -1,6 +1,7 @@
 """Templates: files with the header of a table, to be filled in and imported. As they are, they import as no rows.
 
-Columns whose values the database makes are left out, unless rows cannot be told apart without them.
+Ids, times and computed columns that the database makes are left out, unless rows cannot be told apart without them.
+Other columns with a default are optional.
 """
 
 import io
@@ -38,15 +39,22 @@ def columns(table: Table) -> tuple[Column, ...]:
     needed = {*table.required_columns(table.default_mode)}
     if table.default_mode.rules.updates_rows:
         keys = [key.columns for key in table.identifying_keys]
-        made = {column.name for column in table.columns if column.is_made}
-        if not any(made.isdisjoint(key) for key in keys):
+        left_out = {column.name for column in table.columns if _is_left_out(table, column)}
+        if not any(left_out.isdisjoint(key) for key in keys):
             needed |= {*keys[0]} if keys else set()
     return tuple(
         column
         for column in table.columns
-        if column.is_writable
-        and (column.name in needed or not (column.is_made or column.name in table.touch))
+        if column.is_writable and (column.name in needed or not _is_left_out(table, column))
     )
+
+
+def _is_left_out(table: Table, column: Column) -> bool:
+    """Return whether people leave a column to the database: an id, a time with a default, a column of `touch`."""
+    if column.name in table.touch or column.identity is not None:
+        return True
+    is_id = column.type is ColumnType.UUID or table.primary_key == (column.name,)
+    return column.is_made and (is_id or column.type.family.name in TIMESTAMPS)
 
 
 def header(table: Table) -> tuple[str, ...]:

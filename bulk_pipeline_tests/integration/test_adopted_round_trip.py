@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import openpyxl
 import psycopg
 import pytest
 from psycopg import sql
@@ -17,6 +18,7 @@ from bulk_pipeline.schema import Table, select
 from bulk_pipeline.stages.export.formats import Format
 from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.export.request import ExportRequest
+from bulk_pipeline.stages.templates import csv_template, workbook_template
 from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
@@ -78,3 +80,22 @@ def test_what_is_exported_imports_into_emptied_tables_as_it_was(
         table.upload_name: (Status.COMPLETED, None, {}) for table in adopted
     }
     assert content(pipeline, adopted) == before
+
+
+@pytest.mark.usefixtures("adopted")
+def test_a_cell_of_a_template_that_stays_empty_gets_the_default(pipeline: Pipeline) -> None:
+    customers = tables.get("shop.customers")
+    csv, book = csv_template(customers), openpyxl.load_workbook(io.BytesIO(workbook_template(customers)))
+    assert csv == b"email,name,mood,moods,address,referrer\n"
+    csv += b"csv@example.com,Ada,,,,\nhappy@example.com,Ada,happy,,,\n"
+    book.worksheets[0].append(["xlsx@example.com", "Ada"])
+    workbook = io.BytesIO()
+    book.save(workbook)
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute("ALTER TABLE shop.customers ALTER id RESTART WITH 1000")
+    for key, content in {"filled.csv": csv, "filled.xlsx": workbook.getvalue()}.items():
+        job = pipeline.load(f"shop.customers/{key}", content)
+        assert (job.status, job.error, job.failure_counts) == (Status.COMPLETED, None, {})
+    assert pipeline.query(
+        "SELECT email, mood::text FROM shop.customers WHERE email LIKE '%@example.com' AND name = 'Ada' ORDER BY email"
+    ) == [("csv@example.com", "ok"), ("happy@example.com", "happy"), ("xlsx@example.com", "ok")]

@@ -79,6 +79,29 @@ def test_the_header_has_the_names_of_the_upload_format_without_columns_that_the_
     assert (sheet.title, sheet.freeze_panes) == ("Aufträge", "A2")
 
 
+def test_a_column_with_a_default_that_people_may_fill_in_is_optional() -> None:
+    """Unlike ids and times that the database makes."""
+    table = orders(
+        "name: orders\ncolumns:\n"
+        "  code: {type: text, generated: default}\n"
+        "  token: {type: uuid, generated: default}\n"
+        "  name: {type: text, required: true}\n"
+        "  status: {type: shop.status, generated: default, choices: [new, paid]}\n"
+        "  due_on: {type: date, generated: default}\n"
+        "  sent_at: {type: timestamp, generated: default}\n"
+        "  changed_on: {type: date, generated: default}\n"
+        "primary_key: [code]\ntouch: [changed_on]\n"
+    )
+    assert header(table) == ("name", "status", "due_on")
+    sheet = sheet_of(table)
+    assert [cell.value for cell in sheet[1] if cell.font.bold] == ["name"]
+    (rule,) = sheet.data_validations.dataValidation
+    assert (str(rule.sqref), rule.formula1) == ("B2:B1048576", '"new,paid"')
+    assert [cell.comment.text for cell in sheet[1] if cell.comment][1].endswith(
+        "\nset by the database when empty"
+    )
+
+
 def test_names_of_required_columns_are_bold() -> None:
     assert [cell.value for cell in sheet_of(orders())[1] if cell.font.bold] == ["Nr", "state", "Stück"]
 
