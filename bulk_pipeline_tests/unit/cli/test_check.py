@@ -18,6 +18,7 @@ A, B, C = (f"0190f4a2-7c1e-7d3a-9b5e-2f6c8d1e4a7{n}" for n in range(3))
 HEADER = "id,email,name,role\n"
 GOOD = f"{A},a@example.com,Ada,reader\n"
 BAD = ",foo@bar,Ada,boss\n"
+NOT_CHECKED = "not checked without the database: keys in the table, references, constraints of the database"
 ACCEPTED = f'_row,id,email,name,role\n1,"{A}","a@example.com","Ada","reader"\n'
 
 
@@ -47,6 +48,7 @@ def test_failures_are_lines_with_row_line_column_value_and_problem(users: Path) 
         "    2     3  email   foo@bar  email 'foo@bar' is not an address like local@domain.tld",
         "    2     3  role    boss     role 'boss' is not one of admin, author, editor, reader",
         "  failures by code: bad_format 1, not_allowed 1, required 1",
+        NOT_CHECKED,
     ]
 
 
@@ -54,8 +56,8 @@ def test_ten_failures_are_shown_and_the_others_counted(users: Path) -> None:
     users.write_text(HEADER + GOOD + BAD * 1_000)
     shown = run("check", users, "--table", "users", status=3).splitlines()
     assert shown[0] == f"{users}: 1 row accepted, 1,000 rejected (users, insert_only)"
-    assert len(shown) == 1 + 1 + 10 + 2
-    assert shown[-2] == "  … and 2,990 more; -o FOLDER writes all of them"
+    assert len(shown) == 1 + 1 + 10 + 3
+    assert shown[-3] == "  … and 2,990 more; -o FOLDER writes all of them"
     assert len(document(users, "--table", "users", status=3)["first_failures"]) == 10
 
 
@@ -207,7 +209,14 @@ def test_several_files_are_checked_each_in_a_folder_of_its_own(users: Path, tmp_
     }
     assert (out / "users-2.csv" / "accepted.csv").read_text() == "_row,id,email,name,role\n"
     shown = run("check", users, clean, "--table", "users", status=3).splitlines()
-    assert shown[-1] == f"{clean}: 1 row accepted, 0 rejected (users, insert_only)"
+    assert shown[-2:] == [f"{clean}: 1 row accepted, 0 rejected (users, insert_only)", NOT_CHECKED]
+    assert shown.count(NOT_CHECKED) == 1
+
+
+def test_a_file_that_cannot_be_read_says_nothing_of_what_is_not_checked(users: Path) -> None:
+    users.write_text("")
+    (shown,) = run("check", users, "--table", "users", status=1).splitlines()
+    assert shown.startswith(f"{users}: cannot be read: ")
 
 
 def test_the_exit_status_is_that_of_the_worst_file(users: Path, tmp_path: Path) -> None:
