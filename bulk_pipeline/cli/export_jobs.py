@@ -43,7 +43,11 @@ def exports(
 
 def export_status(
     job_id: Annotated[
-        str, typer.Argument(help="The export's id, as `exports` shows it, or the beginning or end of it.")
+        str,
+        typer.Argument(
+            metavar="JOB_ID|last",
+            help="The export's id, as `exports` shows it, the beginning or end of it, or `last` for the newest.",
+        ),
     ],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,

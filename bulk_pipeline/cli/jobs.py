@@ -12,7 +12,7 @@ from bulk_pipeline.cli.export_jobs import cancel_export
 from bulk_pipeline.cli.job_list import show_errors, show_imports
 from bulk_pipeline.cli.output_files import output_path, standard_output, whole_file
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
-from bulk_pipeline.ledger.job_ids import JobIds
+from bulk_pipeline.ledger.job_ids import LAST, JobIds
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 JobIdArgument = Annotated[
     str,
-    typer.Argument(help="The job's id, as `jobs` shows it, or at least four digits of its beginning or end."),
+    typer.Argument(
+        metavar="JOB_ID|last",
+        help="The job's id, as `jobs` shows it, four or more digits of its beginning or end, or `last` for the newest.",
+    ),
 ]
-_LAST = "last"
 
 
 class Report(StrEnum):
@@ -71,7 +73,7 @@ def jobs(
 def job(job_id: JobIdArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Show one job: status, counts, failures by code, dialect, warnings, run and reports.
 
-    Example: bulk-pipeline job 0199a1b2-0000-7000-8000-000000000000
+    Example: bulk-pipeline job last
     """
     stores = stores_of(home)
     import_id = _import_id(stores, job_id)
@@ -89,9 +91,9 @@ def errors(
         str,
         typer.Argument(
             metavar="JOB_ID|last",
-            help="The job's id or a part of it. Default: the newest job with errors.",
+            help="The job's id or a part of it. Default, and `last`: the newest job with errors.",
         ),
-    ] = _LAST,
+    ] = LAST,
     report: Annotated[
         Report, typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows.")
     ] = (Report.CSV),
@@ -105,7 +107,7 @@ def errors(
     Example: bulk-pipeline errors last --format rejected -o fix-me.csv
     """
     stores = stores_of(home)
-    job = _newest_with_errors(stores) if job_id == _LAST else stores.ledger.get(_import_id(stores, job_id))
+    job = _newest_with_errors(stores) if job_id == LAST else stores.ledger.get(_import_id(stores, job_id))
     if not job.status.is_final:
         raise JobNotFinishedError(f"job {job.id} is {job.status}: its reports appear when it has finished")
     keys = [key for name, key in job.reports.items() if name.startswith(_REPORT_NAMES[report])]

@@ -230,6 +230,22 @@ class TestIds:
         missing = command("export-status", "deadbeef")
         assert (missing.returncode, missing.stderr) == (1, "error: no export deadbeef\n")
 
+    def test_last_is_the_newest(self, pipeline: Pipeline, command: Command) -> None:
+        for words, kind in ((("job", "last"), "job"), (("export-status", "last"), "export")):
+            none = command(*words)
+            assert (none.returncode, none.stderr) == (1, f"error: there is no {kind} yet\n")
+        older = taken_in(pipeline, "customers/older.csv", b"email\nolder\n")
+        export = pipeline.stores.exports.ask(ExportRequest.of(table="customers"))
+        assert "cancelled before it started" in command("cancel", "last").stdout
+        assert json.loads(command("job", "last", "--json").stdout)["id"] == older.id
+        newer = taken_in(pipeline, "customers/newer.csv")
+        assert json.loads(command("job", "last", "--json").stdout)["id"] == newer.id
+        assert (
+            command("cancel", "last").stdout == "cancelled before any row was loaded: customers/newer.csv\n"
+        )
+        assert json.loads(command("retry", "last", "--json").stdout)["retry_of"] == newer.id
+        assert json.loads(command("export-status", "last", "--json").stdout)["id"] == export.id
+
 
 def test_exports_are_listed_with_their_errors_and_times(pipeline: Pipeline, command: Command) -> None:
     export = pipeline.stores.exports.ask(ExportRequest.of(table="customers"))
