@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.bytes import first_bytes, text_bytes
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.schema import Column, Table
+from bulk_pipeline.schema.families.times import TIMESTAMPS
 from bulk_pipeline.schema.invisible import BLANKS, INVISIBLE_CLASS, ORDINARY
 from bulk_pipeline.stages.failures import Code, FailureCode, rule_code
 from bulk_pipeline.stages.shown import shown
 from bulk_pipeline.stages.validate import spreadsheet_damage as damage
 from bulk_pipeline.stages.validate.invisible_cells import named
+from bulk_pipeline.stages.validate.missing_days import says_missing_day
 
 Kernel = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 """A function from typed cells of a column to a boolean for each, true if it passes."""
@@ -69,7 +71,9 @@ def _not_of_type(column: Column, cells: pa.Array) -> pa.Array:
     right = column.type.facts.expected
     if column.prefix is not None:
         right += f", with or without {column.prefix} before it"
-    return is_not(column, cells, right)
+    sentences = is_not(column, cells, right)
+    is_dated = column.type.family.name in ("date", *TIMESTAMPS)
+    return says_missing_day(column, cells, cells, sentences) if is_dated else sentences
 
 
 def _too_precise(column: Column, cells: pa.Array) -> pa.Array:

@@ -25,6 +25,7 @@ from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.schema.upload_format import POINT
 from bulk_pipeline.stages.shown import shown
 from bulk_pipeline.stages.validate.checks import is_not
+from bulk_pipeline.stages.validate.missing_days import says_missing_day
 
 _MARKS = {"'": "['’]", " ": "[ \u00a0\u2007\u2009\u202f]"}
 """Characters that count as a mark between thousands besides the mark itself, since people cannot tell them apart."""
@@ -85,7 +86,11 @@ def read_cells(column: Column, text: pa.Array, stored: pa.Array | None, format_:
 
 def not_as_declared(notation: Notation, column: Column, cells: pa.Array) -> pa.Array:
     """Return sentences for cells that are not in the declared notation."""
-    return is_not(column, cells, notation.expected)
+    sentences = is_not(column, cells, notation.expected)
+    if not isinstance(notation, _Times):
+        return sentences
+    iso = notation.read(pc.utf8_trim(cells, invisible.BLANKS)).texts
+    return says_missing_day(column, cells, iso, sentences)
 
 
 def ambiguous(column: Column, cells: pa.Array) -> pa.Array:
