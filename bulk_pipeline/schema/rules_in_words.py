@@ -38,5 +38,11 @@ def limits(column: Column) -> list[str]:
         "in base64" if column.base64 else None,
         f"{str(column.default).lower()} when empty" if column.default is not None else None,
         "set by the database when empty" if column.generated else None,
+        _numbered(column) if column.identity else None,
     ]
     return [rule for rule in rules if rule]
+
+
+def _numbered(column: Column) -> str:
+    """Return when the sequence of a column gives a row its number."""
+    return "numbered by the database" + (" when empty or left out" if column.is_writable else "")
