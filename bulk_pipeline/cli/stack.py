@@ -1,5 +1,6 @@
 """`up`, `down`, `status`, `migrate`, `demo`, `version`: the servers and processes the pipeline runs on."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,7 +136,8 @@ def version() -> None:
 def announce(home: Path, url: str, detach: bool) -> None:
     """Print where the stack's UI is, after warnings about tables whose imports will fail."""
     for problem in _table_problems(home):
-        output.err.print(f"warning: {problem}: imports into this table will fail", markup=False)
+        remedy = _remedy(problem)
+        output.err.print(f"warning: {problem}: imports into this table will fail{remedy}", markup=False)
     output.say(f"ready: Dagster UI at {url}")
     if not detach:
         output.say("stop it with Ctrl-C")
@@ -151,6 +153,21 @@ def _table_problems(home: Path) -> list[str]:
             return table_fit.load_problems(stores.postgres, tables.in_load_order())
     except BulkPipelineError as error:
         return [str(error)]
+
+
+def _remedy(problem: str) -> str:
+    """Return how to create the table that is missing; nothing for other problems."""
+    from bulk_pipeline import tables
+
+    names = {
+        f"table {table.qualified_name} is missing": table.upload_name for table in tables.in_load_order()
+    }
+    if problem not in names:
+        return ""
+    project, script = tables.served().project, f"{names[problem]}.sql"
+    if project is None or not (project / script).is_file():
+        return "; create it, or remove its declaration"
+    return f"; create it: bulk-pipeline psql -f {os.path.relpath(project / script)}"
 
 
 def _show(state: "StackStatus", pending: int, processing: int, home: Path) -> None:

@@ -82,7 +82,8 @@ def environment(folder: Path) -> dict[str, str]:
     record = home.read(place)
     if not (home.is_up(record) and record.ready):
         raise StackError(
-            f"no stack is running in {place.folder}; start one with: bulk-pipeline up --home {folder}"
+            f"no stack is running in {place.folder}; start one with: bulk-pipeline up --home {folder}, "
+            "or change to the folder of the project"
         )
     return dict(record.environment)
 

@@ -25,6 +25,7 @@ from bulk_pipeline.postgres import table_fit
 from bulk_pipeline.schema import Mode
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.counts import LoadCounts
+from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.loading import Loading, Row, counts, uid
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
@@ -340,3 +341,33 @@ def test_doctor_up_and_the_sensor_say_that_a_table_does_not_fit(
         tick()
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("bulk_pipeline")]
     assert messages == [f"{MISFIT}: imports into this table will fail"], "once for each process"
+
+
+@pytest.mark.parametrize(
+    ("script", "remedy"),
+    [
+        ("comments.sql", "create it: bulk-pipeline psql -f comments.sql"),
+        ("x.sql", "create it, or remove its declaration"),
+    ],
+)
+def test_up_says_how_to_create_a_table_that_is_missing(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    remedy: str,
+) -> None:
+    (tmp_path / "tables").mkdir()
+    declared = "name: comments\ncolumns:\n  id: {type: uuid, required: true}\nprimary_key: [id]\n"
+    (tmp_path / "tables" / "comments.yaml").write_text(declared)
+    (tmp_path / script).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_served", None)
+    tables.serve(tmp_path)
+    monkeypatch.setattr(stack_commands, "stores_of", lambda home: pipeline.stores)
+    with pipeline.stores.postgres.transaction() as connection:
+        connection.execute("DROP TABLE comments")
+    stack_commands.announce(tmp_path, "http://here", True)
+    warning = f"warning: table comments is missing: imports into this table will fail; {remedy}"
+    assert " ".join(capsys.readouterr().err.split()) == warning

@@ -8,6 +8,7 @@ import pytest
 from bulk_pipeline.errors import StackError
 from bulk_pipeline.stack import home as homes
 from bulk_pipeline.stack.home import Home, Record, Started
+from bulk_pipeline.stack.status import environment
 
 
 @pytest.fixture
@@ -51,3 +52,12 @@ def test_a_later_process_of_the_same_number_is_not_the_one_remembered() -> None:
 
 def test_an_unknown_process_is_not_found() -> None:
     assert Started.of(2**22 + 1).find() is None
+
+
+def test_where_no_stack_runs_the_way_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StackError) as error:
+        environment(tmp_path)
+    assert str(error.value) == (
+        f"no stack is running in {tmp_path}; start one with: bulk-pipeline up --home {tmp_path}, or change to the "
+        "folder of the project"
+    )
