@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bulk_pipeline.errors import DeclarationError
+from bulk_pipeline.pipeline.simple_checks import simple_checks
 from bulk_pipeline.postgres.catalogue import (
     CatalogueCheck,
     CatalogueColumn,
@@ -17,21 +18,11 @@ from bulk_pipeline.postgres.catalogue import (
     TypeKind,
     grants,
 )
-from bulk_pipeline.schema import TableName
+from bulk_pipeline.schema import TableName, bounds
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA
 from bulk_pipeline.schema.table_files import plain_text, read_table
 
 _NAME_CHARACTERS = 100
-_LITERAL = r"'((?:[^']|'')*)'::(?:text|character varying|bpchar|[\w.\"]+)"
-_ONE_OF = re.compile(
-    rf"CHECK \(\(?\"?(?P<column>[^()\"]+?)\"?(?:\)?::text)? = ANY "
-    rf"\(\(?ARRAY\[(?P<labels>{_LITERAL}(?:, {_LITERAL})*)\](?:\)?::text\[\])?\)\)"
-)
-_LABEL = re.compile(_LITERAL)
-_LENGTH = re.compile(
-    r"CHECK \((?:pg_catalog\.)?(?:char_length|length|character_length)\(\(?\"?(?P<column>[^()\"]+?)\"?(?:\)?::text)?\) "
-    r"<= (?P<length>\d+)\)"
-)
 
 
 @dataclass(frozen=True)
@@ -68,10 +59,10 @@ def adopt(table: CatalogueTable, role: str) -> Adoption:
     adoption = Adoption(_name(table), upload_name(table), None)
     if (problem := _problem(table, role)) is not None:
         return replace(adoption, problem=problem)
-    choices, lengths, others = _simple_checks(table)
+    checks = simple_checks(table)
     columns, notes = dict[str, dict[str, Any]](), list[ColumnNote]()
     for column in table.columns:
-        declared, reasons = _declared(column, choices.get(column.name), lengths.get(column.name))
+        declared, reasons = _declared(column, checks.keys.get(column.name, {}))
         columns[column.name] = declared
         notes.append(ColumnNote(column.name, declared["type"], _shown(declared), tuple(reasons)))
     adoption = replace(adoption, notes=tuple(notes))
@@ -81,7 +72,7 @@ def adopt(table: CatalogueTable, role: str) -> Adoption:
         read_table(text, f"{adoption.upload_name}.yaml")
     except DeclarationError as error:
         return replace(adoption, problem=f"it cannot be declared: {error}")
-    warnings = tuple(_warnings(table, others))
+    warnings = tuple(_warnings(table, checks.others))
     return replace(adoption, text=text, content=content, warnings=warnings, grants=tuple(grants(table, role)))
 
 
@@ -153,10 +144,8 @@ def _further_keys(table: CatalogueTable) -> Iterator[Any]:
             yield key
 
 
-def _declared(
-    column: CatalogueColumn, choices: list[str] | None, length: int | None
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the keys of a column, and why they are there."""
+def _declared(column: CatalogueColumn, checked: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the keys of a column, and why they are there. `checked`: those that follow from checks."""
     declared: dict[str, Any] = {"type": _type(column)}
     reasons: list[str] = []
     if column.domain:
@@ -186,18 +175,14 @@ def _declared(
         reasons.append("NOT NULL, without a default")
     if column.kind is TypeKind.ENUM and not column.is_array and not column.domain:
         declared["choices"] = list(column.labels)
-    elif choices:
-        declared["choices"] = choices
-        reasons.append("a CHECK lists the values")
-    if declared.get("required") and _holds_empty(column, choices):
+    if declared.get("required") and _holds_empty(column, checked.get("choices")):
         declared["blank"] = True
         reasons.append("an empty text is a value")
     if column.is_array and not column.domain:
         declared["null_elements"] = True
         reasons.append("its elements may be NULL")
-    if length is not None:
-        declared["max_length"] = length
-        reasons.append("a CHECK limits the length")
+    declared |= checked
+    reasons += dict.fromkeys(_REASONS[key] for key in checked)
     return declared, reasons
 
 
@@ -218,33 +203,17 @@ def _type(column: CatalogueColumn) -> str:
     return type_
 
 
+_REASONS = {
+    "choices": "a CHECK lists the values",
+    "max_length": "a CHECK limits the length",
+    **dict.fromkeys(("pattern", "pattern_name"), "a CHECK has the pattern"),
+    **dict.fromkeys(bounds.NAMES, "a CHECK limits the range"),
+}
+"""By the key of a column that follows from a CHECK."""
 _TEXTS = ("text", "character", "bpchar", "citext")
 _KNOWN_EXTENSIONS = {
     *("citext", "hstore", "ltree", "lquery", "ltxtquery", "cube", "seg", "geometry", "geography", "vector")
 }
-
-
-def _simple_checks(
-    table: CatalogueTable,
-) -> tuple[dict[str, list[str]], dict[str, int], list[CatalogueCheck]]:
-    """Return the checks that list values, those that limit a length, by column, and all others."""
-    choices, lengths, others = dict[str, list[str]](), dict[str, int](), list[CatalogueCheck]()
-    texts = {column.name for column in table.columns if _is_text(column)}
-    for check in table.checks:
-        column = check.columns[0] if len(check.columns) == 1 else None
-        if column not in texts:
-            others.append(check)
-        elif found := _ONE_OF.fullmatch(check.definition):
-            choices[column] = [label.replace("''", "'") for label in _LABEL.findall(found["labels"])]
-        elif found := _LENGTH.fullmatch(check.definition):
-            lengths[column] = int(found["length"])
-        else:
-            others.append(check)
-    return choices, lengths, others
-
-
-def _is_text(column: CatalogueColumn) -> bool:
-    return not column.domain and column.base_type.startswith(("text", "character varying"))
 
 
 def _warnings(table: CatalogueTable, checks: list[CatalogueCheck]) -> Iterator[str]:
@@ -276,7 +245,7 @@ def _warnings(table: CatalogueTable, checks: list[CatalogueCheck]) -> Iterator[s
 def _shown(declared: dict[str, Any]) -> str:
     """Return the keys of a column besides its type, on one line."""
     return "; ".join(
-        f"{key}: {', '.join(value) if isinstance(value, list) else str(value).lower()}"
+        f"{key}: {', '.join(value) if isinstance(value, list) else 'true' if value is True else value}"
         for key, value in declared.items()
         if key != "type"
     )

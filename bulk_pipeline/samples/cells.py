@@ -137,7 +137,8 @@ def _drawn(table: Table, column: Column, rows: Rows, *, is_filled: bool = False)
     if (found := named(column)) is not None:
         cells = found.values(rows)
         return cells if is_optional else _filled(column, cells, rows)
-    if column.name == "published_at" and column.type is ColumnType.TIMESTAMP and _has_states(table):
+    is_usual = column.type is ColumnType.TIMESTAMP and not column.bounds
+    if column.name == "published_at" and is_usual and _has_states(table):
         return published_at(rows)
     sample = sample_of(column)
     if is_optional and sample.problem(column) is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from bulk_pipeline.samples.formats import Format
 from bulk_pipeline.samples.relations import Relations, is_required
 from bulk_pipeline.samples.types import sample_of
 from bulk_pipeline.schema import Column, Mode, Table
+from bulk_pipeline.schema.bounds import is_number
 from bulk_pipeline.schema.types import codec_of
 from bulk_pipeline.stages.failures import Code, rule_code
 
@@ -105,6 +107,8 @@ def _limits(column: Column, format: Format) -> Iterator[Defect]:
         yield cell("too long", Code.TOO_LONG, text)
     if not column.choices and column.pattern is None and (text := _too_wordy(column)) is not None:
         yield cell("too wordy", Code.TOO_LONG, text)
+    if column.bounds and is_number(column.type.facts):
+        yield cell("outside its limits", Code.OUT_OF_RANGE, _outside(column))
     if column.type.facts.is_text and not column.required:
         return
     sample, codec = sample_of(column), codec_of(column)
@@ -144,6 +148,11 @@ def _too_wordy(column: Column) -> str | None:
         return None
     text = "word " * words + "word"
     return text if column.max_length is None or len(text) <= column.max_length else None
+
+
+def _outside(column: Column) -> str:
+    bound, limit = column.bounds[0]
+    return format(Decimal(limit) + (-1 if bound.is_lower else 1), "f")
 
 
 def _matches(text: str, pattern: str | None) -> bool:

@@ -32,7 +32,7 @@ class Named:
 def named(column: Column) -> Named | None:
     """Return the values for the column's name, if all of them fit its declaration."""
     found = _BY_NAME.get(column.name)
-    if found is None or found.choices != column.choices:
+    if found is None or found.choices != column.choices or column.bounds:
         return None
     if found.type is not None:
         return found if column.type is found.type else None

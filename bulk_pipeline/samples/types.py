@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bulk_pipeline.samples import distinct, patterns, words
+from bulk_pipeline.samples import distinct, patterns, ranges, words
 from bulk_pipeline.samples.distinct import FIRST_DAY, FIRST_SECOND, Distinct
 from bulk_pipeline.samples.draw import Rows, uuids
 from bulk_pipeline.schema import Column, ColumnType
@@ -462,7 +462,24 @@ SAMPLES: dict[str, TypeSample] = {
 
 
 def sample_of(column: Column) -> TypeSample:
-    return SAMPLES[column.type.family.name]
+    sample = SAMPLES[column.type.family.name]
+    return _bounded(sample, column) if column.bounds else sample
+
+
+@cache
+def _bounded(sample: TypeSample, column: Column) -> TypeSample:
+    """Return the sample of a column with bounds."""
+    inside = ranges.of_bounds(column)
+    if inside is None:
+        return replace(
+            sample, distinct=lambda column: None, problem=lambda column: "no value is found inside its limits"
+        )
+    count = min(inside.count, distinct.UNLIMITED)
+    return replace(
+        sample,
+        values=inside.drawn,
+        distinct=lambda column: Distinct(count, lambda rows: inside.nth(rows.index)),
+    )
 
 
 def cell_sql(column: Column, expression: str) -> str:

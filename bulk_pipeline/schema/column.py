@@ -5,7 +5,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import operators
+from bulk_pipeline.schema import bounds, operators
+from bulk_pipeline.schema.bounds import Bound
 from bulk_pipeline.schema.column_type import ColumnType
 from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.operators import Operator
@@ -48,6 +49,7 @@ class Column:
     least one word. `required_in`: so does every row of an import in one of these modes. `blank`: a required text may be
     empty, or hold nothing visible.
     `pattern`: an RE2 expression the whole cell must match (see `patterns.check`); `pattern_name` is how people call it.
+    `minimum`, `above`, `maximum`, `below`: the limits of a number, a date or a timestamp, as texts of its type.
     `default`: what a NULL cell becomes in a row that is inserted.
     `generated`, `identity`: how the value is generated: for new rows without one, or always (see `Generated`,
     `Identity`). `read_only`: the values of a file are ignored, with a warning.
@@ -67,6 +69,10 @@ class Column:
     choices: tuple[str, ...] = ()
     pattern: str | None = None
     pattern_name: str | None = None
+    minimum: str | None = None
+    above: str | None = None
+    maximum: str | None = None
+    below: str | None = None
     default: bool | str | int | float | Decimal | None = None
     generated: Generated | None = None
     identity: Identity | None = None
@@ -108,9 +114,13 @@ class Column:
             raise DeclarationError(f"column {self.name}: default {self.default!r} is not one of its choices")
         if self.default is not None and not self._is_value(self.default):
             raise DeclarationError(f"column {self.name}: default {self.default!r} is not of type {self.type}")
-        for option in ("round", "not_finite", "base64", "null_elements"):
+        for option in ("round", "not_finite", "base64", "null_elements", *bounds.NAMES):
             if getattr(self, option) and option not in self.type.facts.options:
                 raise DeclarationError(f"column {self.name}: {option} is not for {self.type}")
+        if (problem := bounds.problem(self.type.facts, self.bounds)) is not None:
+            raise DeclarationError(f"column {self.name}: {problem}")
+        if self.bounds and self.default is not None and not self._is_inside(str(self.default)):
+            raise DeclarationError(f"column {self.name}: default {self.default!r} is outside its limits")
         if self.blank and not self.type.facts.is_text:
             raise DeclarationError(f"column {self.name}: blank is for text, not {self.type}")
         if self.prefix is not None and self.type is not ColumnType.UUID:
@@ -120,6 +130,12 @@ class Column:
             raise DeclarationError(f"column {self.name}: give generated or identity, not both")
         if self.generated is Generated.UUID and self.type is not ColumnType.UUID:
             raise DeclarationError(f"column {self.name}: generated uuid is for uuid, not {self.type}")
+
+    @property
+    def bounds(self) -> tuple[tuple[Bound, str], ...]:
+        """Return the bounds of the column's values, each with its limit; lower bounds first."""
+        limits = ((bound, getattr(self, bound.name)) for bound in bounds.BOUNDS)
+        return tuple((bound, limit) for bound, limit in limits if limit is not None)
 
     @property
     def is_made(self) -> bool:
@@ -154,6 +170,14 @@ class Column:
         except ValueError:
             return False
         return True
+
+    def _is_inside(self, text: str) -> bool:
+        facts = self.type.facts
+        try:
+            value = bounds.comparable(facts, text)
+        except ValueError:
+            return False
+        return all(bound.keeps(value, bounds.comparable(facts, limit)) for bound, limit in self.bounds)
 
     @property
     def null_keeps_stored(self) -> bool:

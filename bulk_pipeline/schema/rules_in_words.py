@@ -31,6 +31,7 @@ def limits(column: Column) -> list[str]:
         column.pattern_name,
         f"at most {column.max_length:,} characters" if column.max_length else None,
         f"at most {column.max_words:,} words" if column.max_words else None,
+        *(bound.rule(column.type.facts, limit) for bound, limit in column.bounds),
         f"may start with {column.prefix}" if column.prefix else None,
         "rounded to its decimals" if column.round else None,
         "NaN and infinities allowed" if column.not_finite else None,

@@ -1,6 +1,7 @@
 """`adopt`: declarations of tables as people have them."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -60,7 +61,7 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
         "  id: {type: bigint, identity: always}\n"
         "  order_no: {type: character(8), required: true, blank: true}\n"
         "  customer_id: {type: bigint, required: true}\n"
-        '  amount: {type: "numeric(12,2)"}\n'
+        '  amount: {type: "numeric(12,2)", minimum: 0}\n'
         "  doubled: {type: numeric, generated: always}\n"
         "  state: {type: text, generated: default, choices: [open, paid, sent]}\n"
         "  ordered_on: {type: date}\n"
@@ -78,7 +79,7 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
         "id": "numbered by a sequence, which is moved behind the numbers that files bring",
         "order_no": "NOT NULL, without a default; an empty text is a value",
         "customer_id": "NOT NULL, without a default",
-        "amount": "",
+        "amount": "a CHECK limits the range",
         "doubled": "computed by the database, (amount * (2)::numeric): values of files are ignored",
         "state": "an empty cell gets the default, 'open'::text; a CHECK lists the values",
         "ordered_on": "",
@@ -87,7 +88,62 @@ def test_keys_types_and_what_the_database_makes_are_declared(shop: psycopg.Conne
         "meta": "",
         "created_at": "an empty cell gets the default, now()",
     }
-    assert orders.warnings == ("not_negative is checked by the database alone: CHECK (amount >= 0::numeric)",)
+    assert orders.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("type_", "check", "declared"),
+    [
+        ("integer", "c > 0", {"above": 0}),
+        ("smallint", "c BETWEEN -5 AND 5", {"minimum": -5, "maximum": 5}),
+        ("bigint", "c < 5000000000", {"below": 5_000_000_000}),
+        ("numeric", "c >= 0 AND c <= 9.5", {"minimum": 0, "maximum": Decimal("9.5")}),
+        ("numeric(4,2)", "c > -0.5", {"above": Decimal("-0.5")}),
+        ("real", "c >= 0.1", {"minimum": Decimal("0.1")}),
+        ("double precision", "c >= -1", {"minimum": -1}),
+        ("date", "c >= '2020-01-31'", {"minimum": "2020-01-31"}),
+        ("timestamp", "c < '2030-01-01'", {"below": "2030-01-01 00:00:00"}),
+        ("timestamptz", "c >= '2020-01-01 00:00+00'", {"minimum": "2020-01-01 00:00:00+00"}),
+        ("text", "c ~ '^[A-Z]{2}-(x|yz)+$'", {"pattern": "[A-Z]{2}-(x|yz)+"}),
+        ("varchar(9)", "c ~ '^[0-9]+$'", {"pattern": "[0-9]+"}),
+    ],
+)
+def test_a_check_that_a_declaration_can_say_is_declared(
+    shop: psycopg.Connection, type_: str, check: str, declared: dict[str, Any]
+) -> None:
+    shop.execute(f"CREATE TABLE shop.checked (c {type_}, CHECK ({check}))".encode())
+    checked = adopted(shop, "checked")
+    column = {k: v for k, v in checked.content["columns"]["c"].items() if k not in ("type", "pattern_name")}
+    assert column == declared
+    assert not any("checked by the database" in warning for warning in checked.warnings)
+
+
+@pytest.mark.parametrize(
+    ("type_", "check"),
+    [
+        ("integer", "c > 0.5"),
+        ("integer", "c > 0 OR c = -1"),
+        ("integer", "c > 0 AND c > 1"),
+        ("integer", "c > 5 AND c < 0"),
+        ("numeric(5,2)", "c > 0.001"),
+        ("real", "c < 'infinity'"),
+        ("date", "c <= current_date"),
+        ("text", "c > 'a'"),
+        ("text", "c ~ '[A-Z]'"),
+        ("text", "c ~ '^a|b$'"),
+        ("text", r"c ~ '^\d+$'"),
+        ("text", "c ~ '^[^,]+$'"),
+        ("text", "c ~* '^a$'"),
+        ("text", "c ~ '^.+$'"),
+    ],
+)
+def test_a_check_that_would_mean_something_else_is_left_to_the_database(
+    shop: psycopg.Connection, type_: str, check: str
+) -> None:
+    shop.execute(f"CREATE TABLE shop.checked (c {type_}, CHECK ({check}))".encode())
+    checked = adopted(shop, "checked")
+    assert checked.content["columns"]["c"].keys() == {"type"}
+    assert any("checked_c_check is checked by the database alone" in warning for warning in checked.warnings)
 
 
 def test_what_is_declared_is_what_the_database_has(shop: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 import re
 
 from bulk_pipeline.schema import operators
+from bulk_pipeline.schema.bounds import NAMES as BOUNDS
 from bulk_pipeline.schema.families.texts import TEXT
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
@@ -24,7 +25,7 @@ def array_facts(element: TypeFacts, dimensions: int) -> TypeFacts:
         filter_value=FilterValue(str, "value", "none"),
         looks_like=re.compile(r"""\[\s*["\]\[\d{-].*(?<=\])|\[\]""", re.DOTALL),
         never_a_name=True,
-        options=(*element.options, "null_elements"),
+        options=(*(option for option in element.options if option not in BOUNDS), "null_elements"),
         export="array_to_json({}::text[])::text",
         compared=element.compared,
         is_zoneless=element.is_zoneless,

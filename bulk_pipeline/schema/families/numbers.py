@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import LiteralString
 
 from bulk_pipeline.schema import operators
+from bulk_pipeline.schema.bounds import NAMES as BOUNDS
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
 WHOLE_NUMBERS = ("smallint", "integer", "bigint")
@@ -70,6 +71,7 @@ def _integer(name: LiteralString, bits: int, *aliases: str) -> TypeFamily:
             operators=operators.ORDERED,
             filter_value=FilterValue(read, "number", f"a whole number from {least} to {most}"),
             default=(int,),
+            options=BOUNDS,
             looks_like=re.compile(r"[+-]?[0-9]+"),
             never_a_name=True,
             is_bare_in_json=True,
@@ -106,7 +108,7 @@ def _numeric(parameters: Parameters) -> TypeFacts:
         default=(int, str, Decimal),
         looks_like=re.compile(NUMBER, re.ASCII),
         never_a_name=True,
-        options=("not_finite",) if precision is None else ("not_finite", "round"),
+        options=(*BOUNDS, "not_finite") if precision is None else (*BOUNDS, "not_finite", "round"),
         export="{}::text",
         compared="{}::text" if precision is None else "{}",  # 1.0 = 1.00
         is_bare_in_json=True,
@@ -139,7 +141,7 @@ def _float(name: LiteralString, bits: int, *aliases: str) -> TypeFamily:
             default=(int, float, str),
             looks_like=re.compile(NUMBER, re.ASCII),
             never_a_name=True,
-            options=("not_finite",),
+            options=(*BOUNDS, "not_finite"),
             is_bare_in_json=True,
             is_bare_in_csv=True,
         ),

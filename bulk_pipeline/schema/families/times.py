@@ -8,6 +8,7 @@ from functools import partial
 from itertools import combinations
 
 from bulk_pipeline.schema import operators
+from bulk_pipeline.schema.bounds import NAMES as BOUNDS
 from bulk_pipeline.schema.type_facts import FilterValue, Parameters, TypeFacts, TypeFamily, literal, single
 
 TIMES_OF_DAY = ("time without time zone", "time with time zone")
@@ -268,6 +269,7 @@ TIMES = (
             operators=operators.ORDERED,
             filter_value=FilterValue(_read_date, "date", "one like 2026-01-31"),
             default=(str, date),
+            options=BOUNDS,
             looks_like=re.compile(DATE, re.ASCII),
             never_a_name=True,
             is_zoneless=True,
@@ -327,6 +329,7 @@ TIMES = (
                 _read_local, "time", "one like 2026-01-31 or 2026-01-31T12:30:00, without offset"
             ),
             default=(str, datetime),
+            options=BOUNDS,
             looks_like=_LOOKS_LIKE_TIME,
             never_a_name=True,
             is_zoneless=True,
@@ -345,6 +348,7 @@ TIMES = (
             too_precise=_TOO_PRECISE,
             operators=operators.ORDERED,
             filter_value=FilterValue(_read_instant, "time", "one like 2026-01-31 or 2026-01-31T12:30:00Z"),
+            options=BOUNDS,
             looks_like=_LOOKS_LIKE_TIME,
             never_a_name=True,
         ),

@@ -17,6 +17,7 @@ from bulk_pipeline.schema.table_files.shapes import (
     ColumnOr,
     Flag,
     Key,
+    Limit,
     ListOr,
     Many,
     Named,
@@ -58,6 +59,10 @@ def _column(*, default: bool | str | None = None, **given: Any) -> Column:
         from bulk_pipeline.schema import patterns  # Arrow, which files without patterns do not need
 
         patterns.check_column(column)
+    if column.bounds:
+        from bulk_pipeline.schema.types import bounds
+
+        bounds.check_column(column)
     return column
 
 
@@ -112,6 +117,10 @@ COLUMN = Record(
         Key("choices", Many(Text()), "The texts that are allowed."),
         Key("pattern", Text(), "A regular expression (RE2) that the whole text must match."),
         Key("pattern_name", Text(), "The pattern in words, for messages: `an order number like A-1234`."),
+        Key("minimum", Limit(), "The least number, date or timestamp."),
+        Key("above", Limit(), "A limit that values are greater than."),
+        Key("maximum", Limit(), "The largest number, date or timestamp."),
+        Key("below", Limit(), "A limit that values are less than."),
         Key("default", Value(), "What an empty cell of a new row becomes."),
         Key("required_in", Many(OneOf(Mode)), "The modes in which every row needs a value."),
         Key(

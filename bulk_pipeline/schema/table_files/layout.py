@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from bulk_pipeline.schema.table_files.nodes import is_ambiguous
@@ -55,7 +56,7 @@ def flow(value: Any) -> str:
             return "[" + ", ".join(map(flow, value)) + "]"
         case bool():
             return str(value).lower()
-        case int():
+        case int() | Decimal():
             return str(value)
     return _scalar(value)
 

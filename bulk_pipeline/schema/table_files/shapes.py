@@ -1,12 +1,13 @@
 """The kinds of values in a table file. Each reads its node, writes its value back, and describes itself as JSON Schema.
 
-`plain` values are texts, booleans, whole numbers, lists and dicts: the content of a file without its layout.
+`plain` values are texts, booleans, numbers, lists and dicts: the content of a file without its layout.
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from bulk_pipeline.schema.table_files.nodes import (
     Place,
     did_you_mean,
     entries,
+    is_null,
     is_plain,
     shown,
     text_of,
@@ -144,6 +146,23 @@ class Whole(Shape[int]):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": 1}
+
+
+class Limit(Shape[str]):
+    """A number, a date or a time, kept as it is written."""
+
+    def read(self, node: yaml.Node, source: Source) -> str:
+        if isinstance(node, yaml.ScalarNode) and not is_null(node):
+            return node.value
+        raise source.place.of(node).problem(f"expected a number, a date or a time, not {shown(node)}")
+
+    def plain(self, value: str) -> int | Decimal | str:
+        if re.fullmatch(r"-?\d{1,18}(\.\d{1,18})?", value, re.ASCII):
+            return Decimal(value) if "." in value else int(value)
+        return value
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": ["number", "string"]}
 
 
 class Value(Shape[bool | str]):

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 from bulk_pipeline.arrow.bytes import first_bytes, text_bytes
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.schema import Column, Table
+from bulk_pipeline.schema.bounds import BOUNDS, Bound
 from bulk_pipeline.schema.families.times import TIMESTAMPS
 from bulk_pipeline.schema.invisible import BLANKS, INVISIBLE_CLASS, ORDINARY
+from bulk_pipeline.schema.types.bounds import comparison
 from bulk_pipeline.stages.failures import Code, FailureCode, rule_code
 from bulk_pipeline.stages.shown import shown
 from bulk_pipeline.stages.validate import spreadsheet_damage as damage
@@ -244,6 +246,20 @@ def _unlike_pattern(column: Column, cells: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(is_not(column, cells, str(column.pattern_name)), hint, "")
 
 
+def _bounded(bound: Bound) -> CellCheck:
+    """Return the check of one bound."""
+
+    def kernel(table: Table, column: Column, required: bool) -> Kernel | None:
+        limit = dict(column.bounds).get(bound)
+        return None if limit is None else comparison(column, bound, limit)
+
+    def sentences(column: Column, cells: pa.Array) -> pa.Array:
+        outside = bound.failure(column.type.facts, dict(column.bounds)[bound])
+        return _join(f"{column.name} '", shown(cells), f"' is {outside}")
+
+    return CellCheck(bound.name, Code.OUT_OF_RANGE, sentences, kernel)
+
+
 def _all(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.repeat(True, len(text))])
 
@@ -265,6 +281,7 @@ CHECKS: dict[str, CellCheck] = {
         CellCheck("max_words", Code.TOO_LONG, _too_wordy, _words),
         CellCheck("choices", Code.NOT_ALLOWED, _no_choice, _choices),
         CellCheck("pattern", Code.BAD_FORMAT, _unlike_pattern, _pattern),
+        *map(_bounded, BOUNDS),
     )
 }
 """Every check by name, in the order in which they run: the final ones first."""

@@ -227,6 +227,27 @@ def test_a_table_that_has_no_samples_says_which_column_needs_what(
     assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("type_", "limits"),
+    [
+        ("smallint", {"minimum": "-3", "maximum": "3"}),
+        ("numeric(4,2)", {"above": "0", "below": "0.1"}),
+        ("numeric", {"above": "-1", "below": "0"}),
+        ("real", {"below": "-5"}),
+        ("date", {"minimum": "2030-01-31", "maximum": "2030-02-02"}),
+        ("timestamp with time zone", {"above": "2030-01-31T12:00:00Z"}),
+    ],
+)
+@pytest.mark.parametrize("key", [(), ("c",)])
+def test_values_are_inside_the_limits_of_a_column(
+    type_: str, limits: dict[str, str], key: tuple[str, ...]
+) -> None:
+    declared = table("limits", column("c", type_, required=True, **limits), column("note"), primary_key=key)
+    rows = 3 if key else 200
+    failed, rejected, good, *_ = imported(sample_of(declared, rows), Format.CSV)
+    assert (failed, rejected, good) == ({}, 0, rows)
+
+
 def test_tables_of_two_references_pair_their_parents() -> None:
     rows = rows_of(sample_of(TAGS, 2000))
 
