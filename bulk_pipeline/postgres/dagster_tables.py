@@ -3,7 +3,7 @@
 The tables are in a schema of our database. Until Dagster has created them, there are no signs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -27,7 +27,7 @@ class Signs:
 
     heartbeats: Mapping[str, float] = field(default_factory=dict)
     ticks: Mapping[str, float] = field(default_factory=dict)
-    switched_off: Sequence[str] = ()
+    switched_off: tuple[str, ...] = ()
 
     @property
     def problem(self) -> str | None:
@@ -42,7 +42,7 @@ def signs(postgres: Postgres) -> Signs:
         if connection.execute(_EXIST, {"schema": SCHEMA, "tables": _TABLES}).fetchone() != (True,):
             return Signs()
         try:
-            switched_off = [name for (name,) in connection.execute(_SWITCHED_OFF)]
+            switched_off = tuple(name for (name,) in connection.execute(_SWITCHED_OFF))
             return Signs(_ages(connection, _HEARTBEATS), _ages(connection, _TICKS), switched_off)
         except errors.InsufficientPrivilege as error:
             raise StoreRefusedError(f"Dagster's tables: {first_line(error)} (see sql/roles.sql)") from error
