@@ -41,7 +41,7 @@ class Sample:
     encoding: str = ""
     records: str = ""
     format: tuple[tuple[str, str], ...] = ()
-    """What is declared besides, by name."""
+    """Further declarations, by name."""
 
 
 def samples() -> Iterator[Sample]:

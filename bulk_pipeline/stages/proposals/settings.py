@@ -71,35 +71,35 @@ def propose_for(open_: Open, table: Table, declared: UploadFormat, known: Upload
     `known`: what is declared for the table's files, without a notation. `declared`: what is for this file besides.
     Raises `FileError` for a file that cannot be read.
     """
-    settings, undecided = list(_given(declared, known)), list[str]()
+    settings = {setting.name: setting for setting in _settings_of_options(declared, known)}
+    undecided = list[str]()
     together, page = with_code_page(declared.over(known), open_)
     if page.name is not None and page.evidence is not None:
-        settings.append(Setting("encoding", page.name, page.evidence))
+        settings["encoding"] = Setting("encoding", page.name, page.evidence)
     elif page.evidence is not None:
         undecided.append(page.evidence)
     header = _header(open_, table, together)
     if (delimiter := undetected_delimiter(header, table, together, open_)) is not None:
-        settings.append(Setting("delimiter", *delimiter))
+        settings["delimiter"] = Setting("delimiter", *delimiter)
         together = read_format({"delimiter": delimiter[0]}).over(together)
         header = _header(open_, table, together)
     names, sentences = aliases(header, table, together)
     if names:
         pairs = [f"{name!r} is near {column}" for name, column in names.items()]
         evidence = printable(f"{', '.join(pairs)}, for which the file has no other name")
-        given = [setting for setting in settings if setting.name == "columns"]
-        settings = [setting for setting in settings if setting.name != "columns"]
-        evidence = "; ".join([*(setting.evidence for setting in given), evidence])
-        value = {name: column for setting in given for name, column in setting.value.items()} | names
-        settings.append(Setting("columns", value, evidence))
+        if (option := settings.pop("columns", None)) is not None:
+            settings["columns"] = Setting("columns", option.value | names, f"{option.evidence}; {evidence}")
+        else:
+            settings["columns"] = Setting("columns", names, evidence)
         together = UploadFormat(columns=tuple(names.items())).over(together)
     proposal = propose(open_(table, together.over(MARKED)), table)
-    proposal.settings[:0] = settings
+    proposal.settings[:0] = settings.values()
     proposal.undecided[:0] = [*undecided, *sentences]
     return proposal
 
 
-def _given(declared: UploadFormat, known: UploadFormat) -> Iterator[Setting]:
-    """Yield what was declared for the file alone: the proposal is to do without these options."""
+def _settings_of_options(declared: UploadFormat, known: UploadFormat) -> Iterator[Setting]:
+    """Yield the settings that make the options for this file unnecessary."""
     for part in DECLARATIONS:
         value = declared.declared.get(part.attribute)
         if value is None or value == known.declared.get(part.attribute):
@@ -201,8 +201,9 @@ def _without_nulls(cells: Sequence[Cells], proposal: Proposal) -> Iterator[Cells
 
 def _propose_marks(cells: Sequence[Cells], proposal: Proposal) -> None:
     def settings(format_: UploadFormat, evidence: str) -> list[Setting]:
-        texts = format_.texts()
-        found = [Setting(name, texts[name], evidence) for name in ("decimal",) if name in texts]
+        texts, found = format_.texts(), list[Setting]()
+        if format_.decimal is not None:
+            found.append(Setting("decimal", texts["decimal"], evidence))
         if format_.thousands is not None:
             evidence = _only_so(*_needing(cells, format_, replace(format_, thousands=None)))
             found.append(Setting("thousands", texts["thousands"], evidence))

@@ -1,4 +1,4 @@
-"""What ends the waits of the daemon's loops."""
+"""The loops of the daemon wait until there is work, or until their time is over."""
 
 from collections.abc import Sequence
 from threading import Event
