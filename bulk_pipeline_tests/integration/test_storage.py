@@ -119,4 +119,4 @@ def test_a_sensor_that_is_switched_off_is_read_from_a_table_that_dagster_makes(d
         origin = RemoteInstigatorOrigin(repository, name)
         storage.schedule_storage.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, status))
     with closing(Postgres(database_url)) as postgres:
-        assert dagster_tables.signs(postgres).switched_off == ["off"]
+        assert dagster_tables.signs(postgres).switched_off == ("off",)
