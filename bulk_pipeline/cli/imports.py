@@ -27,7 +27,7 @@ from bulk_pipeline.stages.counts import Counts
 if TYPE_CHECKING:
     from bulk_pipeline.pipeline.container import Stores
 
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.1
 _SOME_REJECTED, _SKIPPED, _INTERRUPTED = 3, 4, 130
 """Exit statuses."""
 

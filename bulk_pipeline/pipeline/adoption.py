@@ -235,7 +235,10 @@ def _warnings(table: CatalogueTable, checks: list[CatalogueCheck]) -> Iterator[s
     for rule in table.rules:
         yield f"the rule {rule} does not apply to rows that are inserted: COPY skips rules"
     if table.has_policies:
-        yield "row-level security applies: rows that a policy refuses are rejected, and rows that it hides are not seen"
+        yield (
+            "row-level security applies: rows that a policy refuses are rejected, rows that it hides are not seen, and "
+            "exports are refused until export_visible_rows: true is declared"
+        )
     if table.is_partition:
         yield "a partition: adopt the partitioned table instead, if files hold rows of several partitions"
     if table.kind is RelationKind.FOREIGN:

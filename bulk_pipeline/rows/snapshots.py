@@ -98,8 +98,11 @@ class Snapshot:
         """The rows that are asked for; of those, only the ones that may have changed since a watermark.
 
         Columns as they are declared: ids as Arrow's UUIDs, times as microseconds in UTC. Raises `UnwritableValueError`
-        for an array whose elements are not numbered from 1.
+        for an array whose elements are not numbered from 1, and `StoreRefusedError` if row-level security may hide rows
+        and the table does not declare `export_visible_rows`.
         """
+        if not selection.table.export_visible_rows:
+            self._refuse_hidden_rows(selection.table)
         if since is None and not selection.order:
             # By the index of the primary key, never by sorting: the first row comes at once at any size.
             self._execute("SET LOCAL enable_sort = off")
@@ -135,6 +138,15 @@ class Snapshot:
         """End what is still being read; a reader that has lost interest must not keep the connection busy."""
         if self._reading is not None:
             self._reading.close()
+
+    def _refuse_hidden_rows(self, table: Table) -> None:
+        query = sql.SQL(_HIDES_ROWS).format(sql.Literal(quoted(table)))
+        (found,) = self._query(query.as_string()).to_pylist()
+        if found["hides_rows"]:
+            raise StoreRefusedError(
+                f"row-level security of {table.qualified_name} may hide rows from the login {found['login']}: "
+                "export as a role with BYPASSRLS, or declare `export_visible_rows: true` for the table"
+            )
 
     def _batches(self, query: sql.Composed) -> Iterator[pa.RecordBatch]:
         self.stop()
@@ -211,6 +223,9 @@ _FACTS = """
         pg_snapshot_xmax(pg_current_snapshot())::text AS next,
         (SELECT system_identifier::text FROM pg_control_system()) AS system
 """
+
+_HIDES_ROWS = "SELECT row_security_active(to_regclass({})) AS hides_rows, current_user::text AS login"
+"""NULL if there is no such table, which the query of the rows then says."""
 
 _RECORDS_DELETIONS = """
     SELECT EXISTS (

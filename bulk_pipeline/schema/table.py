@@ -54,6 +54,7 @@ class Table:
     `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
     only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
     `profiles`: variations of it by name, such as those of suppliers, which an upload may choose.
+    `export_visible_rows`: exports may lack the rows that row-level security hides from the login; else it refuses them.
     `key_forms`: for columns whose equality only the database knows; not declared, but asked while rows are imported.
     """
 
@@ -71,6 +72,7 @@ class Table:
     description: str = ""
     upload_format: UploadFormat = NOTHING_DECLARED
     profiles: tuple[tuple[str, UploadFormat], ...] = ()
+    export_visible_rows: bool = False
     key_forms: Mapping[str, KeyForm] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -256,8 +256,8 @@ def test_a_view_and_a_table_that_no_policy_opens_are_not_adopted(shop: psycopg.C
     assert (view.text, view.problem) == (None, "it is a view: adopt the tables that it selects from")
     assert guarded.problem is None
     assert (
-        "row-level security applies: rows that a policy refuses are rejected, and rows that it hides are not seen"
-        in guarded.warnings
+        "row-level security applies: rows that a policy refuses are rejected, rows that it hides are not seen, and "
+        "exports are refused until export_visible_rows: true is declared" in guarded.warnings
     )
     shop.execute("ALTER POLICY own ON shop.guarded TO CURRENT_USER")
     guarded = adopted(shop, "guarded", role)

@@ -2,11 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -27,6 +24,7 @@ from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.loading import Loading, Row, counts, uid
+from bulk_pipeline_tests.rigs.logins import login_with
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 CHANGE = (
@@ -41,20 +39,6 @@ def customer(number: int, city: str | None = "Rome") -> Row:
 @pytest.fixture
 def customers(database_url: str) -> Loading:
     return Loading(database_url)
-
-
-@contextmanager
-def login_with(admin_url: str, *rights: str) -> Iterator[str]:
-    """Return the URL of a login with the rights of the ledger and these."""
-    name = f"login_{uuid4().hex[:12]}"
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'".encode())
-        for right in ("USAGE ON SCHEMA bulk", "ALL ON ALL TABLES IN SCHEMA bulk", *rights):
-            admin.execute(f"GRANT {right} TO {name}".encode())
-        parts = conninfo.conninfo_to_dict(admin_url)
-        yield f"postgresql://{name}:secret@{parts['host']}:{parts['port']}/{parts['dbname']}"
-        admin.execute(f"DROP OWNED BY {name}".encode())
-        admin.execute(f"DROP ROLE {name}".encode())
 
 
 @pytest.mark.parametrize("mode", Mode)

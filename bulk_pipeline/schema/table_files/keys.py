@@ -242,6 +242,12 @@ TABLE = Record(
             Pairs(UPLOAD_FORMAT),
             "Variations of `upload_format` by name, such as a supplier's, which an upload may choose.",
         ),
+        Key(
+            "export_visible_rows",
+            Flag(),
+            "Export the rows that row-level security shows to the login. Without it, an export that may lack rows is "
+            "refused.",
+        ),
     ),
     make=Table,
     fields_of=_fields_of_table,

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import conninfo, sql
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import StoreRefusedError, StoreUnavailableError, UnwritableValueError
 from bulk_pipeline.postgres.connection import end_sessions
 from bulk_pipeline.rows.snapshots import Snapshot, Watermark, snapshot
 from bulk_pipeline.schema import Column, Selection, Table, column_type, select
+from bulk_pipeline_tests.rigs.logins import login_with
 
 NAME = "bulk-pipeline export test"
 CUSTOMERS = tables.get("customers")
@@ -141,6 +143,27 @@ def test_an_array_that_is_not_numbered_from_1_is_refused_until_it_is_renumbered(
     with snapshot(database_url, NAME) as source:
         rows = [row for batch in source.rows(select(LISTS)) for row in batch.to_pylist()]
     assert [list(row) for row in rows] == [[*LISTS.column_names]] * 2
+
+
+def test_a_table_with_rows_that_a_policy_may_hide_is_exported_only_as_declared(
+    database_url: str, connection: psycopg.Connection
+) -> None:
+    add(connection, "a@x.co", "b@x.co")
+    connection.execute("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
+    connection.execute("CREATE POLICY only_a ON customers USING (email = 'a@x.co')")
+
+    with login_with(database_url, "SELECT ON customers") as url, snapshot(url, NAME) as source:
+        with pytest.raises(StoreRefusedError) as refused:
+            emails(source)
+        visible = select(replace(CUSTOMERS, export_visible_rows=True), columns=["email"])
+        assert emails(source, visible) == ["a@x.co"]
+    login = conninfo.conninfo_to_dict(url)["user"]
+    assert str(refused.value) == (
+        f"row-level security of customers may hide rows from the login {login}: export as a role with BYPASSRLS, or "
+        "declare `export_visible_rows: true` for the table"
+    )
+    with snapshot(database_url, NAME) as source:
+        assert emails(source) == ["a@x.co", "b@x.co"], "no policy applies to the owner"
 
 
 def test_rows_come_by_primary_key(database_url: str, connection: psycopg.Connection) -> None:
