@@ -1,5 +1,6 @@
 """`check`: parse and validate files without a stack, and write the rows and reports an import would write."""
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -174,6 +175,10 @@ def _show_failures(document: dict[str, Any]) -> None:
         hint = "" if document["reports"] else "; -o FOLDER writes all of them"
         output.say(f"  … and {total - len(first):,} more{hint}")
     output.say(f"  failures by code: {output.text(document['failures'])}")
+    if document["failures"].get("bad_type", 0) >= document["total"] / 2:
+        file = shlex.quote(document["file"])
+        output.say("  if the file writes dates or numbers another way, find out how to declare it:")
+        output.say(f"    bulk-pipeline propose {file} --table {document['table']}")
 
 
 def _cell(value: object, name: str) -> str:

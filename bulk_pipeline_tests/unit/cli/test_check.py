@@ -61,6 +61,18 @@ def test_ten_failures_are_shown_and_the_others_counted(users: Path) -> None:
     assert len(document(users, "--table", "users", status=3)["first_failures"]) == 10
 
 
+@pytest.mark.parametrize(
+    ("days", "is_named"), [(["31.12.2026", "30.12.2026"], True), (["31.12.2026", "", ""], False)]
+)
+def test_a_file_that_writes_most_dates_another_way_is_sent_to_propose(
+    tmp_path: Path, days: list[str], is_named: bool
+) -> None:
+    file = tmp_path / "of may.csv"
+    file.write_text("email,created_at\n" + "".join(f"{n}@x.co,{day}\n" for n, day in enumerate(days)))
+    shown = run("check", file, "--table", "customers", status=3).splitlines()
+    assert (f"    bulk-pipeline propose '{file}' --table customers" in shown) is is_named
+
+
 def test_a_cell_tells_the_terminal_nothing(users: Path) -> None:
     users.write_text(HEADER + f"{A},a@example.com,Ada,\x1b[2Jboss\n")
     assert "\x1b" not in run("check", users, "--table", "users", status=3)
