@@ -29,6 +29,9 @@ _LENGTH = re.compile(
 _MATCHES = re.compile(
     r"CHECK \((?:[a-z_]\w*|\"[^\"]+\")(?:::text)? ~ '\^(?P<pattern>(?:[^']|'')*)\$'::text\)"
 )
+_OR_NULL = re.compile(
+    r"CHECK \((?:[a-z_]\w*|\"[^\"]+\") IS NULL OR (?:\((?P<listed>[^ ]+ = ANY .*)\)|(?P<checked>.*))\)"
+)
 _ALL_OF = re.compile(r"CHECK \((?P<terms>.*)\)")
 _COMPARISON = re.compile(r"(?:[a-z_]\w*|\"[^\"]+\") (?P<operator>[<>]=?) (?P<limit>.*)")
 _BOUND_OF = {">=": "minimum", ">": "above", "<=": "maximum", "<": "below"}
@@ -89,6 +92,8 @@ def _is_open(column: CatalogueColumn) -> bool:
 
 def _keys(column: CatalogueColumn, definition: str) -> dict[str, Any]:
     """Return the keys that say the same as a check of one column, none if there are none."""
+    if found := _OR_NULL.fullmatch(definition):  # which says no more: a check also holds where it is unknown
+        definition = f"CHECK ({found['listed'] or found['checked']})"
     if not column.base_type.startswith(("text", "character varying")):
         return _limits(column, definition)
     if found := _ONE_OF.fullmatch(definition):
