@@ -27,7 +27,10 @@ _METHODS = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 16: "IBM CMPSC", 18: "IBM TERSE", 19: "IBM LZ77",
     20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd", 99: "AES",
 }  # fmt: skip
-_READABLE_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+_BOUNDED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_READABLE_METHODS = _BOUNDED_METHODS | {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_SMALL_READ_BYTES = 4 << 10
+"""`zipfile` unpacks as many compressed bytes as it is asked for, all at once unless the method is a bounded one."""
 _MOST_DIRECTORY_BYTES = 8 << 20
 _END_BYTES, _MOST_COMMENT_BYTES = 22, 65_535
 _LARGE_END_BYTES = 56 + 20
@@ -165,9 +168,10 @@ def _beginning(path: Path, name: str) -> str:
 
 
 def _zip_member(path: Path, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    size = READ_BYTES if member.compress_type in _BOUNDED_METHODS else _SMALL_READ_BYTES
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as content:
-            while chunk := content.read(READ_BYTES):
+            while chunk := content.read(size):
                 yield chunk
     except BAD_ZIP as error:
         raise damaged("zip") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_pipeline_tests.bombs import json_bombs, sheet_bombs
+from bulk_pipeline_tests.bombs import json_bombs, packed_bombs, sheet_bombs
 from bulk_pipeline_tests.bombs.bomb import Bomb
 from bulk_pipeline_tests.bombs.reading import cost
 
@@ -34,6 +34,18 @@ def test_a_bomb_costs_no_more_memory_than_a_run_may_have(
     kind: str, suffix: str, verdict: str, tmp_path: Path
 ) -> None:
     assert read(_named(json_bombs.BOMBS, kind, suffix), tmp_path) == verdict
+
+
+def test_a_text_that_nobody_closes_costs_no_more_memory_than_a_run_may_have(tmp_path: Path) -> None:
+    assert (
+        read(_named(json_bombs.BOMBS, "a text that nobody closes", ".json"), tmp_path) == "3 rows, 1 rejected"
+    )
+
+
+@pytest.mark.parametrize("method", ["deflate", "bzip2", "LZMA"])
+def test_a_zip_costs_no_more_memory_than_a_run_may_have(method: str, tmp_path: Path) -> None:
+    verdict = read(_named(packed_bombs.BOMBS, f"400 MB of commas, {method}", ".zip"), tmp_path)
+    assert re.match("too_large: .* looks like a compression bomb", verdict)
 
 
 @pytest.mark.parametrize(
