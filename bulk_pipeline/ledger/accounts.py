@@ -4,7 +4,7 @@ Hashes are argon2id with the costs that pwdlib recommends. Each takes 64 MB whil
 many are computed at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -64,6 +64,13 @@ class Accounts:
                 return _one(connection, _BY_ID, {"id": account_id})
         except errors.DataError:
             return None
+
+    def emails(self, account_ids: Iterable[str]) -> dict[str, str]:
+        """Return the address of each account that exists, by its id; ask Postgres only if there is an id."""
+        if not (ids := list(account_ids)):
+            return {}
+        with self._postgres.reading() as connection:
+            return {str(id_): email for id_, email in connection.execute(_EMAILS, {"ids": ids})}
 
     def by_email(self, email: str) -> Account:
         """Return the account of the address. Raises `NotFoundError` if there is none."""
@@ -165,6 +172,7 @@ _INSERT = """
 """
 _ALL = "SELECT * FROM bulk.accounts ORDER BY email"
 _BY_ID = "SELECT * FROM bulk.accounts WHERE id = %(id)s::uuid"
+_EMAILS = "SELECT id, email FROM bulk.accounts WHERE id = ANY (%(ids)s::uuid[])"
 _BY_EMAIL = "SELECT * FROM bulk.accounts WHERE email = %(email)s"
 _HASH_OF = "SELECT password_hash FROM bulk.accounts WHERE email = %s"
 _SET_RIGHTS = """

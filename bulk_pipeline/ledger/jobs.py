@@ -108,7 +108,7 @@ class ImportJob(Job):
 
     @property
     def file_name(self) -> str:
-        return self.upload_name or self.key.rpartition("/")[2]
+        return file_name(self.key, self.upload_name)
 
     @property
     def label(self) -> str:
@@ -148,12 +148,24 @@ class OpenJob:
     requested_at: datetime | None
     next_attempt_at: datetime | None
     request_id: str | None
+    key: str
+    upload_name: str | None
+    owner_id: str | None
     is_held: bool
+
+    @property
+    def file_name(self) -> str:
+        return file_name(self.key, self.upload_name)
 
     @property
     def is_busy(self) -> bool:
         """True if a run holds the job, or is about to take it."""
         return self.is_held or self.group_id is not None
+
+
+def file_name(key: str, upload_name: str | None) -> str:
+    """Return the name of the file that was uploaded, without folders."""
+    return upload_name or key.rpartition("/")[2]
 
 
 def final_status(counts: Counts) -> Status:

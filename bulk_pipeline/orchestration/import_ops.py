@@ -3,7 +3,7 @@
 An op runs one step for every file of its run; `job_hold` decides what an error of a file means for its job.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from bulk_pipeline.concurrency import ordered_map
 from bulk_pipeline.errors import FileError, FileErrorCode, JobGoneError, StoreUnavailableError
 from bulk_pipeline.ledger.import_batches import load_failures
 from bulk_pipeline.ledger.jobs import ImportJob
-from bulk_pipeline.orchestration import metadata, runs
+from bulk_pipeline.orchestration import metadata, run_tags, runs
 from bulk_pipeline.orchestration.io_manager import STATES
 from bulk_pipeline.orchestration.launch import run_logs
 from bulk_pipeline.orchestration.launch.materializations import Materializations
@@ -62,7 +62,8 @@ class ImportConfig(dg.Config):
 def parse(
     context: dg.OpExecutionContext, config: ImportConfig, worker: dg.ResourceParam[JobHold]
 ) -> list[ImportState]:
-    jobs = worker.to_take(config.job_ids)
+    jobs = worker.take(worker.to_take(config.job_ids))
+    run_tags.update_at_start(context.instance, context.run, run_tags.of_imports(jobs, worker.stores))
     return _each(context, worker, jobs, lambda job: _parse_one(job, worker))
 
 
@@ -107,11 +108,8 @@ def emit(
         _run_step(
             context, worker, loaded, partial(_emit_one, worker=worker, materializations=materializations)
         )
-    if worker.trouble:
-        problems = "; ".join(f"job {job_id}: {why}" for job_id, why in worker.trouble.items())
-        raise dg.Failure(
-            description=problems, metadata={"failed_jobs": len(worker.trouble)}, allow_retries=False
-        )
+    if worker.problems:
+        raise metadata.failure_of(worker.problems.values())
     with suppress(StoreUnavailableError):
         worker.stores.work.remove(context.run_id)
 
@@ -240,6 +238,7 @@ def _emit_one(
         raise
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]
+    worker.rejected[job.id] = counts.rejected
     materializations.add(metadata.import_materialization(stores, final, counts, reported.first, reports))
     with suppress(StoreUnavailableError):  # the job is done; nightly cleaning removes remaining files
         stores.work.remove(job.id)
@@ -277,21 +276,22 @@ def _run_step(
     def one(job: ImportJob) -> ImportState:
         return step(job, replace(states[job.id], attempt=job.attempt))
 
-    return _each(context, worker, states, one, at_once=at_once)
+    return _each(context, worker, worker.take(states), one, at_once=at_once)
 
 
 def _each(
     context: dg.OpExecutionContext,
     worker: JobHold,
-    job_ids: Iterable[str],
+    jobs: Sequence[ImportJob],
     step: Callable[[ImportJob], ImportState],
     *,
     at_once: int = _FILES_AT_ONCE,
 ) -> list[ImportState]:
     """Run a step for the jobs that this run holds, in order, and show the sums on the op.
 
-    Several jobs run in threads; a single one runs in this thread, where it notices a cancelled run. A file that ran out
-    of memory beside others is repeated alone.
+    If no file is left for the next op, this op fails with their problems. Several jobs run in threads; a single one
+    runs in this thread, where it notices a cancelled run. A file that ran out of memory beside others is repeated
+    alone.
     """
     started = monotonic()
 
@@ -307,7 +307,6 @@ def _each(
                 raise
         return states
 
-    jobs = worker.take(job_ids)
     if at_once == 1 or len(jobs) == 1:
         results = list(map(one, jobs))
     else:
@@ -317,6 +316,8 @@ def _each(
             for job, result in zip(jobs, in_threads, strict=True)
         ]
     done = list(chain.from_iterable(results))
+    if jobs and worker.problems and not done:
+        raise metadata.failure_of(worker.problems.values())
     context.add_output_metadata(metadata.of_imports(done, monotonic() - started))
     return done
 

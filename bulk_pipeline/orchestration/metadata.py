@@ -1,6 +1,6 @@
 """Op metadata and asset materializations of imports and exports, for Dagster's UI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +11,15 @@ from bulk_pipeline.ledger.export_jobs import ExportJob
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.import_state import ImportState
+from bulk_pipeline.pipeline.job_hold import Problem
+from bulk_pipeline.printable import printable
 from bulk_pipeline.stages.counts import Counts
 from bulk_pipeline.stages.export.manifest import NAME
 
 _LINK_SECONDS = 7 * 24 * 3600
 """Validity of links to reports and manifests: the longest that S3 allows."""
+_FAILURE_LINES = 20
+"""Most files that the text of a failure names."""
 
 
 def table_key(table: str) -> dg.AssetKey:
@@ -96,6 +100,30 @@ def export_materialization(stores: Stores, job: ExportJob) -> dg.AssetMaterializ
         values["filters"] = ", ".join(filters)
     return dg.AssetMaterialization(
         asset_key=export_key(job.table), metadata=values, partition=job.partition_date.isoformat()
+    )
+
+
+def failure_of(problems: Iterable[Problem]) -> dg.Failure:
+    """Return the failure of an op: a line for each file with what is wrong and what to do, and all as a table."""
+    problems = sorted(problems, key=lambda problem: (problem.job.arrived_at, problem.job.id))
+    lines = [problem.sentence for problem in problems[:_FAILURE_LINES]]
+    if len(problems) > _FAILURE_LINES:
+        lines.append(f"and {len(problems) - _FAILURE_LINES} more files, in the table of failed files")
+    records = [
+        dg.TableRecord(
+            {
+                "file": printable(problem.job.file_name),
+                "reason": problem.reason,
+                "to do": problem.remedy,
+                "job": problem.job.id,
+            }
+        )
+        for problem in problems
+    ]
+    return dg.Failure(
+        description="\n".join(lines),
+        metadata={"failed_jobs": len(problems), "failed_files": dg.MetadataValue.table(records)},
+        allow_retries=False,
     )
 
 

@@ -17,14 +17,13 @@ from bulk_pipeline.ledger.export_jobs import ExportJob
 from bulk_pipeline.ledger.job_table import J
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.leases import Leases
-from bulk_pipeline.orchestration import runs
+from bulk_pipeline.orchestration import run_tags, runs
 from bulk_pipeline.orchestration.jobs import export_table, import_files, nightly_export
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.export_run import remove_files
 from bulk_pipeline.pipeline.run_process import RunProcess
 
 RUN_KEY_TAG = "dagster/run_key"
-EXPORT_TAG = "bulk/export_id"
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,7 @@ def end_silent_runs(stores: Stores, instance: dg.DagsterInstance, older_than: ti
             if kind.leases.is_silent(run.run_id, runs.job_ids(run), since=since, older_than=older_than):
                 why = f"the run has no {kind.noun} to work on, and does not end: it must have died"
                 instance.report_run_failed(run, why)
+                run_tags.update(instance, run.run_id, {run_tags.STATUS: run_tags.INTERRUPTED})
                 yield f"run {run.run_id} died without {article} {kind.noun}"
 
 
@@ -119,5 +119,5 @@ def _kinds(stores: Stores, instance: dg.DagsterInstance) -> tuple[_Kind[Any], ..
 
 def _run_of_export(instance: dg.DagsterInstance, job: ExportJob) -> dg.DagsterRun | None:
     """Return the newest run that was requested for an export, or the run that created the export."""
-    requested = runs.newest_tagged(instance, EXPORT_TAG, job.id)
+    requested = runs.newest_tagged(instance, run_tags.EXPORT_ID, job.id)
     return requested or (instance.get_run_by_id(job.run_id) if job.run_id else None)

@@ -14,7 +14,7 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import runs
+from bulk_pipeline.orchestration import run_tags, runs
 from bulk_pipeline.orchestration.io_manager import STATES, ImportStateIOManager
 from bulk_pipeline.pipeline import run_memory
 from bulk_pipeline.pipeline.container import Stores
@@ -67,18 +67,24 @@ class JobHoldResource(dg.ConfigurableResource[JobHold]):
 
         steps = run.step_keys_to_execute
         starts_over = steps is None or "parse" in steps
-        with JobHold(
+        hold = JobHold(
             self.stores,
             run.run_id,
             context.log,
             repeats=run.parent_run_id is not None,
             starts_over=starts_over,
             was_cancelled=was_cancelled,
-        ) as hold:
-            if not starts_over:
-                # Outputs of earlier steps omit jobs that failed there: lease all jobs, so that none is stranded.
-                hold.to_take(runs.job_ids(run))
-            yield hold
+        )
+        try:
+            with hold:
+                if not starts_over:
+                    # Outputs of earlier steps omit jobs that failed there: lease all jobs, so that none is stranded.
+                    hold.to_take(runs.job_ids(run))
+                yield hold
+        finally:  # before Dagster records the end of the run
+            is_cancelled = hold.is_interrupted and was_cancelled()
+            result = run_tags.result_of_imports(hold, is_cancelled=is_cancelled)
+            run_tags.update(instance, run.run_id, result)
 
 
 class ImportStateResource(dg.ConfigurableIOManagerFactory[ImportStateIOManager]):

@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from bulk_pipeline.orchestration import run_tags
+
 _WAITING = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -52,6 +54,7 @@ def report_dead(instance: dg.DagsterInstance, run_id: str, job_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_failed(run, f"the run stopped sending heartbeats for job {job_id}")
+        run_tags.update(instance, run_id, {run_tags.STATUS: run_tags.INTERRUPTED})
 
 
 def forget_old(instance: dg.DagsterInstance, days: float) -> int:

@@ -4,9 +4,7 @@ An outage raises, so that the tick fails visibly and is repeated; it is never a 
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +12,7 @@ import dagster as dg
 from bulk_pipeline import tables
 from bulk_pipeline.errors import DiskFullError
 from bulk_pipeline.ledger.export_jobs import ExportJob
-from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.orchestration import reaper, run_tags
 from bulk_pipeline.orchestration.export_ops import config_of
 from bulk_pipeline.orchestration.jobs import export_table, import_files
 from bulk_pipeline.pipeline.container import Stores
@@ -22,9 +20,6 @@ from bulk_pipeline.pipeline.intake import Request, take_in
 from bulk_pipeline.postgres import table_fit
 from bulk_pipeline.printable import printable
 
-GROUP_TAG = "bulk/group_id"
-REQUEST_TAG = "bulk/request_id"
-_TAGGED_REQUESTS = 10
 _START_SECONDS = 60
 
 _log = logging.getLogger(__name__)
@@ -44,7 +39,7 @@ def upload_sensor(
     intake = take_in(stores, context.cursor)
     problem = _disk_problem(stores) if intake.requests else None
     imports = () if problem else intake.requests
-    requests = [_run_request(request) for request in imports]
+    requests = [_run_request(request, stores) for request in imports]
     requests += [_export_request(job) for job in intake.exports]
     for request in imports:
         stores.ledger.requested(request.key)
@@ -106,28 +101,15 @@ def _disk_problem(stores: Stores) -> str | None:
     return stores.disk.problem() if isinstance(stores.settings.bulk_work_dir, Path) else None
 
 
-def _run_request(request: Request) -> dg.RunRequest:
-    jobs = request.jobs
-    modes = {str(job.mode) for job in jobs}
-    tags = {"bulk/table": request.table, "bulk/mode": ", ".join(sorted(modes)), GROUP_TAG: request.key}
-    tags |= {"bulk/job_id": jobs[0].id} if len(jobs) == 1 else {"bulk/jobs": str(len(jobs))}
-    tags |= _request_tag(job.request_id for job in jobs)
+def _run_request(request: Request, stores: Stores) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=request.key,
         job_name=import_files.name,
-        run_config={"ops": {"parse": {"config": {"job_ids": [job.id for job in jobs]}}}},
-        tags=tags,
+        run_config={"ops": {"parse": {"config": {"job_ids": [job.id for job in request.jobs]}}}},
+        tags=run_tags.of_imports(request.jobs, stores),
     )
 
 
 def _export_request(job: ExportJob) -> dg.RunRequest:
     """Return a request without a run key: the ledger knows whether a run was requested, and may request another."""
-    tags = {"bulk/table": job.table, "bulk/mode": f"export, {job.kind}", reaper.EXPORT_TAG: job.id}
-    tags |= _request_tag([job.request_id])
-    return dg.RunRequest(job_name=export_table.name, run_config=config_of(job), tags=tags)
-
-
-def _request_tag(request_ids: Iterable[str | None]) -> dict[str, str]:
-    """Return a tag with the HTTP requests of a run, at most `_TAGGED_REQUESTS`; the run's log names all."""
-    ids = list(islice(dict.fromkeys(filter(None, request_ids)), _TAGGED_REQUESTS))
-    return {REQUEST_TAG: ", ".join(ids)} if ids else {}
+    return dg.RunRequest(job_name=export_table.name, run_config=config_of(job), tags=run_tags.of_export(job))

@@ -7,7 +7,7 @@ job without an error, and writes nothing more for it.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -45,6 +45,27 @@ class Log(Protocol):
     def error(self, msg: str, /) -> None: ...
 
 
+_CORRECT_THE_ROWS = "correct the rows of its report rejected.*, and drop that file"
+_TRIED_AGAIN = "nothing: the file is tried again by itself"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What ended the work on a job. `reason` is one line, `remedy` says what to do.
+
+    `status`: the final status of the job; None if another run will try it again, or works on it.
+    """
+
+    job: ImportJob
+    reason: str
+    remedy: str
+    status: Status | None
+
+    @property
+    def sentence(self) -> str:
+        return f"{printable(self.job.file_name)}: {self.reason}. To do: {self.remedy}"
+
+
 class JobHold:
     """The jobs that one run works on; a context manager that returns unfinished jobs at its exit.
 
@@ -77,7 +98,11 @@ class JobHold:
         self._outage: str | None = None
         """The error that ended the run; Dagster exits its resources without the exception."""
         self.crowd = Crowd()
-        self.trouble: dict[str, str] = {}
+        self.problems: dict[str, Problem] = {}
+        self.rejected: dict[str, int] = {}
+        """The rejected rows of each job that the run finished."""
+        self.is_interrupted = False
+        """True if the run ended before one of its jobs did."""
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +111,7 @@ class JobHold:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         why = self._outage or (str(error) if error else None) or "the run ended before the job did"
+        self.is_interrupted = bool(self._held)
         for lease in list(self._held.values()):
             self._give_back(lease, why)
         self._exit.close()
@@ -181,7 +207,7 @@ class JobHold:
         except JobGoneError:
             self._forget(job)
         except LeaseLostError as error:
-            self._drop(job, str(error))
+            self._drop(job, str(error), remedy="nothing: another run works on the file")
         except StoreUnavailableError as error:
             self._outage = str(error)
             if isinstance(error, DiskFullError):  # frees space; the next attempt starts over
@@ -190,7 +216,7 @@ class JobHold:
         except Exception as error:
             self._log.error("\n".join([f"{job.label}: unexpected error", *traces.lines(error)]))
             self._give_back(lease, f"{type(error).__name__}: {error}")
-            self._drop(job, traces.summary(error))
+            self._drop(job, traces.summary(error), remedy=_TRIED_AGAIN)
 
     @contextmanager
     def _ending(self, job: ImportJob, lease: Lease[ImportJob]) -> Iterator[None]:
@@ -206,7 +232,12 @@ class JobHold:
             self._fail(lease, error, FileErrorCode.LOAD_REFUSED)
         except JobCancelledError as error:
             self.stores.attempts.finish_cancelled(job.id, lease.attempt)
-            self._drop(job, f"{error}; the rows committed so far stay")
+            self._drop(
+                job,
+                f"{error}; the rows committed so far stay",
+                remedy="retry the job to import the rest",
+                status=Status.CANCELLED,
+            )
             self._remove_files(job)
 
     def _fail(
@@ -218,18 +249,24 @@ class JobHold:
     ) -> None:
         """Fail the job for good. `results`: `failure_counts` and `reports`, if its reports are written."""
         self.stores.attempts.fail_file(lease.job_id, lease.attempt, str(error), code=code, **results)
-        self._drop(lease.job, str(error))
+        self._drop(lease.job, str(error), remedy=code.remedy, status=Status.FAILED)
         self._remove_files(lease.job)
 
     def _has_committed(self, job: ImportJob) -> bool:
         """Return True if rows of the job are committed; then each row must end in the table or in the report."""
         return bool(self.stores.ledger.counts([job.id])[job.id].processed)
 
+    @property
+    def has_jobs(self) -> bool:
+        """True if the run holds a job that is not finished."""
+        return bool(self._held)
+
     def finished(self, job: ImportJob) -> None:
         """Release a job that is final."""
         del self._held[job.id]
         if job.status is Status.FAILED:
-            self.trouble[job.id] = printable(job.error or "failed")
+            reason = printable(job.error or "every row was rejected")
+            self.problems[job.id] = Problem(job, reason, _CORRECT_THE_ROWS, Status.FAILED)
 
     def _to_repeat(self, job_id: str) -> str | None:
         """Return the job or, if it failed, a new one for its file; None if the new one is left to the sensor."""
@@ -276,9 +313,9 @@ class JobHold:
         with suppress(StoreUnavailableError):
             self.stores.work.remove(job.id)
 
-    def _drop(self, job: ImportJob, why: str) -> None:
+    def _drop(self, job: ImportJob, why: str, *, remedy: str, status: Status | None = None) -> None:
         self._held.pop(job.id, None)
-        self.trouble[job.id] = printable(why)
+        self.problems[job.id] = Problem(job, printable(why), remedy, status)
         self._log.warning(f"{job.label}: {printable(why)}")
 
     def _give_back(self, lease: Lease[ImportJob], why: str) -> None:

@@ -46,7 +46,7 @@ def test_a_request_is_in_every_log_and_its_rows_are_in_none(world: RunningStack)
         line for line in map(json.loads, logs["api.log"].splitlines()) if line.get("request_id") == request_id
     ]
     assert [line["message"] for line in lines] == ["request"]
-    assert world.ui.tags(run_id)["bulk/request_id"] == request_id
+    assert world.ui.tags(run_id)["dagster/bulk_request_id"] == request_id
     messages = world.ui.messages(run_id)
     label = f"job {job.id} (people.csv, request {request_id})"
     assert any(message.startswith(f"{label}: 100% loaded") for message in messages)

@@ -35,10 +35,13 @@ def done(running: RunningStack) -> ImportJob:
 def test_a_run_shows_its_table_mode_job_steps_and_counts(world: RunningStack, done: ImportJob) -> None:
     run_id = str(done.run_id)
     tags = world.ui.tags(run_id)
-    assert {name: tags[name] for name in ("bulk/table", "bulk/mode", "bulk/job_id")} == {
+    assert {name: value for name, value in tags.items() if "bulk" in name} == {
+        "bulk/file": done.file_name,
         "bulk/table": "customers",
         "bulk/mode": "insert_only",
-        "bulk/job_id": done.id,
+        "bulk/status": "completed with rejected rows",
+        "bulk/rejected": "1",
+        "dagster/bulk_job_id": done.id,
     }
     events = world.ui.events(run_id)
     outputs = {
@@ -85,11 +88,14 @@ def test_the_output_of_a_run_is_shown_and_stored_in_s3(world: RunningStack, done
     assert run_id in stderr
 
 
-def test_a_failed_run_names_the_job_and_its_problem(world: RunningStack, key: str) -> None:
+def test_a_failed_run_names_the_file_its_problem_and_what_to_do(world: RunningStack, key: str) -> None:
     job = world.load(key, b"")
     run_id = over(world, job)
     assert world.ui.status(run_id) == "FAILURE"
-    assert f"job {job.id}: {job.error}" in world.ui.errors(run_id)
+    (first, *_) = world.ui.errors(run_id).splitlines()
+    assert f"{job.file_name}: {job.error}. To do: export it again" in first
+    assert world.ui.steps(run_id)["parse"] == "FAILURE"
+    assert world.ui.tags(run_id)["bulk/status"] == "failed"
 
 
 @pytest.mark.parametrize("strategy", ["ALL_STEPS", "FROM_FAILURE"])

@@ -1,21 +1,22 @@
 """Exports in Dagster: requests, runs, metadata, reaping, the nightly schedule and cleaning."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
 
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
-from bulk_pipeline.orchestration import reaper
-from bulk_pipeline.orchestration.export_ops import config_of
+from bulk_pipeline.orchestration import reaper, run_tags
+from bulk_pipeline.orchestration.export_ops import ExportConfig, config_of
 from bulk_pipeline.orchestration.jobs import every_night, export_table, nightly_export
 from bulk_pipeline.orchestration.metadata import export_key
 from bulk_pipeline.orchestration.nightly import nightly_formats
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.pipeline import cleaning
 from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.request import Kind
 from bulk_pipeline_tests.rigs.exports import Exporting
 
 NDJSON = {"table": "customers", "format": "ndjson"}
@@ -38,6 +39,12 @@ def tick(exporting: Exporting, instance: dg.DagsterInstance) -> list[dg.RunReque
     return list(result.run_requests or [])
 
 
+def tags_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return dict(run.tags)
+
+
 def only(exporting: Exporting) -> ExportJob:
     (job,) = exporting.stores.exports.newest()
     return job
@@ -49,7 +56,7 @@ def test_a_request_becomes_a_run_and_the_run_an_export(
     exporting.have("a@x.co", "b@x.co")
     job = exporting.ask(format=Format.NDJSON, filters=("email=a@x.co",))
     (request,) = tick(exporting, instance)
-    assert (request.job_name, request.tags["bulk/export_id"]) == ("export_table", job.id)
+    assert (request.job_name, request.tags[run_tags.EXPORT_ID]) == ("export_table", job.id)
     assert request.run_config["ops"]["export"]["config"]["filters"] == ["email = 'a@x.co'"]
     assert tick(exporting, instance) == []
 
@@ -76,7 +83,6 @@ def test_a_run_by_itself_makes_its_job(exporting: Exporting, instance: dg.Dagste
     ("config", "message"),
     [
         ({"table": "nobody"}, "unknown table 'nobody'"),
-        ({"table": "users", "format": "xls"}, "format: 'xls' is not one of csv, ndjson, parquet"),
         ({"table": "users", "filters": ["age=7"]}, "users has no column 'age'"),
     ],
 )
@@ -85,8 +91,23 @@ def test_a_run_with_an_invalid_request_fails_with_the_reason(
 ) -> None:
     result = run(exporting, instance, **config)
     assert not result.success
-    assert message in str(result.failure_data_for_node("export"))
+    (failure,) = [event for event in result.all_node_events if event.is_step_failure]
+    assert message in str(failure.step_failure_data.user_failure_data)
+    assert tags_of(instance, result)["bulk/status"] == "failed"
     assert exporting.stores.exports.newest() == []
+
+
+def test_the_choices_in_the_launchpad_are_those_of_requests() -> None:
+    fields = ExportConfig.model_fields
+    choices = {name: get_args(fields[name].annotation) for name in ("format", "compression", "kind")}
+    assert choices == {"format": (*Format,), "compression": (*Compression,), "kind": (*Kind,)}
+
+
+def test_a_wrong_choice_is_refused_before_the_run_starts(
+    exporting: Exporting, instance: dg.DagsterInstance
+) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="not in enum type"):
+        run(exporting, instance, table="users", format="xls")
 
 
 def test_a_job_that_fails_fails_its_run(exporting: Exporting, instance: dg.DagsterInstance) -> None:
@@ -94,6 +115,24 @@ def test_a_job_that_fails_fails_its_run(exporting: Exporting, instance: dg.Dagst
     assert not run(exporting, instance, **NDJSON).success
     assert only(exporting).status is ExportStatus.FAILED
     assert exporting.is_clean()
+
+
+@pytest.mark.parametrize("is_launched_by_hand", [True, False])
+def test_a_run_says_what_it_exports_and_what_became_of_it(
+    exporting: Exporting, instance: dg.DagsterInstance, is_launched_by_hand: bool
+) -> None:
+    if is_launched_by_hand:
+        result = run(exporting, instance, **NDJSON)
+    else:
+        config = config_of(exporting.ask(format=Format.NDJSON))
+        result = run(exporting, instance, **config["ops"]["export"]["config"])
+    tags = {name: value for name, value in tags_of(instance, result).items() if "bulk" in name}
+    assert tags == {
+        "bulk/table": "customers",
+        "bulk/mode": "export, full",
+        "bulk/status": "completed",
+        "dagster/bulk_export_id": only(exporting).id,
+    }
 
 
 class TestReaping:
@@ -133,7 +172,7 @@ class TestReaping:
         run = instance.create_run_for_job(
             export_table,
             run_config=config_of(job),
-            tags={"bulk/export_id": job.id},
+            tags={run_tags.EXPORT_ID: job.id},
             status=dg.DagsterRunStatus.STARTED,
         )
         (lease,) = exporting.stores.export_leases.take([exporting.ask().id], run.run_id)
@@ -160,7 +199,7 @@ class TestReaping:
         job = exporting.ask()
         tick(exporting, instance)
         waiting = instance.create_run_for_job(
-            export_table, run_config=config_of(job), tags={"bulk/export_id": job.id}
+            export_table, run_config=config_of(job), tags={run_tags.EXPORT_ID: job.id}
         )
         assert list(reaper.forget_lost_requests(exporting.stores, instance, timedelta(0))) == []
         instance.report_run_canceled(waiting)

@@ -18,6 +18,7 @@ from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.ledger.uploads import Upload
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.rights import Rights
 from bulk_pipeline.s3.listing import ListedObject
 from bulk_pipeline.s3.objects import ObjectStore
 from bulk_pipeline.schema import Mode
@@ -43,11 +44,11 @@ def test_a_run_has_tags_that_name_its_file(pipeline: Pipeline) -> None:
     job = pipeline.job("customers/upsert/a.csv")
     assert request.run_key == job.group_id
     assert request.run_config == {"ops": {"parse": {"config": {"job_ids": [job.id]}}}}
-    assert {name: value for name, value in request.tags.items() if name.startswith("bulk/")} == {
+    assert {name: value for name, value in request.tags.items() if "bulk" in name} == {
+        "bulk/file": "a.csv",
         "bulk/table": "customers",
         "bulk/mode": "upsert",
-        "bulk/job_id": job.id,
-        "bulk/group_id": job.group_id,
+        "dagster/bulk_job_id": job.id,
     }
 
 
@@ -56,7 +57,20 @@ def test_a_run_for_several_files_says_how_many(pipeline: Pipeline) -> None:
         pipeline.drop(f"customers/{name}.csv", f"email\n{name}@example.com\n".encode())
     pipeline.claim_as_of_one_moment()
     (request,) = ticks_until_a_run(pipeline)
-    assert (request.tags["bulk/jobs"], "bulk/job_id" in request.tags) == ("3", False)
+    assert (request.tags["bulk/file"], "dagster/bulk_job_id" in request.tags) == ("a.csv +2", False)
+
+
+def test_a_run_names_who_uploaded_its_file(pipeline: Pipeline) -> None:
+    account = pipeline.stores.accounts.register("ada@example.com", "an uncommon password", Rights())
+    send(pipeline, "a.csv", "request-0", owner_id=account.id)
+    (request,) = ticks_until_a_run(pipeline)
+    assert (request.tags["bulk/file"], request.tags["bulk/uploaded_by"]) == ("a.csv", "ada@example.com")
+
+
+def test_a_hostile_name_of_a_file_is_a_harmless_tag(pipeline: Pipeline) -> None:
+    send(pipeline, f"{'a' * 60}\n\u202e{'b' * 60}.csv", "request-0")
+    (request,) = ticks_until_a_run(pipeline)
+    assert request.tags["bulk/file"] == f"{'a' * 50}…{'b' * 45}.csv"
 
 
 def test_a_run_names_the_requests_that_it_does_the_work_of(pipeline: Pipeline) -> None:
@@ -65,7 +79,7 @@ def test_a_run_names_the_requests_that_it_does_the_work_of(pipeline: Pipeline) -
     send(pipeline, "again.csv", "request-0")
     pipeline.claim_as_of_one_moment()
     (request,) = ticks_until_a_run(pipeline)
-    assert request.tags["bulk/request_id"] == "request-0, request-1"
+    assert request.tags["dagster/bulk_request_id"] == "request-0, request-1"
 
 
 def test_the_run_of_an_export_names_its_request(pipeline: Pipeline) -> None:
@@ -73,7 +87,7 @@ def test_the_run_of_an_export_names_its_request(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.stores.database_url) as connection:
         connection.execute("UPDATE bulk.export_jobs SET request_id = 'march-17' WHERE id = %s", [job.id])
     (request,) = ticks_until_a_run(pipeline)
-    assert request.tags["bulk/request_id"] == "march-17"
+    assert request.tags["dagster/bulk_request_id"] == "march-17"
 
 
 def test_a_run_is_requested_once(pipeline: Pipeline) -> None:
@@ -200,9 +214,9 @@ def tick(pipeline: Pipeline) -> dg.SensorResult:
     return result
 
 
-def send(pipeline: Pipeline, name: str, request_id: str) -> ImportJob:
+def send(pipeline: Pipeline, name: str, request_id: str, owner_id: str | None = None) -> ImportJob:
     """Upload a file over HTTP."""
-    content = f"email\n{name}@example.com\n".encode()
+    content = f"email\n{len(name)}@example.com\n".encode()
     upload = Upload(
         table="customers",
         mode=Mode.INSERT_ONLY,
@@ -212,6 +226,7 @@ def send(pipeline: Pipeline, name: str, request_id: str) -> ImportJob:
         sha256=hashlib.sha256(content).hexdigest(),
         scope="",
         request_id=request_id,
+        owner_id=owner_id,
     )
     return pipeline.stores.receiver.receive(upload).job
 

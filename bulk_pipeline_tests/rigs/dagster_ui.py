@@ -103,6 +103,10 @@ class DagsterUi:
     def tags(self, run_id: str) -> dict[str, str]:
         return {tag["key"]: tag["value"] for tag in self.run(run_id)["tags"]}
 
+    def steps(self, run_id: str) -> dict[str, str]:
+        """Return the status of each step that has begun."""
+        return {step["stepKey"]: step["status"] for step in self.run(run_id)["stepStats"]}
+
     def events(self, run_id: str) -> list[dict[str, Any]]:
         """Return all events of a run, in order."""
         result: list[dict[str, Any]] = []
