@@ -68,6 +68,11 @@ class Ledger:
         with self._postgres.reading() as connection:
             return counts_of(connection, list(job_ids))
 
+    def of_run(self, run_id: str) -> list[str]:
+        """Return the ids of the jobs that a run was the last to work on."""
+        with self._postgres.reading() as connection:
+            return [str(job_id) for (job_id,) in connection.execute(_OF_RUN, {"run_id": run_id})]
+
     def open_jobs(self) -> list[OpenJob]:
         """Return the jobs that are not final and whose bytes are archived, in order of arrival."""
         with (
@@ -121,6 +126,8 @@ _OPEN = IMPORTS.query(
     """,
     open_columns=columns_of(OpenJob, "is_held"),
 )
+
+_OF_RUN = "SELECT id FROM bulk.import_jobs WHERE run_id = %(run_id)s ORDER BY arrived_at, id"
 
 _OPEN_COUNTS = """
     SELECT status, count(*)

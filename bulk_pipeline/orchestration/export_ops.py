@@ -63,7 +63,9 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, stores: dg.Reso
         job = _export(context, stores, asked.id)
         finished.append(job)
         if job.status is not ExportStatus.COMPLETED:
-            raise _failure(f"the export of {job.table} is {job.status}: {job.error or 'it was stopped'}")
+            raise metadata.failure(
+                f"the export of {job.table} is {job.status}: {job.error or 'it was stopped'}"
+            )
         context.add_output_metadata(metadata.of_exports([job]))
 
 
@@ -82,7 +84,7 @@ def export_all(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores])
         ]
         context.add_output_metadata(metadata.of_exports(finished))
         if problems:
-            raise _failure("\n".join(problems))
+            raise metadata.failure("\n".join(problems))
 
 
 @contextmanager
@@ -103,10 +105,6 @@ def _noting_result(context: dg.OpExecutionContext) -> Iterator[list[ExportJob]]:
     run_tags.update(context.instance, context.run_id, run_tags.result_of_exports(finished))
 
 
-def _failure(sentence: str) -> dg.Failure:
-    return dg.Failure(description=sentence, allow_retries=False)
-
-
 def _nightly_jobs(context: dg.OpExecutionContext, stores: Stores, day: date) -> Iterator[ExportJob]:
     for table in tables.in_load_order():
         for format_, compression in nightly_formats(stores.settings):
@@ -125,7 +123,7 @@ def _own_job(context: dg.OpExecutionContext, config: ExportConfig, stores: Store
     try:
         request = config.request()
     except (UnknownTableError, SelectionError) as error:
-        raise _failure(f"{error}: correct the config and launch the run again") from error
+        raise metadata.failure(f"{error}: correct the config and launch the run again") from error
     return stores.exports.ask(
         request, requested_by="dagster", idempotency_key=f"run/{root}", run_id=context.run_id
     )

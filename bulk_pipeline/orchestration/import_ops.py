@@ -4,32 +4,46 @@ An op runs one step for every file of its run; `job_hold` decides what an error 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from time import monotonic
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow as pa
 from dagster_aws.s3 import S3Resource
+from pydantic import Field
 
 from bulk_pipeline import tables
 from bulk_pipeline.arrow.uuids import IdMaker
 from bulk_pipeline.concurrency import ordered_map
-from bulk_pipeline.errors import FileError, FileErrorCode, JobGoneError, StoreUnavailableError
+from bulk_pipeline.errors import (
+    FileError,
+    FileErrorCode,
+    JobGoneError,
+    NotFoundError,
+    SelectionError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UnknownTableError,
+)
 from bulk_pipeline.ledger.import_batches import load_failures
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.orchestration import metadata, run_tags, runs
 from bulk_pipeline.orchestration.io_manager import STATES
 from bulk_pipeline.orchestration.launch import run_logs
 from bulk_pipeline.orchestration.launch.materializations import Materializations
-from bulk_pipeline.pipeline import cleaning, import_steps
+from bulk_pipeline.pipeline import cleaning, import_steps, requested_files
 from bulk_pipeline.pipeline.budget import TooManyRejectedRowsError
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
+from bulk_pipeline.pipeline.intake import take_in
 from bulk_pipeline.pipeline.job_hold import JobHold
 from bulk_pipeline.pipeline.known_rows import PostgresKnownRows
+from bulk_pipeline.pipeline.requested_files import FileOptions
+from bulk_pipeline.printable import printable
 from bulk_pipeline.rows.key_forms import key_forms
 from bulk_pipeline.rows.references import PostgresReferences
 from bulk_pipeline.rows.row_store import PostgresRowStore
@@ -50,9 +64,24 @@ _FILES_AT_ONCE = 4
 
 
 class ImportConfig(dg.Config):
-    """The jobs of the ledger that the run works on."""
+    """The files of a run. The sensor sets `job_ids`, people set `files`."""
 
-    job_ids: list[str]
+    files: list[str] = Field(
+        [],
+        description="Files: `s3://bucket/folder/march.csv`, the key of an upload (`customers/march.csv`), or the id of "
+        "a job. Without any, the run imports what waits in the inbox.",
+    )
+    table: str = Field("", description="The table, for files in a folder that does not have its name.")
+    mode: Literal["", "insert_only", "upsert"] = Field(
+        "", description="What to do with rows whose key exists. Empty: as the table says."
+    )
+    force: bool = Field(False, description="Import files again of which every row has been imported.")
+    dry_run: bool = Field(False, description="Check the files, show the first failures, and import nothing.")
+    job_ids: list[str] = Field([], description="Set by the sensor. Leave it out.")
+
+    @property
+    def options(self) -> FileOptions:
+        return FileOptions(self.table, self.mode, self.force)
 
 
 @dg.op(
@@ -62,9 +91,65 @@ class ImportConfig(dg.Config):
 def parse(
     context: dg.OpExecutionContext, config: ImportConfig, worker: dg.ResourceParam[JobHold]
 ) -> list[ImportState]:
-    jobs = worker.take(worker.to_take(config.job_ids))
+    if config.dry_run:
+        return _check_files(context, config, worker)
+    try:
+        job_ids = config.job_ids or _requested_jobs(context, config, worker)
+    except (NotFoundError, SelectionError, StoreRefusedError, UnknownTableError) as error:
+        worker.is_refused = True
+        raise metadata.failure(str(error)) from error
+    jobs = worker.take(worker.to_take(job_ids) if config.job_ids else job_ids)
     run_tags.update_at_start(context.instance, context.run, run_tags.of_imports(jobs, worker.stores))
     return _each(context, worker, jobs, lambda job: _parse_one(job, worker))
+
+
+def _requested_jobs(context: dg.OpExecutionContext, config: ImportConfig, worker: JobHold) -> list[str]:
+    """Return the jobs of the requested files that this run may work on, or those of the first group in the inbox."""
+    if not config.files:
+        return _waiting_jobs(context, worker.stores)
+    jobs = requested_files.jobs_of(worker.stores, config.files, config.options)
+    ours = worker.reserve([job for job in jobs if not job.status.is_final])
+    for job in jobs:
+        if job.status.is_final:
+            reason = job.error or "; ".join(job.warnings) or "set `force` to import it again"
+            context.log.warning(f"{job.label} is {job.status}: {printable(reason)}")
+        elif job.id not in ours:
+            context.log.info(f"{job.label} waits for earlier files: a later run imports it")
+    return ours
+
+
+def _waiting_jobs(context: dg.OpExecutionContext, stores: Stores) -> list[str]:
+    """Claim what lies in the inbox; return the jobs of the first group that can start."""
+    hurried = Stores(stores.settings.model_copy(update={"bulk_watch_seconds": 0.0}))
+    with closing(hurried):
+        requests = take_in(hurried, None).requests
+    if not requests:
+        context.log.info("nothing waits in the inbox: name the files to import in `files`")
+        return []
+    stores.ledger.requested(requests[0].key)
+    return [job.id for job in requests[0].jobs]
+
+
+def _check_files(context: dg.OpExecutionContext, config: ImportConfig, worker: JobHold) -> list[ImportState]:
+    """Check the files of a dry run, and fail if one cannot be read."""
+    run_tags.update_at_start(context.instance, context.run, run_tags.of_check(config.files, config.table))
+    rows = rejected = 0
+    first: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for file in config.files:
+        try:
+            checked = requested_files.check_file(worker.stores, file, config.options)
+        except (FileError, NotFoundError, SelectionError, StoreRefusedError, UnknownTableError) as error:
+            problems.append(f"{printable(file)}: {error}")
+            continue
+        rows, rejected = rows + checked.rows, rejected + checked.rows - checked.good
+        first += [{"file": file, **failure} for failure in checked.reported.first.to_pylist()]
+    worker.checked = rejected
+    context.add_output_metadata(metadata.of_check(len(config.files), rows, rejected, first))
+    if problems:
+        worker.is_refused = True
+        raise metadata.failure("\n".join(problems))
+    return []
 
 
 @dg.op(

@@ -51,6 +51,16 @@ def of_imports(states: Sequence[ImportState], seconds: float) -> dict[str, Any]:
     }
 
 
+def of_check(files: int, rows: int, rejected: int, first: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the results of a dry run, with its first failures, as metadata of an op."""
+    values: dict[str, Any] = {"files": files, "rows": rows, "good": rows - rejected, "rejected": rejected}
+    if first:
+        values["first_failures"] = dg.MetadataValue.table(
+            [dg.TableRecord(_without_nulls(row)) for row in first]
+        )
+    return values
+
+
 def of_exports(jobs: Sequence[ExportJob]) -> dict[str, Any]:
     """Return the sums over the exports of a run, as metadata of its op."""
     return {"exports": len(jobs), **_written(jobs)}
@@ -120,11 +130,12 @@ def failure_of(problems: Iterable[Problem]) -> dg.Failure:
         )
         for problem in problems
     ]
-    return dg.Failure(
-        description="\n".join(lines),
-        metadata={"failed_jobs": len(problems), "failed_files": dg.MetadataValue.table(records)},
-        allow_retries=False,
-    )
+    return failure("\n".join(lines), failed_jobs=len(problems), failed_files=dg.MetadataValue.table(records))
+
+
+def failure(sentence: str, **entries: Any) -> dg.Failure:
+    """Return the failure of an op for a reason that a retry does not change, with metadata."""
+    return dg.Failure(description=sentence, metadata=entries, allow_retries=False)
 
 
 def _written(jobs: Sequence[ExportJob]) -> dict[str, Any]:

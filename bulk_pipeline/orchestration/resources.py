@@ -79,7 +79,7 @@ class JobHoldResource(dg.ConfigurableResource[JobHold]):
             with hold:
                 if not starts_over:
                     # Outputs of earlier steps omit jobs that failed there: lease all jobs, so that none is stranded.
-                    hold.to_take(runs.job_ids(run))
+                    hold.to_take(runs.job_ids(run, self.stores))
                 yield hold
         finally:  # before Dagster records the end of the run
             is_cancelled = hold.is_interrupted and was_cancelled()
@@ -94,7 +94,7 @@ class ImportStateResource(dg.ConfigurableIOManagerFactory[ImportStateIOManager])
 
     def create_io_manager(self, context: dg.InitResourceContext) -> ImportStateIOManager:
         assert context.run is not None
-        return ImportStateIOManager(self.stores, runs.job_ids(context.run))
+        return ImportStateIOManager(self.stores, runs.job_ids(context.run, self.stores))
 
 
 def build_resources(

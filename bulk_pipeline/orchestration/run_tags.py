@@ -33,6 +33,8 @@ REJECTS = "completed with rejected rows"
 FAILED = "failed"
 CANCELLED = "cancelled"
 INTERRUPTED = "interrupted, tried again later"
+QUEUED = "queued, imported by a later run"
+CHECKED = "checked, nothing imported"
 NOTHING_TO_DO = "nothing to do"
 
 _LONGEST = 100
@@ -75,6 +77,16 @@ def of_imports(jobs: Sequence[UploadedFile], stores: Stores) -> dict[str, str]:
     return tags | _of_requests(job.request_id for job in jobs)
 
 
+def of_check(files: Sequence[str], table: str) -> dict[str, str]:
+    """Return the tags of a dry run."""
+    names = [file.rpartition("/")[2] for file in files]
+    return (
+        {MODE: "dry run"}
+        | ({FILE: _first_and_others(names)} if names else {})
+        | ({TABLE: table} if table else {})
+    )
+
+
 def of_export(job: ExportJob) -> dict[str, str]:
     """Return the tags of a run of `export_table`."""
     tags = {TABLE: job.table, MODE: f"export, {job.kind}", EXPORT_ID: job.id}
@@ -85,14 +97,16 @@ def result_of_imports(hold: JobHold, *, is_cancelled: bool) -> dict[str, str]:
     """Return the tags for the end of a run: the worst that became of its files, and the number of rejected rows."""
     problems = {problem.status for problem in hold.problems.values()}
     rejected = sum(hold.rejected.values())
-    if Status.FAILED in problems:
+    if Status.FAILED in problems or hold.is_refused:
         status = FAILED
     elif is_cancelled or Status.CANCELLED in problems:
         status = CANCELLED
     elif None in problems or hold.is_interrupted:
         status = INTERRUPTED
+    elif hold.checked is not None:
+        status, rejected = CHECKED, hold.checked
     elif not hold.rejected:
-        status = NOTHING_TO_DO
+        status = QUEUED if hold.is_left_to_others else NOTHING_TO_DO
     else:
         status = REJECTS if rejected else COMPLETED
     return {STATUS: status, REJECTED: str(rejected)}

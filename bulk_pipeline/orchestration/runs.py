@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from bulk_pipeline.orchestration import run_tags
+from bulk_pipeline.pipeline.container import Stores
 
 _WAITING = (
     dg.DagsterRunStatus.QUEUED,
@@ -19,10 +20,16 @@ _CANCELLED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _FORGOTTEN_AT_ONCE = 500
 
 
-def job_ids(run: dg.DagsterRun) -> list[str]:
-    """Return the jobs in the config of a run of `import_files`, none for other runs."""
-    config: Any = run.run_config  # its shape is that of the job's ops
-    return config.get("ops", {}).get("parse", {}).get("config", {}).get("job_ids", [])
+def job_ids(run: dg.DagsterRun, stores: Stores | None = None) -> list[str]:
+    """Return the jobs in the config of a run of `import_files`, none for other runs.
+
+    If a person launched the run with `files`, or a run that it repeats, `stores` know the jobs that these became.
+    """
+    run_config: Any = run.run_config  # its shape is that of the job's ops
+    config = run_config.get("ops", {}).get("parse", {}).get("config", {})
+    if stores is not None and config.get("files"):
+        return stores.ledger.of_run(run.root_run_id or run.run_id)
+    return config.get("job_ids", [])
 
 
 def started(instance: dg.DagsterInstance, job_name: str) -> Iterator[tuple[dg.DagsterRun, datetime]]:

@@ -5,14 +5,14 @@ its own. The run reports all problems at its end. If a job's row is gone from th
 job without an error, and writes nothing more for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from bulk_pipeline import disk, traces
+from bulk_pipeline import disk, tables, traces
 from bulk_pipeline.errors import (
     DiskFullError,
     FileError,
@@ -32,6 +32,7 @@ from bulk_pipeline.pipeline.run_memory import Crowd
 from bulk_pipeline.pipeline.run_process import RunProcess
 from bulk_pipeline.pipeline.work_watch import WorkWatch
 from bulk_pipeline.printable import printable
+from bulk_pipeline.schema.load_order import parents_among
 
 if TYPE_CHECKING:
     from bulk_pipeline.pipeline.work_files import WorkLocation
@@ -101,6 +102,12 @@ class JobHold:
         self.problems: dict[str, Problem] = {}
         self.rejected: dict[str, int] = {}
         """The rejected rows of each job that the run finished."""
+        self.checked: int | None = None
+        """The rejected rows of a dry run, None for other runs."""
+        self.is_refused = False
+        """True if the run cannot begin, since a file that it names does not exist, or does not fit its options."""
+        self.is_left_to_others = False
+        """True if jobs of the run wait for earlier files, so that a later run imports them."""
         self.is_interrupted = False
         """True if the run ended before one of its jobs did."""
 
@@ -277,21 +284,29 @@ class JobHold:
         if job.status not in (Status.FAILED, Status.CANCELLED):
             return job_id
         retry = self.stores.claims.retry(job_id)
-        is_ours = self._reserve(retry)
+        is_ours = bool(self.reserve([retry]))
         message = f"job {job_id} {job.status}: its file is imported again as job {retry.id}"
         self._log.info(message if is_ours else f"{message}, by a run of its own")
         return retry.id if is_ours else None
 
-    def _reserve(self, job: ImportJob) -> bool:
-        """Return True if this run may work on a new job, which must not overtake other jobs of its table."""
+    def reserve(self, jobs: Sequence[ImportJob]) -> list[str]:
+        """Return the ids of those jobs that this run may work on. The others are left to the sensor: they must not
+        overtake other jobs of their table, or of the tables that it refers to."""
         ledger, group_id = self.stores.ledger, new_id()
-        if not (self._starts_over and ledger.assign_group([job.id], group_id)):
-            return False
+        reserved = ledger.assign_group([job.id for job in jobs], group_id) if self._starts_over else []
+        self.is_left_to_others |= len(reserved) < len(jobs)
+        if not reserved:
+            return []
         ledger.requested(group_id)
-        if [other.id for other in ledger.open_jobs() if other.table == job.table] == [job.id]:
-            return True
-        self.stores.leases.forget_request(ledger.get(job.id))
-        return False
+        declared = tables.in_load_order()
+        before = {job.table for job in jobs}
+        before.update(*(parents_among(table, declared) for table in declared if table.upload_name in before))
+        if all(job.id in reserved for job in ledger.open_jobs() if job.table in before):
+            return reserved
+        for job_id in reserved:
+            self.stores.leases.forget_request(ledger.get(job_id))
+        self.is_left_to_others = True
+        return []
 
     def _lease(self, job_ids: list[str]) -> list[Lease[ImportJob]]:
         """Lease the jobs that are in the ledger."""

@@ -64,8 +64,12 @@ class Pipeline:
 
     def run(self, *job_ids: str) -> dg.ExecuteInProcessResult:
         """Run the import job once; an error is only in the result."""
+        return self.launch(job_ids=list(job_ids))
+
+    def launch(self, **config: Any) -> dg.ExecuteInProcessResult:
+        """Run the import job once with a config, as from the Launchpad; an error is only in the result."""
         return import_files.execute_in_process(
-            run_config={"ops": {"parse": {"config": {"job_ids": list(job_ids)}}}},
+            run_config={"ops": {"parse": {"config": config}}},
             resources=build_resources(self.stores) | {STATES: dg.mem_io_manager},
             instance=self.instance,
             raise_on_error=False,
