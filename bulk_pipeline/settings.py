@@ -185,6 +185,9 @@ class ApiSettings(_Section):
         default=None, description="secret that signs tokens; at least 32 bytes"
     )
     api_token_seconds: int = Field(default=3600, ge=1, description="lifetime of a token")
+    office_session_seconds: int = Field(
+        default=43_200, ge=60, description="time after which people sign in to the pages for the office again"
+    )
     api_token_required: bool = Field(default=False, description="whether /api/v1 requires a token")
     api_registration: Literal["open", "closed"] = Field(
         default="open", description="whether clients may create accounts themselves"

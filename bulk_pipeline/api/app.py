@@ -19,6 +19,7 @@ from bulk_pipeline.api.middleware import AccessLog, BodyLimit, RequestIds
 from bulk_pipeline.api.streams import Streams
 from bulk_pipeline.browsers import Guard
 from bulk_pipeline.errors import SettingsError
+from bulk_pipeline.office import site
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.rights import EVERY_TABLE, read_tables
 
@@ -71,6 +72,7 @@ def create_app(stores: Stores) -> FastAPI:
     app.include_router(health.router)
     if stores.settings.metrics_port is None:
         app.include_router(metrics.router)
+    app.include_router(site.router)
     app.include_router(accounts.router)
     app.include_router(customers.router)
     for prefix in errors.PREFIXES:

@@ -4,7 +4,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -26,6 +26,7 @@ from bulk_pipeline.errors import (
     UnknownTableError,
     WrongPasswordError,
 )
+from bulk_pipeline.office import pages
 
 PREFIXES = ("/api/v1", "/v1")
 """Prefixes of the API for users, articles and comments."""
@@ -83,19 +84,24 @@ def member_of(path: str) -> str:
 
 def headers_of(path: str) -> dict[str, str]:
     """Return the headers for browsers of every answer on the path."""
+    if pages.is_office(path):
+        return pages.HEADERS
     return _DOCS if path == "/docs" or path.startswith("/docs/") else _API
 
 
-def answer(
-    request: Request, status: int, detail: object, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    """Return an error. `detail`: a text, which is cut at 2,000 characters, or a list of invalid fields."""
+def answer(request: Request, status: int, detail: object, headers: dict[str, str] | None = None) -> Response:
+    """Return an error. `detail`: a text, which is cut at 2,000 characters, or a list of invalid fields.
+
+    Below /office it is a page.
+    """
+    if pages.is_office(request.url.path):
+        return pages.error_page(request, status, detail, headers or {})
     if isinstance(detail, str) and len(detail) > _LONGEST_TEXT:
         detail = f"{detail[: _LONGEST_TEXT - 1]}…"
     return JSONResponse({member_of(request.url.path): detail}, status, headers)
 
 
-async def _pipeline_error(request: Request, error: Exception) -> JSONResponse:
+async def _pipeline_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BulkPipelineError)
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), None)
     if status is not None:
@@ -114,7 +120,7 @@ def _headers(error: BulkPipelineError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, WrongPasswordError) else {}
 
 
-async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
@@ -134,7 +140,7 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
-async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> Response:
     """Answer without the input, which may hold a password, and without the prefix that pydantic adds to messages."""
     assert isinstance(error, RequestValidationError)
     problems = [
@@ -147,7 +153,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     return answer(request, 422, jsonable_encoder(problems))
 
 
-async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected_error(request: Request, error: Exception) -> Response:
     """Answer and log. Starlette calls this outside all middleware, so the request id and the headers are added here."""
     request_id = getattr(request.state, "request_id", "")
     _log.error("a request failed", exc_info=error, request_id=request_id)

@@ -55,7 +55,7 @@ class Accounts:
     def all(self) -> list[Account]:
         """Return every account, by address."""
         with self._postgres.reading() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            return [_account(row) for row in cursor.execute(_ALL).fetchall()]
+            return [read_account(row) for row in cursor.execute(_ALL).fetchall()]
 
     def find(self, account_id: str) -> Account | None:
         """Return the account, or None if there is none or the text is not an id."""
@@ -137,10 +137,11 @@ def _is_right(password: str, hashed: str | None) -> bool:
 def _one(connection: psycopg.Connection, query: LiteralString, values: Mapping[str, Any]) -> Account | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(query, values).fetchone()
-    return _account(row) if row else None
+    return read_account(row) if row else None
 
 
-def _account(row: dict[str, Any]) -> Account:
+def read_account(row: dict[str, Any]) -> Account:
+    """Return the account of a row of `bulk.accounts`."""
     return Account(
         id=plain(row["id"]),
         email=row["email"],

@@ -17,6 +17,7 @@ from bulk_pipeline.ledger.lease_queries import EXPORT_QUERIES, IMPORT_QUERIES, L
 from bulk_pipeline.ledger.leases import Leases
 from bulk_pipeline.ledger.queue import Ledger
 from bulk_pipeline.ledger.retention import Retention
+from bulk_pipeline.ledger.sessions import Sessions
 from bulk_pipeline.ledger.uploads import Receiver
 from bulk_pipeline.ledger.visibility import VisibleImports
 from bulk_pipeline.pipeline.readiness import Readiness
@@ -90,6 +91,10 @@ class Stores:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.postgres)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.postgres, seconds=self.settings.office_session_seconds)
 
     @cached_property
     def receiver(self) -> Receiver:

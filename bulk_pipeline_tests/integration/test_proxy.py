@@ -37,7 +37,7 @@ NOT_PUBLIC = _words("""
 /live/../metrics /live/%2e%2e/metrics /live/..%2fmetrics /live%2f..%2fmetrics /live/..;/metrics /live//metrics
 /imports/../metrics /imports/%2e%2e/metrics /imports/..%5cmetrics /imports/..\\metrics /\\metrics
 /v1/imports/../../metrics /api/v1/../../metrics /docs/../metrics /docs/%2e%2e/metrics /docs/.env
-/livex /live%0a /LIVE /auth /auth/../metrics /admin /.env /
+/livex /live%0a /LIVE /auth /auth/../metrics /admin /.env // /office/../metrics /office/%2e%2e/metrics /office//x /offices
 """)
 
 READS = _words("""
@@ -80,6 +80,7 @@ class TestApi:
         sent = [re.sub(r"\{resource\}", "customers", path) for path in paths]
         sent = [re.sub(r"\{\w+\}", ID, path) for path in sent]
         sent += [path.removeprefix("/api") for path in sent if path.startswith("/api/")]
+        sent += ["/", "/office", f"/office/uploads/{ID}/errors.csv", "/office/static/office.css?v=1"]
         sent += ["/docs", "/docs/fastapi/swagger-ui-bundle.js", "/openapi.json"]
         for target in [*sent, *(f"{path}?limit=5&filter=a%2Fb%0a" for path in sent)]:
             answer, arrivals = proxy.send("API", target)
