@@ -186,6 +186,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only bombs whose name matches this regular expression")
     options = parser.parse_args()
     chosen = [bomb for bomb in BOMBS if re.search(options.only, bomb.name)]
+    if not chosen:
+        parser.error(f"no name matches {options.only!r}; the first one is {BOMBS[0].name!r}")
     exceeded: list[str] = []
     with rig() as running:
         settings = running.settings_given

@@ -26,11 +26,15 @@ from bulk_pipeline_tests.faults.rig import Rig
 BAD_EVERY = 20
 _BAD = Fraction(1, BAD_EVERY)
 _WAIT_SECONDS = 90
+_ONCE = {"orders", "order_lines"}
+"""Tables whose samples have the same ids, from 1 on, for each seed: only the first round has files of them."""
 
 
 @dataclass
 class Workload:
     """Files of one seed. Each round has its own rows, which three files of a table share in part.
+
+    Files of two rounds are imported in any order. If they shared keys, the outcome of each would depend on it.
 
     `into`: the tables, parents before their children.
     """
@@ -51,6 +55,8 @@ class Workload:
         parents = {name: min(of) - min(of) // BAD_EVERY for name, of in sizes.items()}
         client = self.rig.dropper
         for table in self.into:
+            if table.name in _ONCE and self.rounds > 1:
+                continue
             kinds = [(Mode.INSERT_ONLY, 0), (Mode.UPSERT, 1), (random_.choice(list(Mode)), 2)]
             random_.shuffle(kinds)
             for (mode, revision), rows in zip(kinds, sizes[table.name], strict=True):
