@@ -14,5 +14,5 @@ $tables$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bulk TO bulk_loader;
 REVOKE INSERT, UPDATE, DELETE ON bulk.migrations FROM bulk_loader;
-GRANT SELECT ON bulk.migrations, bulk.import_jobs, bulk.import_batches, bulk.export_jobs, bulk.job_leases
+GRANT SELECT ON bulk.migrations, bulk.import_jobs, bulk.import_batches, bulk.import_fixes, bulk.export_jobs, bulk.job_leases
     TO bulk_reader;

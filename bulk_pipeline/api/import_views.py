@@ -21,6 +21,8 @@ _EXAMPLE: JsonDict = {
     "processed_records": 3,
     "success_count": 2,
     "failure_count": 1,
+    "fixed_count": 0,
+    "open_count": 1,
     "metadata": {"filename": "users.csv"},
     "created_at": "2026-11-25T08:00:00.000000Z",
     "updated_at": "2026-11-25T08:00:02.000000Z",
@@ -64,16 +66,22 @@ class FailuresPage(BaseModel):
 
 class Metadata(BaseModel):
     """`first_job_id`: the job that imported the same object before. `unprocessed`: rows that a cancelled or failed job
-    has not processed. `warnings`: what was unusual about the file, or why it was skipped."""
+    has not processed. `parent_job_ids`: the jobs that rejected rows of the file before. `warnings`: what was unusual
+    about the file, or why it was skipped."""
 
     filename: str
     first_job_id: str | None = None
+    parent_job_ids: list[str] | None = None
     unprocessed: int | None = None
     warnings: list[str] | None = None
 
 
 class ListedImport(BaseModel):
-    """`total_records` is 0 until the whole file has been read. At the end, success + failure = total."""
+    """`total_records` is 0 until the whole file has been read. At the end, success + failure = total.
+
+    Of the `failure_count` rows, later imports of corrected files have loaded `fixed_count`, and `open_count` are left;
+    rows that an earlier import had rejected already are counted there. Both are left out if no row was rejected.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     id: str
@@ -84,6 +92,8 @@ class ListedImport(BaseModel):
     processed_records: int
     success_count: int
     failure_count: int
+    fixed_count: int | None = None
+    open_count: int | None = None
     error_message: str | None = None
     metadata: Metadata
     created_at: datetime
@@ -137,6 +147,8 @@ def _paged(line: ReportLine) -> PagedFailure:
 def _members(visible: VisibleImport) -> dict[str, Any]:  # each member's own type
     job, counts = visible.job, visible.counts
     optional = {
+        "fixed_count": counts.fixed if counts.rejected else None,
+        "open_count": counts.open if counts.rejected else None,
         "error_message": job.error,
         "started_at": job.started_at,
         "completed_at": job.finished_at,
@@ -161,6 +173,7 @@ def _metadata(visible: VisibleImport) -> dict[str, Any]:  # each member's own ty
     job = visible.job
     optional = {
         "first_job_id": job.first_job_id,
+        "parent_job_ids": list(job.parents),
         "unprocessed": visible.counts.unprocessed if job.status.is_final else None,
         "warnings": job.warnings,
     }

@@ -15,6 +15,7 @@ from bulk_pipeline.cli.export_jobs import export_status, exports
 from bulk_pipeline.cli.imports import import_files
 from bulk_pipeline.cli.init import init
 from bulk_pipeline.cli.jobs import cancel, errors, job, jobs, retry
+from bulk_pipeline.cli.open_rows import show_open
 from bulk_pipeline.cli.parse import parse_files
 from bulk_pipeline.cli.propose import propose
 from bulk_pipeline.cli.psql import psql
@@ -73,6 +74,7 @@ app.command("import", rich_help_panel=_IMPORTS)(import_files)
 app.command("jobs", rich_help_panel=_IMPORTS)(jobs)
 app.command("job", rich_help_panel=_IMPORTS)(job)
 app.command("errors", rich_help_panel=_IMPORTS)(errors)
+app.command("open", rich_help_panel=_IMPORTS)(show_open)
 app.command("retry", rich_help_panel=_IMPORTS)(retry)
 app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
 app.command("export", rich_help_panel=_EXPORTS)(export_table)

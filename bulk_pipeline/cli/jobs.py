@@ -95,7 +95,8 @@ def errors(
         ),
     ] = LAST,
     report: Annotated[
-        Report, typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows.")
+        Report,
+        typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows."),
     ] = (Report.CSV),
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
@@ -196,6 +197,9 @@ def describe(job: ImportJob, counts: Counts, settings: Settings) -> dict[str, An
         "unchanged": counts.unchanged,
         "superseded": counts.superseded,
         "rejected": counts.rejected,
+        "rejected_again": counts.rejected_again,
+        "fixed": counts.fixed,
+        "open": counts.open,
         "unprocessed": counts.unprocessed,
         "failures": job.failure_counts,
         "error": job.error,
@@ -209,6 +213,7 @@ def describe(job: ImportJob, counts: Counts, settings: Settings) -> dict[str, An
         "attempt": job.attempt,
         "first_job_id": job.first_job_id,
         "retry_of": job.retry_of,
+        "parents": job.parents,
         "archive": f"s3://{settings.s3_bucket_archive}/{job.archive_key}" if job.archive_key else None,
         "reports": {name: f"s3://{settings.s3_bucket_reports}/{key}" for name, key in job.reports.items()},
         "run_id": job.run_id,

@@ -42,10 +42,12 @@ class Attempts:
         sha256: str,
         batch_rows: int,
         parser_version: str,
+        parents: Mapping[str, int],
     ) -> ImportJob:
         """Record the parser's results, as every attempt does; warn if another upload had the same bytes.
 
         `batch_rows` and `parser_version`, by which the file is cut into batches, keep the values of the first attempt.
+        `parents`: the jobs that rejected rows of the file before, with the number of these rows.
         The record becomes durable with the first batch that is committed after it.
         """
         with self._postgres.transaction(durable=False) as connection:
@@ -63,6 +65,7 @@ class Attempts:
                 sha256=sha256,
                 batch_rows=batch_rows,
                 parser_version=parser_version,
+                parents=Jsonb(dict(parents)),
             )
 
     def finish(
@@ -159,6 +162,7 @@ _PARSED = job_query("""
         warnings = %(warnings)s,
         total_rows = %(total_rows)s,
         sha256 = %(sha256)s,
+        parents = %(parents)s,
         batch_rows = coalesce(batch_rows, %(batch_rows)s),
         parser_version = coalesce(parser_version, %(parser_version)s)
     WHERE id = %(id)s

@@ -41,8 +41,8 @@ def counts_of(connection: psycopg.Connection, job_ids: Sequence[str]) -> dict[st
 _COUNTS = """
     SELECT
         job.id, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.rejected,
-        job.total_rows
-    FROM bulk.import_job_counts AS counts
+        job.total_rows, counts.rejected_again, counts.fixed, counts.open
+    FROM bulk.import_job_fixes AS counts
     JOIN bulk.import_jobs AS job ON job.id = counts.job_id
     WHERE counts.job_id = ANY (%(ids)s::uuid[])
 """

@@ -92,6 +92,7 @@ class ImportJob(Job):
     sha256: str | None
     first_job_id: str | None
     retry_of: str | None
+    parents: dict[str, int]
     group_id: str | None
     isolated: bool
     batch_rows: int | None

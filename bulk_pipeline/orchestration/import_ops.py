@@ -52,6 +52,7 @@ from bulk_pipeline.schema import NO_FORMS, KeyForm
 from bulk_pipeline.settings import DagsterChange
 from bulk_pipeline.stages.formats import content_type_of
 from bulk_pipeline.stages.load.batches import rows_of_a_range
+from bulk_pipeline.stages.origins import Corrections
 from bulk_pipeline.stages.parse.upload import PARSER_VERSION, open_upload
 from bulk_pipeline.stages.report import ReportSummary
 from bulk_pipeline.stages.sink import Sink
@@ -252,18 +253,20 @@ def _parse_one(job: ImportJob, worker: JobHold) -> ImportState:
     )
     if table.refers_to_itself(upload.columns):
         batch_rows = max(state.rows, 1)  # a row may refer to a later one: all are written by one transaction
+    parents, strangers = stores.rejected_rows.parents(job, import_steps.rows_by_origin(state, work))
     recorded = stores.attempts.note_parsed(
         job.id,
         job.attempt,
         columns=upload.columns,
         dialect=upload.dialect.as_dict(),
-        warnings=upload.warnings,
+        warnings=[*upload.warnings, *strangers],
         total_rows=upload.rows,
         sha256=upload.sha256,
         batch_rows=batch_rows,
         parser_version=PARSER_VERSION,
+        parents=parents,
     )
-    return replace(state, batch_rows=recorded.batch_rows)
+    return replace(state, batch_rows=recorded.batch_rows, parents=tuple(parents))
 
 
 def _validate_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> ImportState:
@@ -286,15 +289,20 @@ def _split_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> Import
 def _load_one(
     job: ImportJob, state: ImportState, *, worker: JobHold, ids: IdMaker, tell: Callable[[str], None]
 ) -> ImportState:
-    forms = key_forms(worker.stores.postgres, state.table)
-    store, work = _row_store(job, worker, forms), worker.work(job)
+    forms, work = key_forms(worker.stores.postgres, state.table), worker.work(job)
+    store = _row_store(job, worker, forms, import_steps.corrections(state, work))
     known = PostgresKnownRows(store)
     return import_steps.load_rows(
         state, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"), forms
     )
 
 
-def _row_store(job: ImportJob, worker: JobHold, forms: Mapping[str, KeyForm] = NO_FORMS) -> PostgresRowStore:
+def _row_store(
+    job: ImportJob,
+    worker: JobHold,
+    forms: Mapping[str, KeyForm] = NO_FORMS,
+    corrections: Corrections | None = None,
+) -> PostgresRowStore:
     stores, declared = worker.stores, tables.get(job.table)
     table = replace(declared.matching(declared.format_of(job.upload_format)), key_forms=forms)
     connections = stores.settings.bulk_load_connections
@@ -305,6 +313,7 @@ def _row_store(job: ImportJob, worker: JobHold, forms: Mapping[str, KeyForm] = N
         job.attempt,
         connections=connections,
         check=partial(worker.check, job),
+        corrections=corrections,
     )
     worker.interrupt_by(job, store.interrupt)
     return store

@@ -52,7 +52,9 @@ def check(
     validated = import_steps.validate_rows(parsed, work)
     checked = import_steps.split_rows(validated, _AllExist(), _EmptyTable(), work)
     failures = [checked.batches(work, name) for name in FAILURES_BEFORE_LOAD]
-    reported, reports = import_steps.write_job_reports(checked, failures, open_report, work)
+    reported, reports = import_steps.write_job_reports(
+        checked, failures, open_report, work, has_origins=False
+    )
     if accepted is not None:
         _write_accepted(checked, work, accepted)
     alike = import_steps.warning_of_keys(checked, work)

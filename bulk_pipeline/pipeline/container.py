@@ -16,6 +16,7 @@ from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.lease_queries import EXPORT_QUERIES, IMPORT_QUERIES, LeaseQueries
 from bulk_pipeline.ledger.leases import Leases
 from bulk_pipeline.ledger.queue import Ledger
+from bulk_pipeline.ledger.rejected_rows import RejectedRows
 from bulk_pipeline.ledger.retention import Retention
 from bulk_pipeline.ledger.sessions import Sessions
 from bulk_pipeline.ledger.uploads import Receiver
@@ -65,6 +66,10 @@ class Stores:
     @cached_property
     def ledger(self) -> Ledger:
         return Ledger(self.postgres)
+
+    @cached_property
+    def rejected_rows(self) -> RejectedRows:
+        return RejectedRows(self.postgres)
 
     @cached_property
     def claims(self) -> Claims:

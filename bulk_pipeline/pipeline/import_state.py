@@ -11,6 +11,7 @@ from bulk_pipeline.arrow.row_sets import union
 from bulk_pipeline.pipeline.work_files import BatchWriter, WorkArea, WorkLocation
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode, Table, UploadFormat
 from bulk_pipeline.stages.failures import none
+from bulk_pipeline.stages.origins import Origins
 from bulk_pipeline.stages.parse.parsed import Dialect
 
 FAILURES_BEFORE_LOAD = ("parse_failures", "validate_failures", "split_failures")
@@ -23,7 +24,8 @@ class ImportState:
 
     `columns` are the table's columns that the file has, `rows` the number of data records in the file, `good` the
     number of records that no stage has rejected so far. `batch_rows` is the number of rows that are committed together,
-    once it is fixed. `declared` is the format of the file, as far as later steps need it.
+    once it is fixed. `declared` is the format of the file, as far as later steps need it. `parents` are the jobs that
+    rejected some of its rows before.
     """
 
     job_id: str
@@ -37,6 +39,7 @@ class ImportState:
     files: dict[str, str | None] = field(default_factory=dict)
     batch_rows: int | None = None
     declared: UploadFormat = NOTHING_DECLARED
+    parents: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -48,6 +51,10 @@ class ImportState:
     def numbers(self, work: WorkLocation, name: str) -> np.ndarray:
         """Return the row numbers in a file that has only those: int64, sorted, unique."""
         return union(batch["row"].to_numpy() for batch in self.batches(work, name))
+
+    def origins(self, work: WorkLocation) -> Origins:
+        """Return the origins of the file's rows in the jobs `parents`."""
+        return Origins.of(self.batches(work, "origins") if self.parents else (), self.parents)
 
     def good_rows(self, work: WorkLocation) -> Iterator[pa.RecordBatch]:
         """Yield the typed rows that `split` selected, with the column of `stages.absence` if they differ in columns."""

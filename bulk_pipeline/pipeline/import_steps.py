@@ -16,7 +16,7 @@ from bulk_pipeline.arrow.row_sets import union
 from bulk_pipeline.arrow.uuids import IdMaker
 from bulk_pipeline.pipeline.absences import AbsenceWriter
 from bulk_pipeline.pipeline.budget import UNBOUNDED, Budget, Rejections
-from bulk_pipeline.pipeline.import_state import FailureReader, ImportState
+from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, FailureReader, ImportState
 from bulk_pipeline.pipeline.progress import Progress
 from bulk_pipeline.pipeline.second_chance import give_keys_back
 from bulk_pipeline.pipeline.work_files import WorkLocation
@@ -25,6 +25,7 @@ from bulk_pipeline.stages import absence
 from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.load import LoadContext, load
 from bulk_pipeline.stages.load.row_store import RowStore
+from bulk_pipeline.stages.origins import Corrections, Origins, found_origins
 from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import Reports, ReportSummary, write_reports
 from bulk_pipeline.stages.report.rejected import rejected_suffix
@@ -54,12 +55,15 @@ def parse_upload(
         area.writer("raw") as raw,
         area.writer("parse_failures") as failures,
         area.writer("absences") as absences,
+        area.writer("origins") as origins,
     ):
         absent = AbsenceWriter(absences, table, mode)
         for chunk in upload:
             records.write(chunk.records)
             raw.write(chunk.raw)
             absent.add(chunk.absent)
+            if upload.has_origins and (found := found_origins(chunk.raw)).num_rows:
+                origins.write(found)
             if chunk.failures.num_rows:
                 failures.write(chunk.failures)
                 rejections.raw = iter([chunk.raw])
@@ -75,10 +79,22 @@ def parse_upload(
         columns=upload.columns,
         rows=upload.rows,
         good=upload.rows - rejections.rows,
-        files=area.references(records, raw, failures, absences),
+        files=area.references(records, raw, failures, absences, origins),
         declared=upload.declared,
     )
     return rejections.check(state)
+
+
+def rows_by_origin(state: ImportState, work: WorkLocation) -> dict[str, int]:
+    """Return the jobs that rejected rows of the file before, with the number of these rows."""
+    return Origins.of(state.batches(work, "origins")).counts() if state.files["origins"] else {}
+
+
+def corrections(state: ImportState, work: WorkLocation) -> Corrections | None:
+    """Return the rows of the file that its parents rejected, or None if there are none; for `load_rows`."""
+    if not state.parents:
+        return None
+    return Corrections(state.origins(work), state.rejected(work, *FAILURES_BEFORE_LOAD))
 
 
 def validate_rows(
@@ -215,13 +231,24 @@ def write_job_reports(
     failures: Sequence[Iterable[pa.RecordBatch]],
     open_report: Callable[[str], AbstractContextManager[Sink]],
     work: WorkLocation,
+    *,
+    has_origins: bool = True,
 ) -> tuple[ReportSummary, tuple[str, ...]]:
-    """Write the reports of a job; return their summary and their three names, or no names if there are no failures.
+    """Write the reports of a job; return their summary and their names, or no names if there are no failures.
 
-    `failures` are those of each stage, sorted by row. `open_report` opens the file of a report by name.
+    `failures` are those of each stage, sorted by row. `open_report` opens the file of a report by name. With
+    `has_origins`, the rejected rows name their origins.
     """
+    origins_of = partial(state.origins(work).parts, job=state.job_id) if has_origins else None
     names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(state.dialect)}")
     with ExitStack() as stack:
         reports = Reports(*(stack.enter_context(open_report(name)) for name in names))
-        reported = write_reports(failures, state.batches(work, "raw"), state.table, state.dialect, reports)
+        reported = write_reports(
+            failures,
+            state.batches(work, "raw"),
+            state.table,
+            state.dialect,
+            reports,
+            origins_of=origins_of,
+        )
     return reported, names if reported.failures else ()

@@ -17,7 +17,7 @@ from psycopg import sql
 from bulk_pipeline.arrow.row_sets import difference, union
 from bulk_pipeline.concurrency import share_stream
 from bulk_pipeline.errors import StoreUnavailableError
-from bulk_pipeline.ledger import import_batches, import_plans
+from bulk_pipeline.ledger import import_batches, import_fixes, import_plans
 from bulk_pipeline.ledger.import_batches import load_failures
 from bulk_pipeline.ledger.jobs import load_session
 from bulk_pipeline.postgres import table_fit
@@ -32,6 +32,7 @@ from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.key_cells import keys_in
 from bulk_pipeline.stages.load.resolve import Decision
 from bulk_pipeline.stages.load.row_store import BatchWriter, Comparison, Range, RangeOutcome, Texts
+from bulk_pipeline.stages.origins import Corrections
 
 _TRIES = 8
 _SETTLE_IN = """
@@ -50,7 +51,8 @@ _RECOVERY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 class PostgresRowStore:
     """Each thread that is inside a method has a connection of its own. See `stages.load.row_store.RowStore`.
 
-    `check` is called before each of them is used, and raises if the work on the job should stop.
+    `check` is called before each of them is used, and raises if the work on the job should stop. `corrections` are
+    recorded with the batches that have them.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class PostgresRowStore:
         *,
         connections: int = 1,
         check: Callable[[], None] = lambda: None,
+        corrections: Corrections | None = None,
     ) -> None:
         self.connections = connections
         self._check = check
+        self._corrections = corrections
         self._postgres = postgres
         self._table = table
         self._job_id = job_id
@@ -151,6 +155,10 @@ class PostgresRowStore:
     def settle(self, range_: Range, write: Callable[[BatchWriter], RangeOutcome]) -> LoadCounts:
         def record(connection: psycopg.Connection, settled: RangeOutcome) -> None:
             import_batches.record(connection, self._job_id, self._attempt, range_, settled)
+            if self._corrections:
+                refused = union([settled.failures["row"].to_numpy()])
+                origins = self._corrections.of_range(range_.first, range_.last, refused)
+                import_fixes.record(connection, self._job_id, range_.first, *origins)
 
         return self._settled(str(range_), write, record).counts
 
@@ -171,6 +179,9 @@ class PostgresRowStore:
         def correct(connection: psycopg.Connection, settled: RangeOutcome) -> None:
             import_batches.correct(connection, self._job_id, range_, before, settled)
             import_plans.keep_reopened_rows(connection, self._job_id, rows)
+            if self._corrections:
+                origins = self._corrections.of_rows(rows, union([settled.failures["row"].to_numpy()]))
+                import_fixes.record(connection, self._job_id, range_.first, *origins)
 
         self._settled(f"{len(rows)} of {range_}", write, correct)
 

@@ -11,7 +11,7 @@ from bulk_pipeline.schema.column_type import ColumnType
 from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.operators import Operator
 
-RESERVED = ("_row", "_line", "_errors", "_forced", "_absent")
+RESERVED = ("_row", "_line", "_errors", "_origin", "_forced", "_absent")
 """Names of columns that the product adds to rows and reports."""
 _NAME_BYTES = 63
 

@@ -1,6 +1,6 @@
 """Counts of rows by outcome, for a range of rows and for a whole job."""
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class LoadCounts:
         return LoadCounts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
-COUNTERS = tuple(field.name for field in fields(LoadCounts))
+COUNTERS = tuple(counter.name for counter in fields(LoadCounts))
 """The names of the counts, in the order in which they are shown everywhere."""
 
 
@@ -30,10 +30,15 @@ class Counts(LoadCounts):
     """Numbers of a job's rows by outcome.
 
     `total` is the number of data records in the file, None until the whole file has been parsed; `unprocessed` is the
-    number of rows that are in no committed batch.
+    number of rows that are in no committed batch. Of the rejected rows, `rejected_again` belong to the jobs that
+    rejected them first; of the others, later jobs imported `fixed` from corrected files, and `open` are left. These
+    three are not compared, since they may change after the end of the job.
     """
 
     total: int | None = None
+    rejected_again: int = field(default=0, compare=False)
+    fixed: int = field(default=0, compare=False)
+    open: int = field(default=0, compare=False)
 
     @property
     def unprocessed(self) -> int:

@@ -257,3 +257,30 @@ def test_exports_are_listed_with_their_errors_and_times(pipeline: Pipeline, comm
     assert f"{export.id} customers: the bucket is full" in shown.splitlines()
     assert f"{export.created_at.astimezone():%Y-%m-%d %H:%M:%S}" in shown
     assert ids(command("exports", "--since", "1h", "--json")) == [export.id]
+
+
+class TestOpen:
+    def test_lists_jobs_with_rejected_rows_until_they_are_fixed(
+        self, pipeline: Pipeline, command: Command
+    ) -> None:
+        job = pipeline.load("customers/a.csv", b"email\nfine@example.com\nnobody\nnoone\n")
+        done = command("open")
+        assert (done.returncode, done.stderr) == (3, "")
+        header, row, total, hint = done.stdout.splitlines()
+        assert header.split() == ["id", "table", "file", "finished", "rejected", "fixed", "open"]
+        assert (row.split()[:3], row.split()[-3:]) == ([job.id, "customers", "a.csv"], ["2", "0", "2"])
+        assert total == "customers: 2 open in 1 file"
+        assert hint == "get the rows of a file with: bulk-pipeline errors ID --format rejected -o fix-me.csv"
+        rejected = pipeline.report(job, "rejected.csv")
+
+        pipeline.load("customers/b.csv", rejected.replace(b"nobody", b"nobody@example.com"))
+        done = command("open", "--table", "customers", "--json")
+        (document,) = json.loads(done.stdout)
+        assert (done.returncode, document["id"], document["fixed"], document["open"]) == (3, job.id, 1, 1)
+        facts = json.loads(command("job", job.id, "--json").stdout)
+        assert [facts[name] for name in ("rejected", "rejected_again", "fixed", "open")] == [2, 0, 1, 1]
+
+        pipeline.load("customers/c.csv", rejected.replace(b"noone", b"noone@example.com"))
+        done = command("open")
+        assert (done.returncode, done.stdout) == (0, "nothing is open: each rejected row has been fixed\n")
+        assert json.loads(command("open", "--json").stdout) == []

@@ -82,6 +82,7 @@ class LedgerRig:
             sha256=sha256,
             batch_rows=batch_rows,
             parser_version=parser_version,
+            parents={},
         )
 
     def commit_batch(self, lease: Lease[ImportJob], first: int, last: int, rejected: int = 0) -> None:

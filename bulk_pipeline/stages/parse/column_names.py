@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Table, UploadFormat
+from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS
 
 _LONGEST = 200
@@ -106,7 +107,16 @@ def plain(text: str) -> str:
 
 def is_added_column(name: str) -> bool:
     """Return True if reports or exports add a column of this name to a file."""
-    return name.strip(_AROUND).lower() in IGNORED_COLUMNS
+    return _as_added(name) in IGNORED_COLUMNS
+
+
+def is_origin_column(name: str) -> bool:
+    """Return True if reports add the column of this name for the origins of rows."""
+    return _as_added(name) == ORIGIN
+
+
+def _as_added(name: str) -> str:
+    return name.strip(_AROUND).lower()
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Mode, Table, UploadFormat
-from bulk_pipeline.stages.parse.column_names import ColumnNames
+from bulk_pipeline.stages.parse.column_names import ColumnNames, is_origin_column
 from bulk_pipeline.stages.parse.near_names import near, nearest
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
@@ -63,6 +63,7 @@ def of_table(
     warn_of_unknown(unknown, table, notes, declared)
     warn_of_unused(cells, names, notes)
     warn_of_read_only(cells, names, notes)
+    notes.has_origins = any(map(is_origin_column, cells))
     found = tuple(name for name in table.column_names if name in columns)
     return Columns(found, tuple(columns.index(name) for name in found))
 

@@ -10,6 +10,7 @@ from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.failures import FAILURES, Code, FailureCode, shortened
+from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
 from bulk_pipeline.stages.parse.cells import encodable
 
@@ -22,7 +23,7 @@ RAW = pa.schema(
 )
 """The bytes of every data record, without its record end; malformed records are included."""
 
-IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", spreadsheets.MARK})
+IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", ORIGIN, spreadsheets.MARK})
 """Columns that reports of rejected rows and exports for spreadsheets add to a file; they are never data."""
 
 STORED = "_stored"
@@ -88,10 +89,14 @@ class ParsedChunk:
 
 @dataclass
 class Notes:
-    """The columns and warnings that a reader collects; complete once the file has been read to its end."""
+    """The columns and warnings that a reader collects; complete once the file has been read to its end.
+
+    `has_origins`: the rows of a chunk may have origins (`stages.origins`).
+    """
 
     columns: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
+    has_origins: bool = False
 
     def warn(self, message: str) -> None:
         if message not in self.warnings:

@@ -115,6 +115,11 @@ class Upload:
         return self._opened.notes.columns
 
     @property
+    def has_origins(self) -> bool:
+        """True if the rows of the chunk that was read last may have origins (`stages.origins`)."""
+        return self._opened.notes.has_origins
+
+    @property
     def warnings(self) -> list[str]:
         return self._opened.notes.warnings
 

@@ -1,14 +1,16 @@
 """Writes the rejected rows verbatim in the upload's own dialect, to be corrected and uploaded again.
 
-The columns `_row,_line,_errors` come first: a quote that is never closed would swallow later columns, and a row with
-three cells too few would even become valid with them. CSV stays CSV, a sheet becomes CSV, JSON arrays and Parquet
-become NDJSON. If a file of rejected rows is rejected again, its three columns get new values. The text is UTF-8. It has
-a byte order mark if the upload had another encoding, since a mark takes precedence over an encoding declared for the
-upload's name. CSV also has one if the upload had one or was a sheet, since Excel would otherwise use a code page.
+The columns `_row,_line,_errors,_origin` come first: a quote that is never closed would swallow later columns, and a row
+with four cells too few would even become valid with them. CSV stays CSV, a sheet becomes CSV, JSON arrays and Parquet
+become NDJSON. If a file of rejected rows is rejected again, these columns get new values, but for the origins that rows
+keep (`stages.origins`). The text is UTF-8. It has a byte order mark if the upload had another encoding, since a mark
+takes precedence over an encoding declared for the upload's name. CSV also has one if the upload had one or was a sheet,
+since Excel would otherwise use a code page.
 """
 
 import codecs
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,16 +23,22 @@ from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.arrow.text import doubled, joined, json_parts
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.formats import FORMATS
+from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.sink import Sink
 
-COLUMNS = ("_row", "_line", "_errors")
+COLUMNS = ("_row", "_line", "_errors", ORIGIN)
+_WITHOUT_ORIGIN = COLUMNS[:3]
+"""The columns of reports of files that were only checked, and of older versions."""
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 _OLD_KEYS = (
     r'\A\s*\{\s*"_row"\s*:\s*\d+\s*,\s*"_line"\s*:\s*(?:\d+|null)\s*,'
-    r'\s*"_errors"\s*:\s*"(?:[^"\\]|\\.)*"\s*,?'
+    r'\s*"_errors"\s*:\s*"(?:[^"\\]|\\.)*"\s*,?(?:\s*"_origin"\s*:\s*"[^"\\]*"\s*,?)?'
 )
-_ANY_OLD_KEY = r'"_(?:row|line|errors)"\s*:'
+_ANY_OLD_KEY = r'"_(?:row|line|errors|origin)"\s*:'
+
+OriginsOf = Callable[[pa.Array], Sequence[pa.Array | bytes]]
+"""Returns the origins of rows, by their numbers: parts of texts, as for `joined`."""
 
 
 def rejected_suffix(dialect: Dialect) -> str:
@@ -40,14 +48,15 @@ def rejected_suffix(dialect: Dialect) -> str:
     return FORMATS["tsv" if is_tabbed else format_.rejected_as].suffixes[0]
 
 
-def rejected_start(dialect: Dialect) -> bytes:
+def rejected_start(dialect: Dialect, *, has_origins: bool) -> bytes:
     """Return the bytes before the first row: a byte order mark if needed, and the header if there is one."""
     is_marked = dialect.byte_order_mark or _becomes_csv(dialect)
     dialect = _output_dialect(dialect)
     mark = codecs.BOM_UTF8 if dialect.encoding not in (None, "utf-8") else b""
     if rejected_suffix(dialect) == ".ndjson":
         return mark
-    names = [*COLUMNS, *(name for name in dialect.header if name not in COLUMNS)]
+    added = COLUMNS if has_origins else _WITHOUT_ORIGIN
+    names = [*added, *_own_names(dialect)]
     header = _delimiter(dialect).join(_cell(name, dialect) for name in names)
     if is_marked:
         mark = codecs.BOM_UTF8
@@ -55,15 +64,21 @@ def rejected_start(dialect: Dialect) -> bytes:
 
 
 def rejected_lines(
-    rows: pa.RecordBatch, errors: pa.Array, failures: pa.RecordBatch, dialect: Dialect, file: Sink
+    rows: pa.RecordBatch,
+    errors: pa.Array,
+    failures: pa.RecordBatch,
+    dialect: Dialect,
+    file: Sink,
+    origins_of: OriginsOf | None = None,
 ) -> None:
     """Write `rows` (`_row`, `_line`, `raw`) with their `errors` (sentences); `failures` are their failures."""
+    origins = None if origins_of is None else origins_of(rows["_row"])
     if rejected_suffix(dialect) == ".ndjson":
-        _ndjson(rows, errors, mask(pc.is_in(rows["_row"], _not_objects(failures))), file)
+        _ndjson(rows, errors, origins, mask(pc.is_in(rows["_row"], _not_objects(failures))), file)
         return
     if _becomes_csv(dialect):
         rows = rows.set_column(2, "raw", _as_csv(rows["raw"], dialect))
-    _csv(rows, errors, _output_dialect(dialect), file)
+    _csv(rows, errors, origins, _output_dialect(dialect), file)
 
 
 def _not_objects(failures: pa.RecordBatch) -> pa.Array:
@@ -83,21 +98,35 @@ def _becomes_csv(dialect: Dialect) -> bool:
     return format_.rejected_as == "csv" and not format_.is_text
 
 
-def _csv(rows: pa.RecordBatch, errors: pa.Array, dialect: Dialect, file: Sink) -> None:
+def _csv(
+    rows: pa.RecordBatch,
+    errors: pa.Array,
+    origins: Sequence[pa.Array | bytes] | None,
+    dialect: Dialect,
+    file: Sink,
+) -> None:
     row, line = rows["_row"].cast(pa.string()), rows["_line"].cast(pa.string())
     raw = rows["raw"]
-    if dialect.header[: len(COLUMNS)] == COLUMNS:
-        raw = _without_old_cells(raw, dialect)
+    if old_cells := _old_cells(dialect):
+        raw = _without_old_cells(raw, dialect, old_cells)
     delimiter = _delimiter(dialect).encode()
     end = _record_end(dialect).encode()
-    file.write(joined([row, delimiter, line, delimiter, *_quoted(errors, dialect), delimiter, raw, end]))
+    origin = [] if origins is None else [delimiter, *origins]
+    file.write(
+        joined([row, delimiter, line, delimiter, *_quoted(errors, dialect), *origin, delimiter, raw, end])
+    )
 
 
-def _without_old_cells(raw: pa.Array, dialect: Dialect) -> pa.Array:
-    """Return the rows without the first three cells, which are those of an earlier rejection."""
+def _old_cells(dialect: Dialect) -> int:
+    """Return the number of first cells that are those of an earlier rejection."""
+    return next((len(old) for old in (COLUMNS, _WITHOUT_ORIGIN) if dialect.header[: len(old)] == old), 0)
+
+
+def _without_old_cells(raw: pa.Array, dialect: Dialect, number: int) -> pa.Array:
+    """Return the rows without the first cells, which are those of an earlier rejection."""
     delimiter, quote = re.escape(_delimiter(dialect)), re.escape(dialect.quote or '"')
     cell = rf"(?:{quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{quote}\n]*?){delimiter}"
-    return pc.replace_substring_regex(raw, rf"\A(?:{cell}){{3}}", "", max_replacements=1)
+    return pc.replace_substring_regex(raw, rf"\A(?:{cell}){{{number}}}", "", max_replacements=1)
 
 
 def _quoted(cells: pa.Array, dialect: Dialect) -> list[pa.Array | bytes]:
@@ -115,12 +144,19 @@ def _cell(name: str, dialect: Dialect) -> str:
     return bytes(joined(_quoted(pa.array([name], pa.large_string()), dialect))).decode()
 
 
+def _own_names(dialect: Dialect) -> list[str]:
+    """Return the header without the columns whose cells are not written."""
+    if _becomes_csv(dialect):
+        return [name for name in dialect.header if name not in COLUMNS]
+    return list(dialect.header[_old_cells(dialect) :])
+
+
 def _as_csv(raw: pa.Array, dialect: Dialect) -> pa.Array:
     """Return the objects of a sheet as CSV records: NULL is an empty cell, an empty text a quoted one.
 
     Cells beyond the header keep their places, so that a row that is too wide stays too wide.
     """
-    names = [name for name in dialect.header if name not in COLUMNS]
+    names = _own_names(dialect)
     records = []
     for cells in map(orjson.loads, raw.to_pylist()):
         beyond = [name for name in cells if name not in dialect.header]
@@ -137,8 +173,14 @@ def _sheet_cell(value: Any) -> str:  # any JSON value
     return text
 
 
-def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file: Sink) -> None:
-    """Write objects with the three keys inserted after the opening brace.
+def _ndjson(
+    rows: pa.RecordBatch,
+    errors: pa.Array,
+    origins: Sequence[pa.Array | bytes] | None,
+    malformed: np.ndarray,
+    file: Sink,
+) -> None:
+    """Write objects with the added keys inserted after the opening brace.
 
     Rows that are not objects are written under the key `_raw`, so that every line is JSON, apart from bytes that are
     not UTF-8, which stay unchanged.
@@ -146,7 +188,8 @@ def _ndjson(rows: pa.RecordBatch, errors: pa.Array, malformed: np.ndarray, file:
     rest = _after_brace(rows["raw"], malformed)
     line = pc.fill_null(rows["_line"].cast(pa.string()), "null")
     parts = [b'{"_row":', rows["_row"].cast(pa.string()), b',"_line":', line, b',"_errors":']
-    file.write(joined([*parts, *json_parts(errors), rest, b"\n"]))
+    origin = [] if origins is None else [b',"_origin":"', *origins, b'"']
+    file.write(joined([*parts, *json_parts(errors), *origin, rest, b"\n"]))
 
 
 def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:
@@ -163,7 +206,7 @@ def _after_brace(raw: pa.Array, malformed: np.ndarray) -> pa.Array:
 
 
 def _rewritten(record: bytes) -> bytes | None:
-    """Return the text after the three keys for a record that cannot be used as it is, else None."""
+    """Return the text after the added keys for a record that cannot be used as it is, else None."""
     try:
         cells = orjson.loads(record)
     except orjson.JSONDecodeError:

@@ -18,7 +18,7 @@ from bulk_pipeline.arrow.text import csv_records, decoded, held, joined, json_pa
 from bulk_pipeline.schema import Table
 from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse.parsed import Dialect
-from bulk_pipeline.stages.report.rejected import rejected_lines, rejected_start
+from bulk_pipeline.stages.report.rejected import OriginsOf, rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.spreadsheets import defused
@@ -57,11 +57,12 @@ def write_reports(
     reports: Reports,
     *,
     preview_rows: int = 20,
+    origins_of: OriginsOf | None = None,
 ) -> ReportSummary:
     """Write the reports of the streams of failures, each sorted by row, and return their summary.
 
-    `raw` are all rows of the file (`_row`, `_line`, `raw` as binary), sorted by row. Raises `ValueError` for a failure
-    of a row that is not in the file.
+    `raw` are all rows of the file (`_row`, `_line`, `raw` as binary), sorted by row. With `origins_of`, the rejected
+    rows have the origins that it returns. Raises `ValueError` for a failure of a row that is not in the file.
     """
     order = _column_order(dialect, table)
     codes: Counter[str] = Counter()
@@ -73,7 +74,7 @@ def write_reports(
             bad = _bad_rows(rows, in_order)
             if not rejected:
                 reports.errors_csv.write(ERRORS_CSV_HEADER)
-                reports.rejected.write(rejected_start(dialect))
+                reports.rejected.write(rejected_start(dialect, has_origins=origins_of is not None))
             rejected += bad.num_rows
             codes.update(
                 {pair["values"]: pair["counts"] for pair in pc.value_counts(in_order["code"]).to_pylist()}
@@ -85,7 +86,7 @@ def write_reports(
             pending = [
                 threads.submit(_write_errors_csv, bad, errors, reports.errors_csv),
                 threads.submit(_write_errors_ndjson, in_order, reports.errors_ndjson),
-                threads.submit(rejected_lines, bad, errors, in_order, dialect, reports.rejected),
+                threads.submit(rejected_lines, bad, errors, in_order, dialect, reports.rejected, origins_of),
             ]
         _finish(pending)
     return ReportSummary(rejected, codes.total(), dict(sorted(codes.items())), first)

@@ -55,6 +55,7 @@ def test_results_are_stored_and_warnings_are_not_repeated(world: LedgerRig) -> N
             sha256="ab",
             batch_rows=1_000,
             parser_version="1",
+            parents={},
         )
     job = world.ledger.get(lease.job_id)
     assert (job.columns, job.total_rows, job.sha256) == (["email", "id"], 7, "ab")

@@ -104,7 +104,7 @@ def job() -> ImportJob:
     )  # fmt: skip
     return ImportJob(
         id="1", table="users", mode=Mode.INSERT_ONLY, status=Status.COMPLETED, bucket="uploads", key="users/1.csv",
-        etag="1", size_bytes=1, arrived_at=now, attempt=1, isolated=False, warnings=[], failure_counts={},
+        etag="1", size_bytes=1, arrived_at=now, attempt=1, isolated=False, warnings=[], parents={}, failure_counts={},
         reports={}, upload_format=NOTHING_DECLARED, created_at=now, finished_at=now, updated_at=now, **nothing,
     )  # fmt: skip
 

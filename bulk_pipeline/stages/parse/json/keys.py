@@ -8,7 +8,7 @@ from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import NOTHING_DECLARED, Table, UploadFormat
 from bulk_pipeline.stages.parse import header_match
 from bulk_pipeline.stages.parse.cells import encodable
-from bulk_pipeline.stages.parse.column_names import ColumnNames
+from bulk_pipeline.stages.parse.column_names import ColumnNames, is_origin_column
 from bulk_pipeline.stages.parse.near_names import near
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS, Notes
 
@@ -54,6 +54,7 @@ class Keys:
             name = None if key in IGNORED_COLUMNS else encodable(key)
         else:
             name = self._matched.column(key)
+        self._notes.has_origins |= is_origin_column(key)
         if name is not None:
             self._names[key] = name
             self._check_number()
