@@ -194,10 +194,9 @@ def emit(
         _run_step(
             context, worker, loaded, partial(_emit_one, worker=worker, materializations=materializations)
         )
+    _remove_states(context, worker)
     if worker.problems:
         raise metadata.failure_of(worker.problems.values())
-    with suppress(StoreUnavailableError):
-        worker.stores.work.remove(context.run_id)
 
 
 @dg.op(
@@ -411,9 +410,20 @@ def _each(
         ]
     done = list(chain.from_iterable(results))
     if jobs and worker.problems and not done:
+        _remove_states(context, worker)
         raise metadata.failure_of(worker.problems.values())
     context.add_output_metadata(metadata.of_imports(done, monotonic() - started))
     return done
+
+
+def _remove_states(context: dg.OpExecutionContext, worker: JobHold) -> None:
+    """Remove what the ops passed on, unless a job of the run is left to another run.
+
+    After an outage, nightly cleaning does it.
+    """
+    if all(problem.status is not None for problem in worker.problems.values()):
+        with suppress(StoreUnavailableError):
+            worker.stores.work.remove(context.run_id)
 
 
 def _nothing(_: str) -> None:

@@ -8,6 +8,8 @@ import pytest
 from bulk_pipeline.errors import FileError, FileErrorCode, JobCancelledError, LoadRefusedError
 from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.orchestration.jobs import import_files
+from bulk_pipeline.orchestration.resources import build_resources
 from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline_tests.rigs.dying_import import KEY, requested, silence
 from bulk_pipeline_tests.rigs.packing import zipped
@@ -42,6 +44,22 @@ def test_of_a_job_that_ends_early(
     pipeline.run(job.id)
     assert sorted(seen) == ["raw.arrow", "records.arrow"]
     assert (pipeline.job(KEY).status, files(pipeline, job.id)) == (status, [])
+
+
+@pytest.mark.parametrize(
+    "content", [b"email\nnot an address\n", b"\x89PNG\r\n\x1a\n"], ids=["its rows", "its format"]
+)
+def test_what_the_ops_passed_on_goes_too_if_the_job_fails(pipeline: Pipeline, content: bytes) -> None:
+    requested(pipeline, content)
+    config = {"ops": {"parse": {"config": {"job_ids": [pipeline.job(KEY).id]}}}}
+    result = import_files.execute_in_process(
+        run_config=config,
+        resources=build_resources(pipeline.stores),
+        instance=pipeline.instance,
+        raise_on_error=False,
+    )
+    assert (result.success, pipeline.job(KEY).status) == (False, Status.FAILED)
+    assert [file for file in pipeline.stores.work.folder.rglob("*") if file.is_file()] == []
 
 
 def test_of_a_job_whose_last_run_died(pipeline: Pipeline) -> None:
