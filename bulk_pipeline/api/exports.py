@@ -211,11 +211,7 @@ def download_export(caller: CallerNeed, export_id: UUID, stores: StoresNeed) -> 
     check_export(caller, job.table)
     parts = parts_of(job)
     if not parts:
-        from bulk_pipeline.stages.export.parts import write_file  # see `streams`
-
-        file = BytesIO()
-        write_file([], job.request.layout, file)
-        return Response(file.getvalue(), headers=attachment(job.request))
+        return file_without_rows(job)
     if len(parts) > 1:
         raise HTTPException(
             409,
@@ -239,6 +235,15 @@ def cancel_export(caller: CallerNeed, export_id: UUID, request: Request, stores:
     return shown(
         request, stores.settings, stores.export_leases.cancel(_visible(stores, caller, export_id).id)
     )
+
+
+def file_without_rows(job: ExportJob) -> Response:
+    """Return the file of an export that found no rows, for which the bucket has none."""
+    from bulk_pipeline.stages.export.parts import write_file  # see `streams`
+
+    file = BytesIO()
+    write_file([], job.request.layout, file)
+    return Response(file.getvalue(), headers=attachment(job.request))
 
 
 def _visible(stores: Stores, caller: Account | None, export_id: UUID) -> ExportJob:

@@ -4,8 +4,6 @@ An account sees its own imports, or all of them if it has that right. A client w
 owner: files put into the bucket or sent without a token.
 """
 
-from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from uuid import UUID
@@ -23,6 +21,7 @@ from bulk_pipeline.api.dependencies import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.import_intake import Sender, fetched, receive
 from bulk_pipeline.api.import_requests import JsonNeed, documented_bodies, of_form, of_json
 from bulk_pipeline.api.request_parts import FormNeed, content_of
+from bulk_pipeline.api.stored_files import pieces
 from bulk_pipeline.api.tokens import CallerNeed
 from bulk_pipeline.errors import JobNotFinishedError
 from bulk_pipeline.ledger.failure_reports import CSV, NDJSON, FailurePage
@@ -34,7 +33,6 @@ router = APIRouter(prefix="/imports", tags=["imports"])
 
 _FIRST = 100
 _REPORTS = {"csv": (CSV, "text/csv; charset=utf-8"), "ndjson": (NDJSON, "application/x-ndjson")}
-_COPY_BYTES = 256 << 10
 _USUAL = openapi.versioned(openapi.BAD_REQUEST, openapi.UNAUTHORIZED, openapi.STORE_DOWN)
 _ANSWERS = _USUAL | openapi.versioned(openapi.NOT_FOUND)
 _FINISHED = openapi.versioned(openapi.CONFLICT)
@@ -184,13 +182,7 @@ def _file(stores: Stores, job: ImportJob, name: str, media_type: str) -> Respons
         "Content-Disposition": f'attachment; filename="errors_{job.id}{PurePosixPath(name).suffix}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return StreamingResponse(_pieces(file), media_type=media_type, headers=headers)
-
-
-def _pieces(file: BufferedReader) -> Iterator[bytes]:
-    with file:
-        while piece := file.read1(_COPY_BYTES):
-            yield piece
+    return StreamingResponse(pieces(file), media_type=media_type, headers=headers)
 
 
 def _json(document: BaseModel, status: int = 200) -> Response:

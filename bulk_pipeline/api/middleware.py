@@ -19,10 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bulk_pipeline.api.errors import METHODS, PREFIXES, REQUEST_ID_HEADER
 from bulk_pipeline.api.metrics import Metrics
 from bulk_pipeline.ledger.jobs import new_id
+from bulk_pipeline.office import pages
 
 MOST_BODY_BYTES = 64_000
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_PREFIXES = (*PREFIXES, pages.PREFIX)
 _PROBES = {"/live", "/ready", "/health", "/metrics"}
 _CLIENT_LEFT = 499
 """nginx's status for a client that disconnected before the answer began."""
@@ -139,7 +141,7 @@ def _route(scope: Scope) -> str:
     if path is None:
         return "unmatched"
     # A router that is included under several prefixes knows its paths without them.
-    prefix = next((prefix for prefix in PREFIXES if scope["path"].startswith(f"{prefix}/")), "")
+    prefix = next((prefix for prefix in _PREFIXES if f"{scope['path']}/".startswith(f"{prefix}/")), "")
     return path if path.startswith(prefix) else prefix + path
 
 

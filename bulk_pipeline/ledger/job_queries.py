@@ -38,6 +38,14 @@ def counts_of(connection: psycopg.Connection, job_ids: Sequence[str]) -> dict[st
     return counts
 
 
+def file_pattern(file: str) -> str:
+    """Return the LIKE pattern for a part of a name, or for a name with `*` and `?` in it."""
+    literal = file.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    if "*" in literal or "?" in literal:
+        return literal.replace("*", "%").replace("?", "_")
+    return f"%{literal}%"
+
+
 _COUNTS = """
     SELECT
         job.id, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.rejected,

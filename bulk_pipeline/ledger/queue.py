@@ -8,7 +8,7 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from bulk_pipeline.ledger.job_queries import IMPORTS, counts_of, job_query, one_job
+from bulk_pipeline.ledger.job_queries import IMPORTS, counts_of, file_pattern, job_query, one_job
 from bulk_pipeline.ledger.job_table import columns_of, rows_of
 from bulk_pipeline.ledger.jobs import ImportJob, OpenJob, Status
 from bulk_pipeline.postgres.connection import Postgres
@@ -43,7 +43,7 @@ class Ledger:
         `file` is a part of the file's name or, with `*` or `?`, a pattern for the whole name; with a slash, of the key.
         """
         filters = {"table": table, "status": status, "since": since}
-        filters |= {"file": _like(file) if file else None, "in_key": "/" in (file or "")}
+        filters |= {"file": file_pattern(file) if file else None, "in_key": "/" in (file or "")}
         with self._postgres.transaction() as connection:
             return IMPORTS.newest(connection, EVERYBODY, limit=limit, before=before, **filters)
 
@@ -105,14 +105,6 @@ class Ledger:
         """Add a warning to the job, once."""
         with self._postgres.transaction() as connection:
             connection.execute(_WARN, {"id": job_id, "warning": Jsonb([warning])})
-
-
-def _like(file: str) -> str:
-    """Return the LIKE pattern for a part of a name, or for a name with `*` and `?` in it."""
-    literal = file.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    if "*" in literal or "?" in literal:
-        return literal.replace("*", "%").replace("?", "_")
-    return f"%{literal}%"
 
 
 _OPEN_ROWS = rows_of(OpenJob, {"mode": Mode, "status": Status})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.ledger.job_queries import IMPORTS, all_jobs, counts_of, job_query
+from bulk_pipeline.ledger.job_queries import IMPORTS, all_jobs, counts_of, file_pattern, job_query
 from bulk_pipeline.ledger.jobs import ImportJob, Status, as_uuid
 from bulk_pipeline.postgres.connection import Postgres
 from bulk_pipeline.rights import Viewer
@@ -45,16 +45,17 @@ class VisibleImports:
         limit: int,
         table: str | None = None,
         statuses: Sequence[Status] = (),
+        file: str | None = None,
         before: tuple[datetime, str] | None = None,
     ) -> list[VisibleImport]:
         """Return the imports that the viewer sees, newest first; only of the table and the statuses, if given.
 
-        `before`: list jobs after the one with that `created_at` and id.
+        `file`: as for `Ledger.newest`. `before`: list jobs after the one with that `created_at` and id.
         """
+        filters = {"table": table, "statuses": list(statuses) or None}
+        filters |= {"file": file_pattern(file) if file else None, "in_key": "/" in (file or "")}
         with self._postgres.transaction() as connection:
-            jobs = IMPORTS.newest(
-                connection, viewer, limit=limit, before=before, table=table, statuses=list(statuses) or None
-            )
+            jobs = IMPORTS.newest(connection, viewer, limit=limit, before=before, **filters)
             counts = counts_of(connection, [job.id for job in jobs])
         return [VisibleImport(job, counts[job.id]) for job in jobs]
 

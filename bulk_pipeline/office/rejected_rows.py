@@ -1,0 +1,173 @@
+"""The first rejected rows of an upload with their cells, the wrong ones marked, from the reports of its job."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline.ledger.failure_reports import ReportLine
+from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.office.formats import MOST_SHOWN
+from bulk_pipeline.pipeline.container import Stores
+
+MOST_ROWS = 20
+_MOST_FAILURES = 200
+_MOST_BYTES = 512 << 10
+"""Read of the report of rejected rows: rows beyond are shown without their other cells."""
+_MOST_COLUMNS = 8
+_OWN_COLUMNS = ("_row", "_line", "_errors")
+_BOUNDARY = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell as it stands in the file; None if it has none. `problems`: what is wrong with it, a sentence each."""
+
+    text: str | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """`number`: the line of the file or the row of the sheet. `problems`: of the row as a whole."""
+
+    number: int
+    cells: tuple[Cell, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """`columns`: the names above the cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[RejectedRow, ...]
+
+    @property
+    def have_problems_as_a_whole(self) -> bool:
+        return any(row.problems for row in self.rows)
+
+
+NONE = RejectedRows((), ())
+
+
+def first_rejected(stores: Stores, job: ImportJob) -> RejectedRows:
+    """Return the first `MOST_ROWS` rejected rows; none if the reports have expired."""
+    failures = stores.failures.page(job, limit=_MOST_FAILURES).failures
+    if not failures:
+        return NONE
+    try:
+        raw = dict(_raw_rows(stores, job))
+    except (NotFoundError, csv.Error, orjson.JSONDecodeError):
+        raw = {}
+    return marked(failures, raw, _meanings(job))
+
+
+def marked(
+    failures: list[ReportLine], raw: Mapping[int, Mapping[str, str | None]], meanings: Mapping[str, str]
+) -> RejectedRows:
+    """Return the rows of the failures. `raw`: their cells by row number; `meanings`: the table's column by the name
+    that the file has for it, where declared."""
+    by_row = [(row, list(group)) for row, group in groupby(failures, key=lambda failure: failure.row)]
+    by_row = by_row[:MOST_ROWS]
+    wrong = dict.fromkeys(failure.column for _, group in by_row for failure in group if failure.column)
+    names = dict.fromkeys(name for row, _ in by_row for name in raw.get(row, {}))
+    columns = {_column(name, wrong, meanings): name for name in reversed(names)}
+    titles = {column: columns.get(column, column) for column in (*reversed(columns), *wrong)}
+    if len(titles) > _MOST_COLUMNS:
+        first = [column for column in titles if column not in wrong][: max(0, _MOST_COLUMNS - len(wrong))]
+        titles = {column: title for column, title in titles.items() if column in (*first, *wrong)}
+    rows = tuple(_row(group, raw.get(row, {}), titles) for row, group in by_row)
+    return RejectedRows(tuple(titles.values()), rows)
+
+
+def _row(failures: list[ReportLine], raw: Mapping[str, str | None], titles: Mapping[str, str]) -> RejectedRow:
+    cells = []
+    for column, title in titles.items():
+        own = [failure for failure in failures if failure.column == column]
+        text = raw.get(title) if title in raw else next((failure.value for failure in own), None)
+        cells.append(Cell(text, tuple(dict.fromkeys(failure.message for failure in own))))
+    whole = tuple(failure.message for failure in failures if failure.column is None)
+    return RejectedRow(failures[0].line or failures[0].row, tuple(cells), whole)
+
+
+def _column(name: str, wrong: Mapping[str, object], meanings: Mapping[str, str]) -> str:
+    """Return the table's column that a name of the file stands for, as far as needed to mark cells."""
+    if name in meanings:
+        return meanings[name]
+    plain = _plain(name)
+    return next((column for column in wrong if _plain(column) == plain), name)
+
+
+def _plain(name: str) -> str:
+    return _BOUNDARY.sub("_", name.strip().lower()).strip("_")
+
+
+def _meanings(job: ImportJob) -> dict[str, str]:
+    from bulk_pipeline import tables
+    from bulk_pipeline.errors import DeclarationError, UnknownTableError
+
+    try:
+        return dict(tables.get(job.table).format_of(job.upload_format).columns)
+    except (DeclarationError, UnknownTableError):  # declared otherwise since
+        return {}
+
+
+def _raw_rows(stores: Stores, job: ImportJob) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield the numbers of rejected rows with their cells. Raises `csv.Error` for cells too large to be shown."""
+    name = next((name for name in job.reports if name.startswith("rejected.")), "")
+    with stores.objects.open(stores.settings.s3_bucket_reports, stores.failures.key(job, name)) as file:
+        data = file.read(_MOST_BYTES)
+    text = data.decode("utf-8-sig", "replace")
+    if len(data) == _MOST_BYTES:
+        text = text[: text.rfind("\n") + 1]
+    if name.endswith(".ndjson"):
+        yield from _of_json(text)
+    else:
+        yield from _of_csv(text, job.dialect or {})
+
+
+def _of_json(text: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    for line in text.splitlines()[:MOST_ROWS]:
+        record = orjson.loads(line)
+        yield (
+            record["_row"],
+            {name: _text(value) for name, value in record.items() if name not in _OWN_COLUMNS},
+        )
+
+
+def _text(value: Any) -> str | None:  # any JSON value
+    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _of_csv(text: str, dialect: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, str | None]]]:
+    is_text = dialect.get("format") in ("csv", "tsv")
+    delimiter = (dialect.get("delimiter") or ",") if is_text else ","
+    quote = dialect.get("quote") if is_text else '"'
+    if len(delimiter) != 1:
+        return
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quotechar=quote or None,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        escapechar=dialect.get("escape") if is_text else None,
+    )
+    header = next(reader, [])[len(_OWN_COLUMNS) :]
+    for record, _ in zip(reader, range(MOST_ROWS), strict=False):
+        if not record[:1] or not record[0].isdecimal():
+            return  # a quote that is never closed: what follows cannot be told apart
+        cells = record[len(_OWN_COLUMNS) :]
+        beyond = [f"({at})" for at in range(len(header) + 1, len(cells) + 1)]
+        yield int(record[0]), dict(zip([*header, *beyond], cells, strict=False))
+
+
+def of_failures(failures: list[ReportLine]) -> RejectedRows:
+    """Return rows of which only the wrong cells are known."""
+    return marked([replace(f, value=f.value and f.value[:MOST_SHOWN]) for f in failures], {}, {})
