@@ -151,14 +151,19 @@ class Browser:
         self, page: Page, button: str, *, files: Mapping[str, tuple[str, bytes]] | None = None, **values: str
     ) -> httpx2.Response:
         form = page.form(button)
-        fields = dict(_fields(form, button))
+        fields = dict[str, Any]()
+        for name, value in _fields(form, button):
+            fields[name] = [*fields[name], value] if isinstance(fields.get(name), list) else [value]
         unknown = set(values) - {name for element in form.iter() if (name := element.attrib.get("name"))}
         assert not unknown, f"the form has no field {unknown}"
         data = fields | values
         if form.attrib.get("method", "get") != "post":
             return self.send("GET", form.attrib["action"], params=data)
         if form.attrib.get("enctype") == "multipart/form-data":
-            parts = {name: (None, value) for name, value in data.items()} | dict(files or {"file": ("", b"")})
+            plain = {
+                name: (None, value if isinstance(value, str) else value[0]) for name, value in data.items()
+            }
+            parts = plain | dict(files or {"file": ("", b"")})
             return self.send("POST", form.attrib["action"], files=parts)
         return self.send("POST", form.attrib["action"], data=data)
 

@@ -8,6 +8,10 @@ document.addEventListener("submit", (event) => {
   if (form.method !== "post") return;
   form.dataset.sent = "yes";
   const pressed = event.submitter;
+  if (pressed && pressed.hasAttribute("data-stays")) {  // a download: the page stays
+    setTimeout(() => delete form.dataset.sent, 2000);
+    return;
+  }
   // After the browser has collected the fields: a disabled button is not sent.
   setTimeout(() => {
     for (const button of form.querySelectorAll("button")) button.disabled = true;
