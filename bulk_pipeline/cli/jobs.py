@@ -1,5 +1,6 @@
 """`jobs`, `job`, `errors`, `retry`, `cancel`: list import jobs, and act on one."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,9 +35,15 @@ class Report(StrEnum):
     CSV = "csv"
     NDJSON = "ndjson"
     REJECTED = "rejected"
+    XLSX = "xlsx"
 
 
-_REPORT_NAMES = {Report.CSV: "errors.csv", Report.NDJSON: "errors.ndjson", Report.REJECTED: "rejected"}
+_REPORT_NAMES = {
+    Report.CSV: r"errors\.csv",
+    Report.NDJSON: r"errors\.ndjson",
+    Report.REJECTED: r"rejected\.(?!xlsx).+",
+    Report.XLSX: r"rejected\.xlsx",
+}
 
 
 def jobs(
@@ -96,7 +103,9 @@ def errors(
     ] = LAST,
     report: Annotated[
         Report,
-        typer.Option("--format", help="errors.csv, errors.ndjson or the rejected rows."),
+        typer.Option(
+            "--format", help="errors.csv, errors.ndjson, the rejected rows, or these as a workbook."
+        ),
     ] = (Report.CSV),
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
@@ -111,7 +120,7 @@ def errors(
     job = _newest_with_errors(stores) if job_id == LAST else stores.ledger.get(_import_id(stores, job_id))
     if not job.status.is_final:
         raise JobNotFinishedError(f"job {job.id} is {job.status}: its reports appear when it has finished")
-    keys = [key for name, key in job.reports.items() if name.startswith(_REPORT_NAMES[report])]
+    keys = [key for name, key in job.reports.items() if re.fullmatch(_REPORT_NAMES[report], name)]
     if not keys:
         raise NotFoundError(_why_no_report(job, stores.ledger.counts([job.id])[job.id]))
     out = output_path(out)

@@ -27,7 +27,13 @@ from bulk_pipeline.stages.load import LoadContext, load
 from bulk_pipeline.stages.load.row_store import RowStore
 from bulk_pipeline.stages.origins import Corrections, Origins, found_origins
 from bulk_pipeline.stages.parse.upload import Upload
-from bulk_pipeline.stages.report import Reports, ReportSummary, write_reports
+from bulk_pipeline.stages.report import (
+    WORKBOOK,
+    RejectedWorkbook,
+    Reports,
+    ReportSummary,
+    write_reports,
+)
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split import References, alike_keys, split
@@ -237,9 +243,10 @@ def write_job_reports(
     """Write the reports of a job; return their summary and their names, or no names if there are no failures.
 
     `failures` are those of each stage, sorted by row. `open_report` opens the file of a report by name. With
-    `has_origins`, the rejected rows name their origins.
+    `has_origins`, the rejected rows name their origins, and are a workbook, too, if that is possible.
     """
     origins_of = partial(state.origins(work).parts, job=state.job_id) if has_origins else None
+    book = RejectedWorkbook(state.table, state.dialect, state.declared, origins_of) if origins_of else None
     names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(state.dialect)}")
     with ExitStack() as stack:
         reports = Reports(*(stack.enter_context(open_report(name)) for name in names))
@@ -250,5 +257,9 @@ def write_job_reports(
             state.dialect,
             reports,
             origins_of=origins_of,
+            workbook=book,
         )
+        if book and (content := book.content()):
+            stack.enter_context(open_report(WORKBOOK)).write(content)
+            names = (*names, WORKBOOK)
     return reported, names if reported.failures else ()

@@ -125,7 +125,7 @@ def test_job_shows_all_facts_about_a_job(world: RunningStack, imported: tuple[in
     assert documents(world, "job", job["id"], "--json") == (0, job)
     assert job["dialect"]["delimiter"] == ","
     assert job["run_url"] == f"{world.ui.url}/runs/{job['run_id']}"
-    assert set(job["reports"]) == {"errors.csv", "errors.ndjson", "rejected.csv"}
+    assert set(job["reports"]) == {"errors.csv", "errors.ndjson", "rejected.csv", "rejected.xlsx"}
     status, result = documents(
         world, "jobs", "--table", "customers", "--status", "completed_with_errors", "--json"
     )

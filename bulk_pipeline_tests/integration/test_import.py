@@ -110,7 +110,7 @@ def test_rows_already_there_are_rejected_in_insert_only(pipeline: Pipeline) -> N
 def test_a_job_of_which_every_row_is_rejected_has_failed(pipeline: Pipeline) -> None:
     job = pipeline.load("users/a.csv", csv(HEADER, user(1, "foo@bar")))
     assert (job.status, job.error) == (Status.FAILED, "every row was rejected")
-    assert set(job.reports) == {"errors.csv", "errors.ndjson", "rejected.csv"}
+    assert set(job.reports) == {"errors.csv", "errors.ndjson", "rejected.csv", "rejected.xlsx"}
 
 
 def test_the_rejected_rows_can_be_fixed_and_dropped_again(pipeline: Pipeline) -> None:

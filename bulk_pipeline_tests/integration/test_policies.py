@@ -141,5 +141,5 @@ class TestThePipelineWithItsOwnKey:
         job = pipeline.load("customers/a.csv", b"email\na@b.de\nnone\n")
         assert (job.status, set(job.reports)) == (
             "completed_with_errors",
-            {"errors.csv", "errors.ndjson", "rejected.csv"},
+            {"errors.csv", "errors.ndjson", "rejected.csv", "rejected.xlsx"},
         )

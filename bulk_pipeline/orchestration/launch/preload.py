@@ -10,6 +10,7 @@ import adbc_driver_postgresql.dbapi  # noqa: F401
 import dagster_postgres  # noqa: F401
 import psycopg2.extras  # noqa: F401
 import pyarrow as pa
+import xlsxwriter  # noqa: F401
 
 from bulk_pipeline import tables
 from bulk_pipeline.orchestration import assets, jobs, resources, sensors  # noqa: F401

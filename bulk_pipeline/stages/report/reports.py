@@ -20,6 +20,7 @@ from bulk_pipeline.stages.failures import FAILURES
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report.rejected import OriginsOf, rejected_lines, rejected_start
 from bulk_pipeline.stages.report.row_ranges import by_row_range
+from bulk_pipeline.stages.report.workbook import RejectedWorkbook
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.spreadsheets import defused
 
@@ -58,11 +59,13 @@ def write_reports(
     *,
     preview_rows: int = 20,
     origins_of: OriginsOf | None = None,
+    workbook: RejectedWorkbook | None = None,
 ) -> ReportSummary:
     """Write the reports of the streams of failures, each sorted by row, and return their summary.
 
     `raw` are all rows of the file (`_row`, `_line`, `raw` as binary), sorted by row. With `origins_of`, the rejected
-    rows have the origins that it returns. Raises `ValueError` for a failure of a row that is not in the file.
+    rows have the origins that it returns; `workbook` collects them. Raises `ValueError` for a failure of a row that is
+    not in the file.
     """
     order = _column_order(dialect, table)
     codes: Counter[str] = Counter()
@@ -82,6 +85,8 @@ def write_reports(
             if first.num_rows < preview_rows:
                 first = pa.concat_batches([first, in_order.slice(0, preview_rows - first.num_rows)])
             errors = _errors(bad, in_order)
+            if workbook is not None:
+                workbook.add(bad, errors, in_order)
             _finish(pending)
             pending = [
                 threads.submit(_write_errors_csv, bad, errors, reports.errors_csv),
