@@ -21,6 +21,7 @@ from bulk_pipeline.cli.propose import propose
 from bulk_pipeline.cli.psql import psql
 from bulk_pipeline.cli.sample import write_sample
 from bulk_pipeline.cli.tables import print_schema, show_tables
+from bulk_pipeline.cli.watch import watch
 from bulk_pipeline.settings import sentence
 
 
@@ -75,6 +76,7 @@ app.command("jobs", rich_help_panel=_IMPORTS)(jobs)
 app.command("job", rich_help_panel=_IMPORTS)(job)
 app.command("errors", rich_help_panel=_IMPORTS)(errors)
 app.command("open", rich_help_panel=_IMPORTS)(show_open)
+app.command("watch", rich_help_panel=_IMPORTS)(watch)
 app.command("retry", rich_help_panel=_IMPORTS)(retry)
 app.command("cancel", rich_help_panel=_IMPORTS)(cancel)
 app.command("export", rich_help_panel=_EXPORTS)(export_table)

@@ -33,6 +33,11 @@ def is_terminal() -> bool:
     return Console().is_terminal
 
 
+def status_style(status: str) -> str:
+    """Return the colour of a status, empty for none."""
+    return _STATUS_STYLES.get(status, "")
+
+
 def say(text: str) -> None:
     """Print one line for people on stdout."""
     Console(highlight=False, soft_wrap=True).print(printable(text), markup=False)
@@ -100,7 +105,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
 def _cell(value: object) -> Text:
     """Return the value as styled text, never parsed as markup: a file name may look like markup."""
     shown = text(value)
-    return Text(shown, style=_STATUS_STYLES.get(shown, ""))
+    return Text(shown, style=status_style(shown))
 
 
 def text(value: object) -> str:
