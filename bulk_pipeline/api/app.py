@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi_standalone_docs import StandaloneDocs
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -20,6 +21,7 @@ from bulk_pipeline.api.streams import Streams
 from bulk_pipeline.browsers import Guard
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.office import site
+from bulk_pipeline.office.checker import Checker
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.rights import EVERY_TABLE, read_tables
 
@@ -38,6 +40,7 @@ def create_app(stores: Stores) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         app.openapi()  # cached by FastAPI; too slow for the first request
         yield
+        await run_in_threadpool(app.state.checker.close)
         stores.close()
 
     app = FastAPI(
@@ -55,6 +58,7 @@ def create_app(stores: Stores) -> FastAPI:
     app.state.hashing = Hashing()
     app.state.trusts_proxies = bool(stores.settings.trusted_proxies)
     app.state.has_warned_of_proxy = False
+    app.state.checker = Checker(stores)
     app.state.streams = Streams(stores, app.state.metrics)
     errors.install(app)
     app.add_middleware(BodyLimit)

@@ -4,17 +4,19 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from bulk_pipeline.errors import NotFoundError
+from bulk_pipeline import tables
+from bulk_pipeline.errors import DeclarationError, NotFoundError
 from bulk_pipeline.ledger.failure_reports import ReportLine
 from bulk_pipeline.ledger.jobs import ImportJob
-from bulk_pipeline.office.formats import MOST_SHOWN
 from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.schema import Table, UploadFormat
 
 MOST_ROWS = 20
 _MOST_FAILURES = 200
@@ -62,11 +64,33 @@ def first_rejected(stores: Stores, job: ImportJob) -> RejectedRows:
     failures = stores.failures.page(job, limit=_MOST_FAILURES).failures
     if not failures:
         return NONE
+    name = next((name for name in job.reports if name.startswith("rejected.")), "")
     try:
-        raw = dict(_raw_rows(stores, job))
-    except (NotFoundError, csv.Error, orjson.JSONDecodeError):
+        with stores.objects.open(stores.settings.s3_bucket_reports, stores.failures.key(job, name)) as file:
+            raw = _cells_by_row(file.read(_MOST_BYTES), name, job.dialect or {})
+    except NotFoundError:
         raw = {}
-    return marked(failures, raw, _meanings(job))
+    known = meanings(tables.get(job.table), job.upload_format) if job.table in tables.names() else {}
+    return marked(failures, raw, known)
+
+
+def raw_rows(report: Path, dialect: Mapping[str, Any]) -> dict[int, dict[str, str | None]]:
+    """Return the cells of the first rejected rows, by row number, from a report of rejected rows on this machine."""
+    with report.open("rb") as file:
+        return _cells_by_row(file.read(_MOST_BYTES), report.name, dialect)
+
+
+def read_rejected(stored: Mapping[str, Any]) -> RejectedRows:
+    """Return the rows that `dataclasses.asdict` has turned into JSON."""
+    rows = (
+        RejectedRow(
+            row["number"],
+            tuple(Cell(cell["text"], tuple(cell["problems"])) for cell in row["cells"]),
+            tuple(row["problems"]),
+        )
+        for row in stored["rows"]
+    )
+    return RejectedRows(tuple(stored["columns"]), tuple(rows))
 
 
 def marked(
@@ -109,28 +133,23 @@ def _plain(name: str) -> str:
     return _BOUNDARY.sub("_", name.strip().lower()).strip("_")
 
 
-def _meanings(job: ImportJob) -> dict[str, str]:
-    from bulk_pipeline import tables
-    from bulk_pipeline.errors import DeclarationError, UnknownTableError
-
+def meanings(table: Table, declared: UploadFormat) -> dict[str, str]:
+    """Return the columns of the table by other names that are declared for them."""
     try:
-        return dict(tables.get(job.table).format_of(job.upload_format).columns)
-    except (DeclarationError, UnknownTableError):  # declared otherwise since
+        return dict(table.format_of(declared).columns)
+    except DeclarationError:  # declared otherwise since
         return {}
 
 
-def _raw_rows(stores: Stores, job: ImportJob) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Yield the numbers of rejected rows with their cells. Raises `csv.Error` for cells too large to be shown."""
-    name = next((name for name in job.reports if name.startswith("rejected.")), "")
-    with stores.objects.open(stores.settings.s3_bucket_reports, stores.failures.key(job, name)) as file:
-        data = file.read(_MOST_BYTES)
+def _cells_by_row(data: bytes, name: str, dialect: Mapping[str, Any]) -> dict[int, dict[str, str | None]]:
+    """Return the cells of rows by number; none if a cell is too large to be shown."""
     text = data.decode("utf-8-sig", "replace")
     if len(data) == _MOST_BYTES:
         text = text[: text.rfind("\n") + 1]
-    if name.endswith(".ndjson"):
-        yield from _of_json(text)
-    else:
-        yield from _of_csv(text, job.dialect or {})
+    try:
+        return dict(_of_json(text) if name.endswith(".ndjson") else _of_csv(text, dialect))
+    except (csv.Error, orjson.JSONDecodeError):
+        return {}
 
 
 def _of_json(text: str) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -166,8 +185,3 @@ def _of_csv(text: str, dialect: Mapping[str, Any]) -> Iterator[tuple[int, dict[s
         cells = record[len(_OWN_COLUMNS) :]
         beyond = [f"({at})" for at in range(len(header) + 1, len(cells) + 1)]
         yield int(record[0]), dict(zip([*header, *beyond], cells, strict=False))
-
-
-def of_failures(failures: list[ReportLine]) -> RejectedRows:
-    """Return rows of which only the wrong cells are known."""
-    return marked([replace(f, value=f.value and f.value[:MOST_SHOWN]) for f in failures], {}, {})

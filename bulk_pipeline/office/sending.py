@@ -1,8 +1,9 @@
 """The page of a table: what a file must have, and the form that takes one."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, BinaryIO
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -12,17 +13,24 @@ from bulk_pipeline import tables
 from bulk_pipeline.api.dependencies import RequestIdNeed, StoresNeed
 from bulk_pipeline.api.import_intake import Sender, receive
 from bulk_pipeline.api.import_requests import ImportOptions
-from bulk_pipeline.api.request_parts import FormNeed, content_of, file_of, text_of
+from bulk_pipeline.api.request_parts import FormNeed, content_of, file_of, refuse_unreadable, text_of
 from bulk_pipeline.errors import DeclarationError, FileError
+from bulk_pipeline.ledger.file_checks import FileCheck
+from bulk_pipeline.ledger.jobs import new_id
+from bulk_pipeline.ledger.upload_keys import Address, archive_key
+from bulk_pipeline.office.checker import MOST_WAITING
 from bulk_pipeline.office.pages import PREFIX, page, see_other, words
 from bulk_pipeline.office.visits import PersonNeed, VisitNeed, check_form
-from bulk_pipeline.schema import Mode, Table, UploadFormat, charset_of
+from bulk_pipeline.schema import Column, Mode, Table, UploadFormat, charset_of
 from bulk_pipeline.schema.rules_in_words import kind, limits
 from bulk_pipeline.stages import templates
 
 router = APIRouter(prefix="/tables/{table}")
 
 _NO_FILE = "Choose a file first."
+_TOO_MANY = "too many files are being checked at the moment: try again in a moment, or load the file"
+_FOLDER = "_checks"
+"""The archive's folder for files that are only checked."""
 _LONGEST_TOKEN = 64
 _WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -82,13 +90,15 @@ async def send_file(
     def store() -> Response:
         content, size_bytes, sha256 = content_of(file)
         token = (text_of(form, "once") or uuid4().hex)[:_LONGEST_TOKEN]
+        key, name = _key(token, table.upload_name, mode, sha256), file.filename or "upload"
         declared = UploadFormat(encoding=charset_of(file.content_type or ""))
-        options = ImportOptions(
-            table.upload_name, mode, _key(token, table.upload_name, mode, sha256), declared
-        )
-        sender = Sender(stores, person, request_id)
+        options = ImportOptions(table.upload_name, mode, key, declared)
         try:
-            job_id = receive(sender, options, file.filename or "upload", content, size_bytes, sha256)
+            if text_of(form, "action") == "check":
+                refuse_unreadable(content, size_bytes, name, table.upload_name)
+                check = _new_check(person.id, options, name, size_bytes, sha256)
+                return see_other(f"{PREFIX}/checks/{_start(request, stores, check, content)}")
+            job_id = receive(Sender(stores, person, request_id), options, name, content, size_bytes, sha256)
         except (HTTPException, FileError, DeclarationError) as error:  # the file is empty, or holds no table
             sentence = str(error.detail if isinstance(error, HTTPException) else error)
             return _page(request, table, stores, mode, sentence)
@@ -96,6 +106,39 @@ async def send_file(
         return see_other(f"{PREFIX}/uploads/{job_id}")
 
     return await run_in_threadpool(store)
+
+
+def _new_check(owner_id: str, options: ImportOptions, name: str, size_bytes: int, sha256: str) -> FileCheck:
+    check_id = new_id()
+    address = Address(table=options.table, mode=options.mode)
+    return FileCheck(
+        id=check_id,
+        owner_id=owner_id,
+        form_token=str(options.key),
+        table_name=options.table,
+        mode=options.mode,
+        file_name=name.replace("\0", ""),
+        object_key=f"{_FOLDER}/{archive_key(address, check_id, name).partition('/')[2]}",
+        size_bytes=size_bytes,
+        sha256=sha256,
+        created_at=datetime.now(UTC),
+    )
+
+
+def _start(request: Request, stores: StoresNeed, check: FileCheck, content: BinaryIO) -> str:
+    """Store the file and let it be checked. Return the id of the check, which a repeated form finds again."""
+    checker = request.app.state.checker
+    if checker.waiting >= MOST_WAITING:
+        raise HTTPException(429, _TOO_MANY)
+    recorded, is_new = stores.file_checks.start(check)
+    if is_new:
+        try:
+            stores.objects.upload(stores.settings.s3_bucket_archive, check.object_key, content)
+        except BaseException:
+            stores.file_checks.remove(check.id)
+            raise
+        checker.start(check.id)
+    return recorded.id
 
 
 def _page(
@@ -125,12 +168,20 @@ def column_help(table: Table) -> list[ColumnHelp]:
             names[at] if names else column.name,
             kind(table, column),
             "; ".join(
-                [*limits(column), *(rule.message for rule in table.rules if column.name in rule.columns)]
+                [
+                    *_limits(column, is_required=column.name in required),
+                    *(rule.message for rule in table.rules if column.name in rule.columns),
+                ]
             ),
             column.name in required,
         )
         for at, column in enumerate(templates.columns(table))
     ]
+
+
+def _limits(column: Column, *, is_required: bool) -> list[str]:
+    """Return the rules of a column. What is made for an empty cell does not matter where none may be empty."""
+    return limits(replace(column, generated=None) if is_required else column)
 
 
 def _mode(text: str | None, table: Table) -> Mode:

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from bulk_pipeline.office import exports, home, sending, signing_in, static_files, uploads
+from bulk_pipeline.office import checks, exports, home, sending, signing_in, static_files, uploads
 from bulk_pipeline.office.pages import PREFIX, see_other
 
 router = APIRouter(include_in_schema=False)
-for _part in (static_files, signing_in, home, sending, uploads, exports):
+for _part in (static_files, signing_in, home, sending, uploads, checks, exports):
     router.include_router(_part.router, prefix=PREFIX)
 
 

@@ -15,6 +15,7 @@ from bulk_pipeline.stages.parse import spool
 
 _GIVEN_UP_WITHIN = timedelta(days=2)
 """Since the cleaning is nightly, each job is checked at least once."""
+_OLD_CHECK = timedelta(days=1)
 STALE_UPLOAD = timedelta(days=1)
 """Age from which on an incomplete upload counts as interrupted."""
 
@@ -61,6 +62,15 @@ def remove_old_exports(stores: Stores) -> int:
 def remove_export_debris(stores: Stores) -> int:
     """Remove objects that failed exports left because the bucket was unavailable; return the number of objects."""
     return sum(remove_files(stores, job) for job in stores.exports.given_up(_GIVEN_UP_WITHIN))
+
+
+def remove_old_checks(stores: Stores) -> int:
+    """Remove the checks that are older than a day, with their files; return their number."""
+    old = stores.file_checks.older_than(_OLD_CHECK)
+    for check in old:
+        stores.objects.remove(stores.settings.s3_bucket_archive, check.object_key)
+        stores.file_checks.remove(check.id)
+    return len(old)
 
 
 def fold_old_batches(stores: Stores) -> int:

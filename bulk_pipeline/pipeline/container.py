@@ -11,6 +11,7 @@ from bulk_pipeline.ledger.claims import Claims
 from bulk_pipeline.ledger.export_jobs import ExportJob
 from bulk_pipeline.ledger.exports import Exports
 from bulk_pipeline.ledger.failure_reports import FailureReports
+from bulk_pipeline.ledger.file_checks import FileChecks
 from bulk_pipeline.ledger.job_table import J
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.lease_queries import EXPORT_QUERIES, IMPORT_QUERIES, LeaseQueries
@@ -96,6 +97,10 @@ class Stores:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.postgres)
+
+    @cached_property
+    def file_checks(self) -> FileChecks:
+        return FileChecks(self.postgres)
 
     @cached_property
     def sessions(self) -> Sessions:
