@@ -26,6 +26,7 @@ from bulk_pipeline.stages.counts import LoadCounts
 from bulk_pipeline.stages.load import LoadContext, load
 from bulk_pipeline.stages.load.row_store import RowStore
 from bulk_pipeline.stages.origins import Corrections, Origins, found_origins
+from bulk_pipeline.stages.parse.parsed import ParsedChunk
 from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import (
     WORKBOOK,
@@ -37,8 +38,10 @@ from bulk_pipeline.stages.report import (
 from bulk_pipeline.stages.report.rejected import rejected_suffix
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split import References, alike_keys, split
+from bulk_pipeline.stages.split.failure_messages import in_row_order
 from bulk_pipeline.stages.validate import validate
 from bulk_pipeline.stages.validate.server_types import ServerTypes
+from bulk_pipeline.stages.validate.spreadsheet_damage import shortened_in_corrections
 
 
 def parse_upload(
@@ -65,11 +68,12 @@ def parse_upload(
     ):
         absent = AbsenceWriter(absences, table, mode)
         for chunk in upload:
+            if upload.has_origins and (found := found_origins(chunk.raw)).num_rows:
+                origins.write(found)
+                chunk = _without_damage(chunk, found["row"], table)
             records.write(chunk.records)
             raw.write(chunk.raw)
             absent.add(chunk.absent)
-            if upload.has_origins and (found := found_origins(chunk.raw)).num_rows:
-                origins.write(found)
             if chunk.failures.num_rows:
                 failures.write(chunk.failures)
                 rejections.raw = iter([chunk.raw])
@@ -89,6 +93,13 @@ def parse_upload(
         declared=upload.declared,
     )
     return rejections.check(state)
+
+
+def _without_damage(chunk: ParsedChunk, corrected: pa.Array, table: Table) -> ParsedChunk:
+    """Return the chunk with failures of the cells that a spreadsheet program has shortened in `corrected` rows."""
+    records, damaged = shortened_in_corrections(chunk.records, corrected, table)
+    failures = in_row_order([chunk.failures, damaged])
+    return replace(chunk, records=records, failures=failures) if damaged.num_rows else chunk
 
 
 def rows_by_origin(state: ImportState, work: WorkLocation) -> dict[str, int]:

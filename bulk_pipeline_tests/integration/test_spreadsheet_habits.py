@@ -85,6 +85,8 @@ def test_what_changes_no_value_fixes_the_rows(pipeline: Pipeline, save: Callable
 @pytest.mark.parametrize(
     ("column", "change", "code"),
     [
+        pytest.param("phone", lambda _: "1.23457E+19", "spreadsheet_damage", id="a long number"),
+        pytest.param("first_name", lambda _: "1,23E+19", "spreadsheet_damage", id="a German long number"),
         pytest.param(
             "created_at", lambda date: ".".join(reversed(date.split("-"))), "bad_type", id="a German date"
         ),
@@ -105,6 +107,14 @@ def test_values_that_were_changed_are_rejected_and_stay_open(
     assert (job.failure_counts, in_table(pipeline)) == ({code: 2}, [])
     counts = pipeline.counts(parent)
     assert (counts.fixed, counts.open, pipeline.counts(job).open) == (0, 2, 0)
+
+
+def test_a_text_like_a_shortened_number_is_accepted_in_a_file_that_nobody_corrected(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.load("customers/march.csv", b"email,phone\nann@x.co,1.23457E+19\n")
+
+    assert pipeline.query("SELECT phone FROM customers") == [("1.23457E+19",)]
 
 
 def test_a_lost_zero_cannot_be_seen_in_a_column_of_texts(pipeline: Pipeline) -> None:

@@ -13,6 +13,8 @@ from bulk_pipeline.arrow.bytes import text_bytes
 from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.schema import Column, Table
 from bulk_pipeline.schema.families.numbers import WHOLE_NUMBERS
+from bulk_pipeline.schema.families.texts import TEXTS
+from bulk_pipeline.stages.failures import FAILURES, Code, none
 from bulk_pipeline.stages.shown import shown
 
 _SHORTENED = r"\A[+-]?\d(?:[.,]\d{1,5})?E\+\d{2,3}\z"
@@ -26,6 +28,7 @@ _DATE = (
     rf"\A(?:\d{{1,2}}(?:-|\.? ){_MONTH}\.?|{_MONTH}\.?[- ]\d{{2}}"
     r"|\d{4}-\d{2}-\d{2}(?:[T ]00:00:00)?|\d{1,2}[./]\d{1,2}[./]\d{4})\z"
 )
+_TEXTS = frozenset(facts.name for facts in TEXTS)
 _REMEDY = "format the column as text before its values are entered or opened, and export the file again"
 
 
@@ -50,6 +53,37 @@ def has_all_digits(column: Column, table: Table) -> bool:
 def is_in_key(column: Column, table: Table) -> bool:
     """Return whether the column identifies a row of its table or of another one."""
     return column.name in table.key_columns or any(column.name in key.columns for key in table.foreign_keys)
+
+
+def shortened_in_corrections(
+    records: pa.RecordBatch, corrected: pa.Array, table: Table
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Return the records without texts that are shortened numbers in corrected rows, and failures of these cells.
+
+    Elsewhere such a text may be meant. But `corrected` rows were rejected before, and people correct them in a
+    spreadsheet program, which would now have changed a cell that was right.
+    """
+    is_corrected = mask(pc.is_in(records["_row"], value_set=corrected))
+    failures = []
+    for column in table.columns:
+        if column.name not in records.schema.names or column.type.family.name not in _TEXTS:
+            continue
+        cells = records[column.name]
+        damaged = pa.array(shortened_numbers(cells) & is_corrected)
+        if not damaged.true_count:
+            continue
+        bad, shortened = records.filter(damaged), cells.filter(damaged)
+        count = len(bad)
+        texts = [
+            pa.array([column.name] * count, pa.string()),
+            pa.array([Code.SPREADSHEET_DAMAGE] * count, pa.string()),
+            shortened.cast(pa.string()),
+            sentences(column, shortened).cast(pa.string()),
+        ]
+        failures.append(pa.RecordBatch.from_arrays([bad["_row"], bad["_line"], *texts], schema=FAILURES))
+        without = pc.if_else(damaged, pa.scalar(None, cells.type), cells)
+        records = records.set_column(records.schema.get_field_index(column.name), column.name, without)
+    return records, pa.concat_batches([none(), *failures])
 
 
 def sentences(column: Column, cells: pa.Array) -> pa.Array:
