@@ -17,12 +17,13 @@ from bulk_pipeline.cli.options import takes_upload_format
 from bulk_pipeline.cli.output_files import distinct_names, make_folder, whole_file
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
+from bulk_pipeline.stages.report_names import REJECTED_ROWS, WORKBOOK
 
 _FIRST_FAILURES = 10
 _SHOWN_VALUE = 20
 _NOT_CHECKED = "not checked without the database: keys in the table, references, constraints of the database"
 ACCEPTED = "accepted.csv"
-_REPORTS = ("errors.csv", "errors.ndjson", "rejected.csv", "rejected.tsv", "rejected.ndjson", ACCEPTED)
+_REPORTS = ("errors.csv", "errors.ndjson", *REJECTED_ROWS, WORKBOOK, ACCEPTED)
 
 
 @takes_upload_format()

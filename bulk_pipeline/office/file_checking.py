@@ -16,6 +16,7 @@ from bulk_pipeline.pipeline.work_files import WorkLocation
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.parse.upload import open_upload
+from bulk_pipeline.stages.report_names import rejected_name
 
 _NEEDS_MEMORY = "Checking this file needs more memory than a check may take. It may still be loaded."
 
@@ -54,7 +55,7 @@ def _result(stores: Stores, found: FileCheck) -> dict[str, object]:
         finally:
             upload.close()
         failures = [ReportLine(**failure) for failure in done.reported.first.to_pylist()]
-        name = next((name for name in done.reports if name.startswith("rejected.")), None)
+        name = rejected_name(done.reports)
         raw = raw_rows(reports / name, upload.dialect.as_dict()) if name else {}
     return {
         "rows": done.rows,

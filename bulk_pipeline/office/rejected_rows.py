@@ -17,13 +17,13 @@ from bulk_pipeline.ledger.failure_reports import ReportLine
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.schema import Table, UploadFormat
+from bulk_pipeline.stages.report_names import ADDED_COLUMNS, rejected_name
 
 MOST_ROWS = 20
 _MOST_FAILURES = 200
 _MOST_BYTES = 512 << 10
 """Read of the report of rejected rows: rows beyond are shown without their other cells."""
 _MOST_COLUMNS = 8
-_OWN_COLUMNS = ("_row", "_line", "_errors")
 _BOUNDARY = re.compile(r"[\W_]+")
 
 
@@ -64,7 +64,7 @@ def first_rejected(stores: Stores, job: ImportJob) -> RejectedRows:
     failures = stores.failures.page(job, limit=_MOST_FAILURES).failures
     if not failures:
         return NONE
-    name = next((name for name in job.reports if name.startswith("rejected.")), "")
+    name = rejected_name(job.reports) or ""
     try:
         with stores.objects.open(stores.settings.s3_bucket_reports, stores.failures.key(job, name)) as file:
             raw = _cells_by_row(file.read(_MOST_BYTES), name, job.dialect or {})
@@ -157,7 +157,7 @@ def _of_json(text: str) -> Iterator[tuple[int, dict[str, str | None]]]:
         record = orjson.loads(line)
         yield (
             record["_row"],
-            {name: _text(value) for name, value in record.items() if name not in _OWN_COLUMNS},
+            {name: _text(value) for name, value in record.items() if name not in ADDED_COLUMNS},
         )
 
 
@@ -178,10 +178,12 @@ def _of_csv(text: str, dialect: Mapping[str, Any]) -> Iterator[tuple[int, dict[s
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         escapechar=dialect.get("escape") if is_text else None,
     )
-    header = next(reader, [])[len(_OWN_COLUMNS) :]
+    names = next(reader, [])
+    added = sum(name in ADDED_COLUMNS for name in names)
+    header = names[added:]
     for record, _ in zip(reader, range(MOST_ROWS), strict=False):
         if not record[:1] or not record[0].isdecimal():
             return  # a quote that is never closed: what follows cannot be told apart
-        cells = record[len(_OWN_COLUMNS) :]
+        cells = record[added:]
         beyond = [f"({at})" for at in range(len(header) + 1, len(cells) + 1)]
         yield int(record[0]), dict(zip([*header, *beyond], cells, strict=False))

@@ -16,6 +16,8 @@ from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.office.pages import PREFIX, page, see_other
 from bulk_pipeline.office.rejected_rows import NONE, first_rejected
 from bulk_pipeline.office.visits import PersonNeed, UrlFormNeed, VisitNeed, check_form
+from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.stages.report_names import WORKBOOK, rejected_name
 
 router = APIRouter(prefix="/uploads")
 
@@ -56,7 +58,8 @@ def upload_page(request: Request, job_id: str, person: PersonNeed, stores: Store
         job=job,
         counts=upload.counts,
         rejected=first_rejected(stores, job) if has_reports else NONE,
-        has_rejected_file=_rejected_name(job) is not None,
+        has_rejected_file=rejected_name(job.reports) is not None,
+        has_workbook=WORKBOOK in job.reports,
         may_send=person.rights.may_import(job.table),
     )
 
@@ -84,13 +87,13 @@ def errors_file(job_id: str, person: PersonNeed, stores: StoresNeed) -> Response
 @router.get("/{job_id}/rejected")
 def rejected_file(job_id: str, person: PersonNeed, stores: StoresNeed) -> Response:
     job = stores.visible_imports.get(job_id, viewer(person)).job
-    report = _rejected_name(job)
-    if report is None:
-        raise NotFoundError(f"job {job.id} has no rejected rows")
-    name = f"{PurePath(job.file_name).stem}-{report}"
-    return stored_file(
-        stores.objects, stores.settings.s3_bucket_reports, stores.failures.key(job, report), name
-    )
+    return _report(stores, job, rejected_name(job.reports))
+
+
+@router.get("/{job_id}/rejected.xlsx")
+def rejected_workbook(job_id: str, person: PersonNeed, stores: StoresNeed) -> Response:
+    job = stores.visible_imports.get(job_id, viewer(person)).job
+    return _report(stores, job, WORKBOOK if WORKBOOK in job.reports else None)
 
 
 @router.get("/{job_id}/original")
@@ -101,5 +104,10 @@ def original_file(job_id: str, person: PersonNeed, stores: StoresNeed) -> Respon
     return stored_file(stores.objects, stores.settings.s3_bucket_archive, job.archive_key, job.file_name)
 
 
-def _rejected_name(job: ImportJob) -> str | None:
-    return next((name for name in job.reports if name.startswith("rejected.")), None)
+def _report(stores: Stores, job: ImportJob, report: str | None) -> Response:
+    if report is None:
+        raise NotFoundError(f"job {job.id} has no rejected rows")
+    name = f"{PurePath(job.file_name).stem}-{report}"
+    return stored_file(
+        stores.objects, stores.settings.s3_bucket_reports, stores.failures.key(job, report), name
+    )

@@ -29,13 +29,13 @@ from bulk_pipeline.stages.origins import Corrections, Origins, found_origins
 from bulk_pipeline.stages.parse.parsed import ParsedChunk
 from bulk_pipeline.stages.parse.upload import Upload
 from bulk_pipeline.stages.report import (
-    WORKBOOK,
     RejectedWorkbook,
     Reports,
     ReportSummary,
     write_reports,
 )
 from bulk_pipeline.stages.report.rejected import rejected_suffix
+from bulk_pipeline.stages.report_names import WORKBOOK
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split import References, alike_keys, split
 from bulk_pipeline.stages.split.failure_messages import in_row_order

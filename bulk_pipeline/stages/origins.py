@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.row_sets import positions, union
 
-ORIGIN = "_origin"
 """The column of origins."""
 
 ORIGINS = pa.schema(

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.schema import LEFT_OUT, NOTHING_DECLARED, Table, UploadFormat
-from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.parsed import IGNORED_COLUMNS
+from bulk_pipeline.stages.report_names import ORIGIN
 
 _LONGEST = 200
 _QUOTES = "\"'`´‘’‚“”„‹›«»[]"

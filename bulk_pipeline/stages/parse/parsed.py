@@ -10,9 +10,9 @@ from bulk_pipeline.limits import Limits
 from bulk_pipeline.schema import Mode, Table, UploadFormat
 from bulk_pipeline.stages import spreadsheets
 from bulk_pipeline.stages.failures import FAILURES, Code, FailureCode, shortened
-from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.blocks import BATCH_ROWS
 from bulk_pipeline.stages.parse.cells import encodable
+from bulk_pipeline.stages.report_names import ADDED_COLUMNS
 
 RAW = pa.schema(
     [
@@ -23,7 +23,7 @@ RAW = pa.schema(
 )
 """The bytes of every data record, without its record end; malformed records are included."""
 
-IGNORED_COLUMNS = frozenset({"_row", "_line", "_errors", ORIGIN, spreadsheets.MARK})
+IGNORED_COLUMNS = frozenset({*ADDED_COLUMNS, spreadsheets.MARK})
 """Columns that reports of rejected rows and exports for spreadsheets add to a file; they are never data."""
 
 STORED = "_stored"

@@ -23,12 +23,11 @@ from bulk_pipeline.arrow.masks import mask
 from bulk_pipeline.arrow.text import doubled, joined, json_parts
 from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.formats import FORMATS
-from bulk_pipeline.stages.origins import ORIGIN
 from bulk_pipeline.stages.parse.parsed import Dialect
+from bulk_pipeline.stages.report_names import ADDED_COLUMNS
 from bulk_pipeline.stages.sink import Sink
 
-COLUMNS = ("_row", "_line", "_errors", ORIGIN)
-_WITHOUT_ORIGIN = COLUMNS[:3]
+_WITHOUT_ORIGIN = ADDED_COLUMNS[:-1]
 """The columns of reports of files that were only checked, and of older versions."""
 _RECORD_ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 _OLD_KEYS = (
@@ -55,7 +54,7 @@ def rejected_start(dialect: Dialect, *, has_origins: bool) -> bytes:
     mark = codecs.BOM_UTF8 if dialect.encoding not in (None, "utf-8") else b""
     if rejected_suffix(dialect) == ".ndjson":
         return mark
-    added = COLUMNS if has_origins else _WITHOUT_ORIGIN
+    added = ADDED_COLUMNS if has_origins else _WITHOUT_ORIGIN
     names = [*added, *_own_names(dialect)]
     header = _delimiter(dialect).join(_cell(name, dialect) for name in names)
     if is_marked:
@@ -119,7 +118,9 @@ def _csv(
 
 def _old_cells(dialect: Dialect) -> int:
     """Return the number of first cells that are those of an earlier rejection."""
-    return next((len(old) for old in (COLUMNS, _WITHOUT_ORIGIN) if dialect.header[: len(old)] == old), 0)
+    return next(
+        (len(old) for old in (ADDED_COLUMNS, _WITHOUT_ORIGIN) if dialect.header[: len(old)] == old), 0
+    )
 
 
 def _without_old_cells(raw: pa.Array, dialect: Dialect, number: int) -> pa.Array:
@@ -147,7 +148,7 @@ def _cell(name: str, dialect: Dialect) -> str:
 def _own_names(dialect: Dialect) -> list[str]:
     """Return the header without the columns whose cells are not written."""
     if _becomes_csv(dialect):
-        return [name for name in dialect.header if name not in COLUMNS]
+        return [name for name in dialect.header if name not in ADDED_COLUMNS]
     return list(dialect.header[_old_cells(dialect) :])
 
 
@@ -213,9 +214,9 @@ def _rewritten(record: bytes) -> bytes | None:
         cells = None
     if not isinstance(cells, dict):
         return b',"_raw":' + orjson.dumps(record.decode("utf-8", "replace")) + b"}"
-    if not cells.keys() & set(COLUMNS):
+    if not cells.keys() & set(ADDED_COLUMNS):
         return None
-    others = orjson.dumps({name: value for name, value in cells.items() if name not in COLUMNS})
+    others = orjson.dumps({name: value for name, value in cells.items() if name not in ADDED_COLUMNS})
     return b"," + others[1:] if len(others) > len(b"{}") else b"}"
 
 

@@ -26,14 +26,14 @@ from bulk_pipeline.stages.parse.column_names import ColumnNames
 from bulk_pipeline.stages.parse.csv.syntax import Plan, Syntax
 from bulk_pipeline.stages.parse.csv.tolerant import Reader
 from bulk_pipeline.stages.parse.parsed import Dialect
-from bulk_pipeline.stages.report.rejected import COLUMNS, OriginsOf
+from bulk_pipeline.stages.report.rejected import OriginsOf
+from bulk_pipeline.stages.report_names import ADDED_COLUMNS, ORIGIN
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-WORKBOOK = "rejected.xlsx"
 MOST_ROWS, MOST_CELLS, MOST_BYTES = 2_000, 20_000, 8 << 20
 """The most rows, cells and bytes of rows in a workbook, which takes about 0.15 ms for each row: a job that rejects more
 rows is finished without one."""
@@ -43,7 +43,7 @@ _CELL_LENGTH, _NOTE_LENGTH = 32_767, 1_000
 _UNFIT = re.compile("[\0-\x08\x0b-\x1f\ufffe\uffff]")
 _ALWAYS_SAME = datetime(2000, 1, 1)
 _WIDTHS = {"_row": 7, "_errors": 60}
-_HIDDEN = ("_line", COLUMNS[-1])
+_HIDDEN = ("_line", ORIGIN)
 
 Cells = list[str | None]
 
@@ -96,7 +96,7 @@ class RejectedWorkbook:
         read = _sheet_cells if not FORMATS[self.dialect.format].is_text else _text_cells
         names = ColumnNames(self.table, self.declared)
         places = {names.column(name): at for at, name in enumerate(self.dialect.header)}
-        added = [at for at, name in enumerate(self.dialect.header) if name in COLUMNS]
+        added = [at for at, name in enumerate(self.dialect.header) if name in ADDED_COLUMNS]
         for rows, errors, failures in self._parts:
             wrong, whole = _by_row(failures)
             origins = bytes(joined([*self.origins_of(rows["_row"]), b"\n"])).decode().splitlines()
@@ -222,8 +222,8 @@ def _write_rows(book: "Workbook", rows: Sequence[_Row], source: RejectedWorkbook
     )
     grey = book.add_format({"num_format": "@", "font_color": "#7F7F7F", "valign": "top"})
     wrong = book.add_format({"num_format": "@", "bg_color": "#FFC7CE", "font_color": "#9C0006"})
-    names = [name for name in source.dialect.header if name not in COLUMNS]
-    for at, name in enumerate([*COLUMNS, *names]):
+    names = [name for name in source.dialect.header if name not in ADDED_COLUMNS]
+    for at, name in enumerate([*ADDED_COLUMNS, *names]):
         sheet.set_column(
             at, at, _WIDTHS.get(name, max(14, min(len(name) + 2, 40))), text, {"hidden": name in _HIDDEN}
         )
@@ -237,7 +237,7 @@ def _write_rows(book: "Workbook", rows: Sequence[_Row], source: RejectedWorkbook
 
 def _write_cells(sheet: "Worksheet", number: int, row: _Row, text: "Format", wrong: "Format") -> None:
     for at, cell in enumerate(row.cells):
-        place = len(COLUMNS) + at
+        place = len(ADDED_COLUMNS) + at
         if note := row.notes.get(at):
             sheet.write_string(number, place, cell or "", wrong)
             sheet.write_comment(number, place, note[:_NOTE_LENGTH], {"width": 260, "author": ""})
