@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields
+from datetime import date
 from enum import StrEnum
 from functools import partial
 from ipaddress import ip_network
@@ -31,6 +32,9 @@ _ANY_URL = re.compile(r"[A-Za-z0-9+.-]+:/")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/+(.*?))?/*")
 _PLACES = ("s3_bucket_uploads", "s3_bucket_archive", "s3_bucket_reports", "s3_bucket_exports")
 _ALL_PLACES = (*_PLACES, "s3_bucket_logs")
+
+
+_OWNER = re.compile(r"team:\w+|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,6 @@ class DagsterChange(StrEnum):
     """A submitted run is launched at once, and the sensor's next tick follows, instead of up to 1 and 5 s later."""
     POOLED_STORAGE = "pooled_storage"
     """Connections to Dagster's tables are kept, and commit without waiting for the disk."""
-    BATCHED_EVENTS = "batched_events"
-    """Materializations of a run are stored several at a time, instead of one by one."""
     GUARDED_UI = "guarded_ui"
     """The webserver of the embedded stack refuses what pages of other sites send."""
 
@@ -397,6 +399,14 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
     bulk_work_retention_hours: float = Field(
         default=24, ge=0, description="age at which work files that a finished job left behind are deleted"
     )
+    bulk_asset_owners: str = Field(
+        default="",
+        description="owners of the assets in the Dagster UI, separated by commas: addresses, or teams as team:office",
+    )
+    bulk_first_night: date | None = Field(
+        default=None,
+        description="first day of the exports in the Dagster UI; without it, as long ago as exports are kept",
+    )
     bulk_nightly_export_cron: str = Field(
         default="15 1 * * *", description="time of the export of all tables, in UTC"
     )
@@ -426,6 +436,18 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
     def run_url(self, run_id: str | None) -> str | None:
         """Return the address of a run in the Dagster UI, None if it is unknown."""
         return f"{self.dagster_url}/runs/{run_id}" if self.dagster_url and run_id else None
+
+    @field_validator("bulk_asset_owners")
+    @classmethod
+    def _known_owners(cls, text: str) -> str:
+        for owner in listed(text):
+            if not _OWNER.fullmatch(owner):
+                raise ValueError(f"{owner!r} is no owner: write an address, or a team as team:office")
+        return text
+
+    @property
+    def asset_owners(self) -> tuple[str, ...]:
+        return listed(self.bulk_asset_owners)
 
     @field_validator("*", mode="before")
     @classmethod

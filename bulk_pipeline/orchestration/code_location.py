@@ -5,12 +5,14 @@ from pathlib import Path
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration import assets, sensors
+from bulk_pipeline.orchestration import assets, sensors, table_checks
 from bulk_pipeline.orchestration.jobs import (
+    check_tables,
     clean_up,
     every_night,
     export_table,
     import_files,
+    nightly_checks,
     nightly_clean_up,
     nightly_export,
 )
@@ -30,8 +32,9 @@ def build_definitions(project: Path | str | None = None, *, stores: Stores | Non
         tables.serve(read_project(project))
     return dg.Definitions(
         assets=assets.specs(),
-        jobs=[import_files, export_table, nightly_export, clean_up],
-        schedules=[every_night, nightly_clean_up],
+        asset_checks=[table_checks.definition()],
+        jobs=[import_files, export_table, nightly_export, clean_up, check_tables],
+        schedules=[every_night, nightly_checks, nightly_clean_up],
         sensors=[sensors.upload_sensor, sensors.reaper_sensor],
         resources=build_resources(stores),
     )

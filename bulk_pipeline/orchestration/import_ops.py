@@ -31,10 +31,10 @@ from bulk_pipeline.errors import (
 )
 from bulk_pipeline.ledger.import_batches import load_failures
 from bulk_pipeline.ledger.jobs import ImportJob
-from bulk_pipeline.orchestration import metadata, run_tags, runs
+from bulk_pipeline.orchestration import metadata, run_tags, runs, table_events
 from bulk_pipeline.orchestration.io_manager import STATES
 from bulk_pipeline.orchestration.launch import run_logs
-from bulk_pipeline.orchestration.launch.materializations import Materializations
+from bulk_pipeline.orchestration.table_events import ImportedFile
 from bulk_pipeline.pipeline import cleaning, import_steps, requested_files
 from bulk_pipeline.pipeline.budget import TooManyRejectedRowsError
 from bulk_pipeline.pipeline.container import Stores
@@ -49,7 +49,6 @@ from bulk_pipeline.rows.references import PostgresReferences
 from bulk_pipeline.rows.row_store import PostgresRowStore
 from bulk_pipeline.rows.server_types import PostgresServerTypes
 from bulk_pipeline.schema import NO_FORMS, KeyForm
-from bulk_pipeline.settings import DagsterChange
 from bulk_pipeline.stages.formats import content_type_of
 from bulk_pipeline.stages.load.batches import rows_of_a_range
 from bulk_pipeline.stages.origins import Corrections
@@ -189,11 +188,11 @@ def load(
 def emit(
     context: dg.OpExecutionContext, loaded: list[ImportState], worker: dg.ResourceParam[JobHold]
 ) -> None:
-    are_batched = worker.stores.settings.changes(DagsterChange.BATCHED_EVENTS)
-    with Materializations(context, are_batched=are_batched) as materializations:
-        _run_step(
-            context, worker, loaded, partial(_emit_one, worker=worker, materializations=materializations)
-        )
+    files: list[ImportedFile] = []  # in which threads append
+    try:
+        _run_step(context, worker, loaded, partial(_emit_one, worker=worker, files=files), is_last=True)
+    finally:
+        table_events.log(context, worker.stores, files, worker.problems.values())
     _remove_states(context, worker)
     if worker.problems:
         raise metadata.failure_of(worker.problems.values())
@@ -320,7 +319,7 @@ def _row_store(
 
 
 def _emit_one(
-    job: ImportJob, state: ImportState, *, worker: JobHold, materializations: Materializations
+    job: ImportJob, state: ImportState, *, worker: JobHold, files: list[ImportedFile]
 ) -> ImportState:
     stores, bucket = worker.stores, worker.stores.settings.s3_bucket_reports
     reported, reports = _write_reports(job, state, load_failures(stores.postgres, job.id), worker)
@@ -333,7 +332,7 @@ def _emit_one(
     worker.finished(final)
     counts = stores.ledger.counts([job.id])[job.id]
     worker.rejected[job.id] = counts.rejected
-    materializations.add(metadata.import_materialization(stores, final, counts, reported.first, reports))
+    files.append(ImportedFile(final, counts, reported.first))
     with suppress(StoreUnavailableError):  # the job is done; nightly cleaning removes remaining files
         stores.work.remove(job.id)
     return state
@@ -363,6 +362,7 @@ def _run_step(
     step: Callable[[ImportJob, ImportState], ImportState],
     *,
     at_once: int = _FILES_AT_ONCE,
+    is_last: bool = False,
 ) -> list[ImportState]:
     """Run a step for the states that the previous op returned."""
     states = {item.job_id: item for item in items}
@@ -370,7 +370,7 @@ def _run_step(
     def one(job: ImportJob) -> ImportState:
         return step(job, replace(states[job.id], attempt=job.attempt))
 
-    return _each(context, worker, worker.take(states), one, at_once=at_once)
+    return _each(context, worker, worker.take(states), one, at_once=at_once, is_last=is_last)
 
 
 def _each(
@@ -380,6 +380,7 @@ def _each(
     step: Callable[[ImportJob], ImportState],
     *,
     at_once: int = _FILES_AT_ONCE,
+    is_last: bool = False,
 ) -> list[ImportState]:
     """Run a step for the jobs that this run holds, in order, and show the sums on the op.
 
@@ -410,7 +411,8 @@ def _each(
             for job, result in zip(jobs, in_threads, strict=True)
         ]
     done = list(chain.from_iterable(results))
-    if jobs and worker.problems and not done:
+    if jobs and worker.problems and not done and not is_last:
+        table_events.log(context, worker.stores, [], worker.problems.values())
         _remove_states(context, worker)
         raise metadata.failure_of(worker.problems.values())
     context.add_output_metadata(metadata.of_imports(done, monotonic() - started))

@@ -34,6 +34,7 @@ def nightly_export() -> None:
     cron_schedule=nightly_cron(),
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Exports all tables every night, in the formats of BULK_NIGHTLY_EXPORT_FORMATS.",
 )
 def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Return the run request for the night of the scheduled day."""
@@ -54,4 +55,20 @@ nightly_clean_up = dg.ScheduleDefinition(
     job=clean_up,
     cron_schedule="30 3 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Deletes what has expired every night: work files, exports, reports, logs and runs.",
+)
+
+check_tables = dg.define_asset_job(
+    "check_tables",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Compares all tables with their declarations, and looks for references to missing rows.",
+    executor_def=dg.in_process_executor,
+)
+
+nightly_checks = dg.ScheduleDefinition(
+    name="nightly_checks",
+    job=check_tables,
+    cron_schedule="30 2 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Compares all tables with their declarations every night, and looks for references to missing rows.",
 )

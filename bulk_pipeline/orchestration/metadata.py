@@ -1,40 +1,22 @@
-"""Op metadata and asset materializations of imports and exports, for Dagster's UI."""
+"""Metadata of ops, failures and exports for Dagster's UI, and the parts of which it is made."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from bulk_pipeline.ledger.export_jobs import ExportJob
-from bulk_pipeline.ledger.jobs import ImportJob
+from bulk_pipeline.orchestration.asset_keys import export_key
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.import_state import ImportState
 from bulk_pipeline.pipeline.job_hold import Problem
 from bulk_pipeline.printable import printable
-from bulk_pipeline.stages.counts import Counts
 from bulk_pipeline.stages.export.manifest import NAME
 
 _LINK_SECONDS = 7 * 24 * 3600
 """Validity of links to reports and manifests: the longest that S3 allows."""
 _FAILURE_LINES = 20
 """Most files that the text of a failure names."""
-
-
-def table_key(table: str) -> dg.AssetKey:
-    """Return the key of a table's asset."""
-    return dg.AssetKey(["postgres", table])
-
-
-def inbox_key(table: str) -> dg.AssetKey:
-    """Return the key of the asset of a table's inbox."""
-    return dg.AssetKey(["uploads", table])
-
-
-def export_key(table: str) -> dg.AssetKey:
-    """Return the key of the asset of a table's exports."""
-    return dg.AssetKey(["exports", table])
 
 
 def of_imports(states: Sequence[ImportState], seconds: float) -> dict[str, Any]:
@@ -46,8 +28,8 @@ def of_imports(states: Sequence[ImportState], seconds: float) -> dict[str, Any]:
         "rows": rows,
         "good": rows - rejected,
         "rejected": rejected,
-        **_error_rate(rejected, rows),
-        **_speed(rows, seconds),
+        **error_rate(rejected, rows),
+        **speed(rows, seconds),
     }
 
 
@@ -55,42 +37,13 @@ def of_check(files: int, rows: int, rejected: int, first: Sequence[dict[str, Any
     """Return the results of a dry run, with its first failures, as metadata of an op."""
     values: dict[str, Any] = {"files": files, "rows": rows, "good": rows - rejected, "rejected": rejected}
     if first:
-        values["first_failures"] = dg.MetadataValue.table(
-            [dg.TableRecord(_without_nulls(row)) for row in first]
-        )
+        values["first_failures"] = table(first)
     return values
 
 
 def of_exports(jobs: Sequence[ExportJob]) -> dict[str, Any]:
     """Return the sums over the exports of a run, as metadata of its op."""
     return {"exports": len(jobs), **_written(jobs)}
-
-
-def import_materialization(
-    stores: Stores, job: ImportJob, counts: Counts, first: pa.RecordBatch, reports: Mapping[str, str]
-) -> dg.AssetMaterialization:
-    """Return the materialization of a table by one file: counts, which the UI plots, first failures, and links."""
-    total, outcomes = counts.total or 0, asdict(counts)
-    del outcomes["total"]
-    values: dict[str, Any] = {
-        "job_id": job.id,
-        "file": job.key,
-        "mode": str(job.mode),
-        "status": str(job.status),
-        "rows": total,
-        **outcomes,
-        **_error_rate(counts.rejected, total),
-        **_speed(total, job.seconds or 0.0),
-    }
-    if job.warnings:
-        values["warnings"] = dg.MetadataValue.json(job.warnings)
-    for name, key in reports.items():
-        values[name] = _link(stores, stores.settings.s3_bucket_reports, key)
-    if first.num_rows:
-        values["first_failures"] = dg.MetadataValue.table(
-            records=[dg.TableRecord(_without_nulls(failure)) for failure in first.to_pylist()]
-        )
-    return dg.AssetMaterialization(asset_key=table_key(job.table), metadata=values)
 
 
 def export_materialization(stores: Stores, job: ExportJob) -> dg.AssetMaterialization:
@@ -104,7 +57,9 @@ def export_materialization(stores: Stores, job: ExportJob) -> dg.AssetMaterializ
         "folder": manifest["folder"],
         "parts": len(manifest["parts"]),
         "snapshot_at": manifest["snapshot_at"],
-        "manifest": _link(stores, stores.settings.s3_bucket_exports, job.folder + NAME),
+        "dagster/row_count": job.rows_written,
+        "dagster/uri": manifest["folder"],
+        "manifest": link(stores, stores.settings.s3_bucket_exports, job.folder + NAME),
     }
     if filters := job.words.filters:
         values["filters"] = ", ".join(filters)
@@ -119,18 +74,21 @@ def failure_of(problems: Iterable[Problem]) -> dg.Failure:
     lines = [problem.sentence for problem in problems[:_FAILURE_LINES]]
     if len(problems) > _FAILURE_LINES:
         lines.append(f"and {len(problems) - _FAILURE_LINES} more files, in the table of failed files")
+    return failure("\n".join(lines), **of_problems(problems))
+
+
+def of_problems(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return a table of failed files as metadata."""
     records = [
-        dg.TableRecord(
-            {
-                "file": printable(problem.job.file_name),
-                "reason": problem.reason,
-                "to do": problem.remedy,
-                "job": problem.job.id,
-            }
-        )
+        {
+            "file": printable(problem.job.file_name),
+            "reason": problem.reason,
+            "to do": problem.remedy,
+            "job": problem.job.id,
+        }
         for problem in problems
     ]
-    return failure("\n".join(lines), failed_jobs=len(problems), failed_files=dg.MetadataValue.table(records))
+    return {"failed_jobs": len(problems), "failed_files": table(records)}
 
 
 def failure(sentence: str, **entries: Any) -> dg.Failure:
@@ -140,19 +98,27 @@ def failure(sentence: str, **entries: Any) -> dg.Failure:
 
 def _written(jobs: Sequence[ExportJob]) -> dict[str, Any]:
     rows, seconds = sum(job.rows_written for job in jobs), sum(job.seconds or 0.0 for job in jobs)
-    return {"rows": rows, "bytes": sum(job.bytes_written for job in jobs), **_speed(rows, seconds)}
+    return {"rows": rows, "bytes": sum(job.bytes_written for job in jobs), **speed(rows, seconds)}
 
 
-def _error_rate(rejected: int, rows: int) -> dict[str, float]:
+def error_rate(rejected: int, rows: int) -> dict[str, float]:
+    """Return the share of rejected rows."""
     return {"error_rate": rejected / rows if rows else 0.0}
 
 
-def _speed(rows: int, seconds: float) -> dict[str, float]:
+def speed(rows: int, seconds: float) -> dict[str, float]:
+    """Return the seconds and the rows per second."""
     return {"seconds": round(seconds, 3), "rows_per_second": round(rows / seconds) if seconds else 0}
 
 
-def _link(stores: Stores, bucket: str, key: str) -> dg.MetadataValue:
+def link(stores: Stores, bucket: str, key: str) -> dg.MetadataValue:
+    """Return a link to an object that is valid for a week."""
     return dg.MetadataValue.url(stores.objects.presigned_url(bucket, key, seconds=_LINK_SECONDS))
+
+
+def table(records: Iterable[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Return a table whose cells show untrusted texts unchanged, unlike Markdown."""
+    return dg.MetadataValue.table([dg.TableRecord(_without_nulls(record)) for record in records])
 
 
 def _without_nulls(failure: dict[str, Any]) -> dict[str, Any]:

@@ -29,12 +29,12 @@ REQUEST_ID = "dagster/bulk_request_id"
 
 RUNNING = "running"
 COMPLETED = "completed"
-REJECTS = "completed with rejected rows"
+REJECTS = "some rows rejected"
 FAILED = "failed"
 CANCELLED = "cancelled"
-INTERRUPTED = "interrupted, tried again later"
-QUEUED = "queued, imported by a later run"
-CHECKED = "checked, nothing imported"
+INTERRUPTED = "interrupted, retried"
+QUEUED = "left to a later run"
+CHECKED = "only checked"
 NOTHING_TO_DO = "nothing to do"
 
 _LONGEST = 100
@@ -109,7 +109,7 @@ def result_of_imports(hold: JobHold, *, is_cancelled: bool) -> dict[str, str]:
         status = QUEUED if hold.is_left_to_others else NOTHING_TO_DO
     else:
         status = REJECTS if rejected else COMPLETED
-    return {STATUS: status, REJECTED: str(rejected)}
+    return {STATUS: status} | ({REJECTED: str(rejected)} if rejected else {})
 
 
 def result_of_exports(jobs: Iterable[ExportJob], *, is_failed: bool = False) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bulk_pipeline.errors import StackError
@@ -56,6 +57,9 @@ def make(home: Home, before: Record, environ: Mapping[str, str], definitions: st
     api = Api(home.folder, api_port or ports["api"], secrets["api"])
     settings = _settings(home, cluster, gateway, dagster, api, environ)
     environment = _environment(home, settings, environ)
+    # The nights of exports begin with the first start.
+    first = environ.get("BULK_FIRST_NIGHT") or before.environment.get("BULK_FIRST_NIGHT")
+    environment["BULK_FIRST_NIGHT"] = first or datetime.now(UTC).date().isoformat()
     record = Record(secrets=secrets, ports=ports, environment=environment)
     return Plan(home, cluster, gateway, dagster, api, settings, environment, record)
 

@@ -39,7 +39,7 @@ def test_a_run_shows_its_table_mode_job_steps_and_counts(world: RunningStack, do
         "bulk/file": done.file_name,
         "bulk/table": "customers",
         "bulk/mode": "insert_only",
-        "bulk/status": "completed with rejected rows",
+        "bulk/status": "some rows rejected",
         "bulk/rejected": "1",
         "dagster/bulk_job_id": done.id,
     }

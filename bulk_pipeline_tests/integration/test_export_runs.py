@@ -9,9 +9,9 @@ import pytest
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.ledger.export_jobs import ExportJob, ExportStatus
 from bulk_pipeline.orchestration import reaper, run_tags
+from bulk_pipeline.orchestration.asset_keys import export_key
 from bulk_pipeline.orchestration.export_ops import ExportConfig, config_of
 from bulk_pipeline.orchestration.jobs import every_night, export_table, nightly_export
-from bulk_pipeline.orchestration.metadata import export_key
 from bulk_pipeline.orchestration.nightly import nightly_formats
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.pipeline import cleaning
@@ -19,6 +19,7 @@ from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.request import Kind
 from bulk_pipeline_tests.rigs.exports import Exporting
 
+YESTERDAY = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
 NDJSON = {"table": "customers", "format": "ndjson"}
 
 
@@ -227,7 +228,7 @@ class TestEveryNight:
         self, exporting: Exporting, instance: dg.DagsterInstance
     ) -> None:
         exporting.have("a@x.co")
-        result = self.night(exporting, instance, "2026-03-01")
+        result = self.night(exporting, instance, YESTERDAY)
         assert result.success
         jobs = exporting.stores.exports.newest()[::-1]
         tables = [job.table for job in jobs]
@@ -238,19 +239,19 @@ class TestEveryNight:
             (Format.PARQUET, Compression.ZSTD),
         }
         assert {job.status for job in jobs} == {ExportStatus.COMPLETED}
-        assert {job.partition_date.isoformat() for job in jobs} == {"2026-03-01"}
+        assert {job.partition_date.isoformat() for job in jobs} == {YESTERDAY}
         assert len(result.asset_materializations_for_node("export_all")) == 8
         for job in jobs:
             exporting.manifest(job)
 
-        assert self.night(exporting, instance, "2026-03-01").success
+        assert self.night(exporting, instance, YESTERDAY).success
         assert len(exporting.stores.exports.newest()) == 8
 
     def test_one_table_in_trouble_does_not_keep_the_others(
         self, exporting: Exporting, instance: dg.DagsterInstance
     ) -> None:
         exporting.execute("ALTER TABLE users DROP role")
-        result = self.night(exporting, instance, "2026-03-01")
+        result = self.night(exporting, instance, YESTERDAY)
         assert not result.success
         assert "users (csv):" in str(result.failure_data_for_node("export_all"))
         done = exporting.stores.exports.newest(status=ExportStatus.COMPLETED)

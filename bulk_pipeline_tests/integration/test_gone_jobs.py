@@ -13,7 +13,8 @@ from bulk_pipeline.ledger.attempts import Attempts
 from bulk_pipeline.ledger.heartbeat import Heartbeat
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.ledger.leases import Leases
-from bulk_pipeline.orchestration import metadata, reaper
+from bulk_pipeline.orchestration import reaper
+from bulk_pipeline.orchestration.asset_keys import table_key
 from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline.pipeline.intake import take_in
 from bulk_pipeline.rows.row_store import PostgresRowStore
@@ -58,7 +59,7 @@ def truncating(
 def traces_left(pipeline: Pipeline) -> dict[str, Any]:
     """Return what a run left in the table, the ledger, the bucket of reports, Dagster's assets and the work files."""
     settings = pipeline.stores.settings
-    events = pipeline.instance.get_latest_materialization_event(metadata.table_key("customers"))
+    events = pipeline.instance.get_latest_materialization_event(table_key("customers"))
     files = [file for file in pipeline.stores.work.folder.rglob("*") if file.is_file()]
     return {
         "rows": pipeline.query("SELECT email FROM customers"),

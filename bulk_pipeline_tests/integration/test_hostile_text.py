@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from bulk_pipeline.ledger.jobs import Status
-from bulk_pipeline.orchestration.metadata import table_key
+from bulk_pipeline.orchestration.asset_keys import table_key
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 HOSTILE = [

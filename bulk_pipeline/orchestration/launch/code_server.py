@@ -28,18 +28,14 @@ returned; returning smaller ones too would save 50 MB, but make parsing take hal
 cleared.
 """
 
-EVENTS = {"DAGSTER_EVENT_BATCH_SIZE": "100"}
-"""Environment that lets Dagster write up to 100 events per batch."""
-
 DEFINITIONS, WARM = "bulk_pipeline.definitions", "bulk_pipeline.orchestration.launch.preload"
 
 
 def main() -> None:
     if DEFINITIONS in sys.argv:
         settings = LaunchSettings()
-        events = EVENTS if settings.changes(DagsterChange.BATCHED_EVENTS) else {}
         # Read when the process of a run starts, or the one that runs are forked from.
-        os.environ.update(MEMORY | events | os.environ)
+        os.environ.update(MEMORY | os.environ)
         if settings.changes(DagsterChange.FORKED_RUNS):
             _fork_runs()
     sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]

@@ -10,10 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
-from dagster._core.instance import utils
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._daemon import controller, sensor
 from dagster._daemon.daemon import IntervalDaemon, SensorDaemon
@@ -27,7 +24,6 @@ import bulk_pipeline
 from bulk_pipeline.orchestration.launch import (
     code_server,
     daemon,
-    materializations,
     run_logs,
     storage,
     webserver,
@@ -51,18 +47,6 @@ def test_runs_are_started_by_spawn_and_no_option_says_otherwise() -> None:
     )
     options = inspect.getsource(server)
     unchanged("that there is no setting for it", "forkserver" in options, False, code_server)
-
-
-def test_events_are_stored_together_by_a_variable_and_no_public_method_takes_several() -> None:
-    (variable,) = code_server.EVENTS
-    unchanged("the variable", variable in inspect.getsource(utils), True, code_server)
-    arguments = list(inspect.signature(DagsterEvent.asset_materialization).parameters)
-    expected = ["step_context", "materialization", "batch_metadata"]
-    unchanged("how a materialization is stored", arguments, expected, materializations)
-    fields = set(inspect.signature(DagsterEventBatchMetadata).parameters)
-    unchanged("what a batch is", fields, {"id", "is_end"}, materializations)
-    public = {name for name in dir(dg.OpExecutionContext) if "batch" in name or name.startswith("log_")}
-    unchanged("what an op may log", public, {"log_event"}, materializations)
 
 
 def test_storages_keep_their_engine_where_it_is_replaced_and_no_setting_makes_a_pool() -> None:
@@ -143,7 +127,6 @@ def test_private_modules_are_imported_in_launch_only_and_each_is_guarded_here() 
             "orchestration/launch/daemon.py",
             "dagster._daemon.run_coordinator.queued_run_coordinator_daemon",
         ),
-        ("orchestration/launch/materializations.py", "dagster._core.events"),
         ("orchestration/launch/run_logs.py", "dagster._core.storage.compute_log_manager"),
         ("orchestration/launch/run_logs.py", "dagster._core.storage.local_compute_log_manager"),
         ("orchestration/launch/run_logs.py", "dagster._serdes"),
@@ -189,7 +172,7 @@ code_server.main()
 def test_runs_are_started_by_dagster_itself_where_the_change_is_turned_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("BULK_PLAIN_DAGSTER", "forked_runs, batched_events")
+    monkeypatch.setenv("BULK_PLAIN_DAGSTER", "forked_runs, pooled_storage")
     output = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True).stdout
     assert output == "SpawnContext False\n"
 
