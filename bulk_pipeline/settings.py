@@ -454,7 +454,7 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
     def _no_placeholder(cls, value: object) -> object:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and PLACEHOLDER in text:
-            raise ValueError(f"still contains the placeholder {PLACEHOLDER}: replace it by a real value")
+            raise ValueError(f"still contains the placeholder {PLACEHOLDER}: replace it with a real value")
         return value
 
     @field_validator(*_PLACES)

@@ -52,7 +52,9 @@ class Check:
 
 TableOption = Annotated[
     str | None,
-    typer.Option(help="Try rights and declaration of this table only: each missing right has its GRANT."),
+    typer.Option(
+        help="Check the rights and declaration of this table only; print a GRANT for each missing right."
+    ),
 ]
 
 

@@ -18,7 +18,7 @@ _DISPENSABLE = ("finished", "fixed", "rejected")
 
 def show_open(
     table: Annotated[str | None, typer.Option(help="Only jobs of this table.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most jobs, oldest first.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Number of jobs, oldest first.")] = 1000,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:

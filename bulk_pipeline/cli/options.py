@@ -64,7 +64,7 @@ def seconds(text: str, option: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= _DAY_SECONDS:
-        raise typer.BadParameter(f"{text!r} is no duration in seconds: write 2s or 0.5", param_hint=option)
+        raise typer.BadParameter(f"{text!r} is not a duration in seconds: write 2s or 0.5", param_hint=option)
     return value
 
 

@@ -39,7 +39,7 @@ def propose(
         typer.Option(
             "--new-table",
             metavar="[SCHEMA.]TABLE",
-            help="Propose a table for the file, which does not exist.",
+            help="Propose a new table for the file; the table must not exist.",
         ),
     ] = None,
     profile: Annotated[

@@ -15,7 +15,7 @@ from bulk_pipeline.stages.export import formats
 
 
 def write_sample(
-    table: Annotated[str, typer.Argument(help="The table of the rows.")],
+    table: Annotated[str, typer.Argument(help="The table to write sample rows for.")],
     rows: Annotated[str, typer.Option(help="Number of records: 1000000, 1_000_000 or 1e6.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     bad: Annotated[str, typer.Option(metavar="SHARE", help="Share of bad rows: 1%, 0.01 or 1/100.")] = "0",

@@ -72,7 +72,7 @@ class _Progress:
 
 def watch(
     table: Annotated[str | None, typer.Option(help="Only imports into this table.")] = None,
-    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")] = 1.0,
+    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two updates.")] = 1.0,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when no import is open.")] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: Annotated[

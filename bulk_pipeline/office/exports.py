@@ -135,7 +135,7 @@ def _request(table: Table, format_: str, where: str, columns: list[str]) -> Expo
         raise SelectionError(f"{len(conditions):,} conditions are too many: write at most {_MOST_CONDITIONS}")
     is_csv = format_ in ("", FOR_SPREADSHEETS)
     if not is_csv and format_ not in [*Format]:
-        raise SelectionError(f"{format_!r} is not a format: choose one of the list")
+        raise SelectionError(f"{format_!r} is not a kind of file: choose one from the list")
     return ExportRequest.of(
         table.upload_name,
         columns=columns if len(columns) < len(table.columns) else (),

@@ -28,7 +28,7 @@ router = APIRouter()
 _WRONG = "The email address or the password is wrong."
 _TOO_MANY = "Too many attempts have failed: wait %(minutes)d minutes, then try again."
 _TOO_BUSY = "Too many people are signing in at the moment: try again in a moment."
-_OUT_OF_DATE = "The page was open for too long: sign in once more."
+_OUT_OF_DATE = "The page was open for too long: sign in again."
 
 
 @router.get("/sign-in")

@@ -20,10 +20,8 @@ from bulk_pipeline.settings import Settings
 
 SIGN_IN = f"{PREFIX}/sign-in"
 TOKEN_FIELD = "form_token"
-OUT_OF_DATE = (
-    "This form is out of date, and nothing was done: open the page again, and send the form once more."
-)
-ENDED = "You were signed out, and nothing of what you sent was kept: sign in, open the page, and send it once more."
+OUT_OF_DATE = "This form is out of date, and nothing was done: open the page again, and send the form again."
+ENDED = "You were signed out, and nothing that you sent was kept: sign in, open the page, and send it again."
 
 _COOKIE = "bulk_session"
 _LONGEST_TOKEN = 100

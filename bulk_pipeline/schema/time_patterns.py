@@ -130,7 +130,9 @@ def _check(text: str, pieces: list[str], parts: list[str]) -> None:
             f"format {text!r} lacks A, AM or PM: hh and h count 12 hours: add A, or write HH or H for 24 hours"
         )
     if {"HH", "H"} & {*pieces} and "A" in pieces:
-        raise DeclarationError(f"format {text!r} has A, AM or PM, with 24 hours: write hh or h")
+        raise DeclarationError(
+            f"format {text!r} has A, AM or PM, but hours of a 24-hour clock: write hh or h"
+        )
 
 
 def _hint(text: str) -> str:

@@ -142,7 +142,7 @@ def test_errors_are_the_reports_of_a_job(
     (failure,) = run(world, "errors", job["id"], "--format", "ndjson").stdout.splitlines()
     assert (json.loads(failure)["line"], json.loads(failure)["code"]) == (3, "bad_format")
     run(world, "errors", job["id"], "--format", "rejected", "-o", tmp_path / "fix-me.csv")
-    assert (tmp_path / "fix-me.csv").read_text().startswith("_row,_line,_errors,email,city\n2,3,")
+    assert (tmp_path / "fix-me.csv").read_text().startswith("_row,_line,_errors,_origin,email,city\n2,3,")
 
 
 def test_retry_creates_a_new_job_for_the_same_bytes(

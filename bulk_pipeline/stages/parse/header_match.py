@@ -151,7 +151,7 @@ def refuse_mostly_unknown(
     )
     raise FileError(
         FileErrorCode.UNKNOWN_COLUMN,
-        f"most names are no columns of {table.upload_name}: found {listed(seen)}; {_expected(table)}; {hint}, "
+        f"most names are not columns of {table.upload_name}: found {listed(seen)}; {_expected(table)}; {hint}, "
         f"or {LEFT_OUT} for columns whose cells are not wanted",
     )
 

@@ -53,14 +53,14 @@ def test_wrong_cells_are_marked_and_nothing_is_loaded_until_it_is_asked_for(
 ) -> None:
     page = checked(office, BAD, "<b>users</b>.csv")
     assert page.heading == "<b>users</b>.csv"
-    assert state(page) == "2 rows can be loaded. 1 row would be refused."
+    assert state(page) == "2 rows can be loaded. 1 row would be rejected."
     assert texts(page.all("td", class_="wrong")[0]).startswith("nobodyemail 'nobody' is not")
     assert (jobs(pipeline), pipeline.query("SELECT count(*) FROM users")) == (0, [(0,)])
     upload = office.fill(page, LOAD)
     again = office.fill(page, LOAD)
     assert (again.path, jobs(pipeline)) == (upload.path, 1)
     pipeline.work_off()
-    assert state(office.open(upload.path)) == "2 rows are in the table. 1 row was refused."
+    assert state(office.open(upload.path)) == "2 rows are in the table. 1 row was rejected."
 
 
 def test_a_file_without_problems_can_be_loaded(office: Browser) -> None:

@@ -179,7 +179,7 @@ class TestFormTokens:
         browser.cookies = {}
         again = browser.fill(page, "Sign in", email=ANN, password="correct horse")
         assert (again.status, again.heading) == (400, "Sign in")
-        assert "The page was open for too long: sign in once more." in again.text
+        assert "The page was open for too long: sign in again." in again.text
         assert browser.fill(again, "Sign in", email=ANN, password="correct horse").heading == "Send a file"
 
     def test_the_sign_in_page_of_a_second_tab_leads_to_the_session_of_the_first(

@@ -100,9 +100,9 @@ class TestFilesThatCannotBeLoaded:
         assert "email" in state(page)
         assert "found slug, title" in state(page)
 
-    def test_every_row_refused(self, office: Browser, pipeline: Pipeline) -> None:
+    def test_every_row_rejected(self, office: Browser, pipeline: Pipeline) -> None:
         page = loaded(office, pipeline, b"id,email,name,role\n,nobody,,king\n")
-        assert state(page) == "Nothing was loaded: every row was refused."
+        assert state(page) == "Nothing was loaded: every row was rejected."
 
     def test_an_outage_while_the_file_is_stored_is_a_page_and_the_form_can_be_sent_again(
         self, office: Browser, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +226,7 @@ class TestThePageOfAnUpload:
     def test_it_says_what_happens_until_the_end(self, office: Browser, pipeline: Pipeline) -> None:
         page = send(office, GOOD)
         assert page.heading == "users.csv"
-        assert state(page).startswith("Your file has arrived, and waits for its turn.")
+        assert state(page).startswith("Your file has arrived and is waiting for its turn.")
         assert [meta.attrib for meta in page.tree.iter("meta") if "http-equiv" in meta.attrib] == [
             {"http-equiv": "refresh", "content": "3"}
         ]
@@ -252,11 +252,11 @@ class TestThePageOfAnUpload:
         (bar,) = page.all("progress")
         assert (bar.attrib["value"], bar.attrib["max"]) == ("1234", "4000")
 
-    def test_refused_rows_are_shown_with_the_wrong_cells_marked(
+    def test_rejected_rows_are_shown_with_the_wrong_cells_marked(
         self, office: Browser, pipeline: Pipeline
     ) -> None:
         page = loaded(office, pipeline, BAD)
-        assert state(page) == "2 rows are in the table. 1 row was refused."
+        assert state(page) == "2 rows are in the table. 1 row was rejected."
         (row,) = [row for body in page.tree.iter("tbody") for row in body]
         assert texts(row[0]) == "4"
         assert [texts(cell) for cell in row[1:]] == [
@@ -288,8 +288,8 @@ class TestThePageOfAnUpload:
         page = loaded(office, pipeline, BAD, "März <b>.csv")
         named = {
             "List of all problems (CSV)": "M%C3%A4rz%20%3Cb%3E-errors.csv",
-            "Refused rows as they were sent": "M%C3%A4rz%20%3Cb%3E-rejected.csv",
-            "Refused rows for Excel, wrong cells in red": "M%C3%A4rz%20%3Cb%3E-rejected.xlsx",
+            "Rejected rows as they were sent": "M%C3%A4rz%20%3Cb%3E-rejected.csv",
+            "Rejected rows for Excel, wrong cells in red": "M%C3%A4rz%20%3Cb%3E-rejected.xlsx",
             "Download it as it was sent": "M%C3%A4rz%20%3Cb%3E.csv",
         }
         contents = {}
@@ -301,8 +301,8 @@ class TestThePageOfAnUpload:
             contents[link] = answer.content
         assert contents["Download it as it was sent"] == BAD
         assert contents["List of all problems (CSV)"].startswith(b"row,error,raw")
-        assert f"{IDS[2]},nobody,,king".encode() in contents["Refused rows as they were sent"]
-        workbook = openpyxl.load_workbook(io.BytesIO(contents["Refused rows for Excel, wrong cells in red"]))
+        assert f"{IDS[2]},nobody,,king".encode() in contents["Rejected rows as they were sent"]
+        workbook = openpyxl.load_workbook(io.BytesIO(contents["Rejected rows for Excel, wrong cells in red"]))
         assert [cell.value for cell in workbook["rejected rows"][2]][-4:] == [IDS[2], "nobody", "", "king"]
 
     def test_files_that_have_expired_are_no_links(self, office: Browser, pipeline: Pipeline) -> None:
@@ -310,16 +310,16 @@ class TestThePageOfAnUpload:
         with pipeline.stores.postgres.transaction() as connection:
             connection.execute("UPDATE bulk.import_jobs SET reports = '{}', archive_key = NULL")
         for link in (
-            "Refused rows as they were sent",
+            "Rejected rows as they were sent",
             "List of all problems (CSV)",
             "Download it as it was sent",
         ):
             assert office.open(page.links[link]).status == 404
             assert link not in office.open(page.path).links
-        assert "The lists of refused rows have been deleted" in office.open(page.path).text
+        assert "The lists of rejected rows have been deleted" in office.open(page.path).text
 
     @pytest.mark.parametrize(
-        "link", ["Refused rows as they were sent", "Refused rows for Excel, wrong cells in red"]
+        "link", ["Rejected rows as they were sent", "Rejected rows for Excel, wrong cells in red"]
     )
     def test_corrected_rows_can_be_sent_again(self, office: Browser, pipeline: Pipeline, link: str) -> None:
         page = loaded(office, pipeline, BAD)
@@ -335,7 +335,7 @@ class TestThePageOfAnUpload:
         else:
             sent, name = rejected.replace(b"nobody,,king", ",".join(corrected.values()).encode()), "fixed.csv"
         assert state(loaded(office, pipeline, sent, name)) == "The row is in the table."
-        assert "Nothing: every refused row was corrected in a later upload." in office.open(page.path).text
+        assert "Nothing: every rejected row was corrected in a later upload." in office.open(page.path).text
 
     def test_stopping_leaves_the_rest_of_the_rows_out(self, office: Browser, pipeline: Pipeline) -> None:
         page = office.fill(send(office, GOOD), "Stop this upload")

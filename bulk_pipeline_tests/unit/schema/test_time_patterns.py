@@ -30,7 +30,7 @@ from bulk_pipeline.schema.time_patterns import (
         ("HH:ss", "has the second and lacks the minute"),
         ("HH:mm S", "has the fraction and lacks the second"),
         ("hh:mm", "lacks A, AM or PM"),
-        ("HH:mm A", "has A, AM or PM, with 24 hours: write hh or h"),
+        ("HH:mm A", "has A, AM or PM, but hours of a 24-hour clock: write hh or h"),
     ],
 )
 def test_a_format_that_could_mean_two_values_or_none_is_refused(text: str, problem: str) -> None:

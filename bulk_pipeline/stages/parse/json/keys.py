@@ -92,7 +92,7 @@ class Keys:
             for key, value in item.items()
             if key in self._near and self._near[key] not in renamed and value is not None
         }
-        return f"has keys that are no columns: {header_match.did_you_mean(meant)}" if meant else None
+        return f"has keys that are not columns: {header_match.did_you_mean(meant)}" if meant else None
 
     def _check_number(self) -> None:
         """Raise `FileError` for very many different keys, each of which would be one more cell in every row."""
@@ -100,7 +100,7 @@ class Keys:
         if len(self._names) > limit:
             raise FileError(
                 FileErrorCode.TOO_LARGE,
-                f"the objects have more than {limit:,} different keys: they are no rows of one table",
+                f"the objects have more than {limit:,} different keys: they are not rows of one table",
             )
 
     def note(self) -> None:

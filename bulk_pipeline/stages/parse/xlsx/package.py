@@ -168,7 +168,7 @@ class Package:
             place = f"line {error.lineno}, column {error.offset + 1}"
             raise FileError(
                 FileErrorCode.UNREADABLE_FILE,
-                f"the .xlsx file is damaged: its part {part!r} is no sound XML ({place})",
+                f"the .xlsx file is damaged: its part {part!r} is not well-formed XML ({place})",
             ) from error
         except BAD_ZIP as error:
             raise damaged() from error

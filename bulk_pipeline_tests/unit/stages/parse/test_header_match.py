@@ -108,7 +108,7 @@ def test_a_header_in_another_language_is_refused_with_guesses() -> None:
     names = ["E-Mail", "Nachname", "Vorname", "Ort"]
     for file in NAMES_OF_FORMATS:
         with pytest.raises(
-            FileError, match="most names are no columns of customers: found 'E-Mail', Nachname"
+            FileError, match="most names are not columns of customers: found 'E-Mail', Nachname"
         ) as caught:
             read(table_of(file, names, ["a@b.co", "Müller", "Anna", "Köln"]), file)
         assert "Nachname: did you mean last_name?; Vorname: did you mean first_name?" in str(caught.value)
@@ -360,7 +360,7 @@ def test_an_object_whose_key_is_near_a_column_that_it_lacks_is_rejected(is_alike
         result = read(f"{ends[0]}{between.join(texts)}{ends[1]}".encode(), name)
         assert result.column("email")[:3] == ["a@b.co", "c@b.co", "d@b.co"]
         assert result.column("phone")[:3] == ["1", "4", None]
-        message = "has keys that are no columns: phoen: did you mean phone?"
+        message = "has keys that are not columns: phoen: did you mean phone?"
         assert [(failure[0], *failure[3:]) for failure in result.failures] == [(2, "malformed_row", message)]
 
 

@@ -272,7 +272,7 @@ def test_without_a_table_all_keys_are_columns() -> None:
 def test_objects_may_be_wide_but_not_share_nothing() -> None:
     wide = json.dumps({f"k{i}": i for i in range(10_000)})
     assert len(read(as_ndjson(wide, wide), "x.ndjson", table=None).columns) == 10_000
-    with pytest.raises(FileError, match="more than 1,000 different keys: they are no rows of one table"):
+    with pytest.raises(FileError, match="more than 1,000 different keys: they are not rows of one table"):
         read(as_ndjson(*[f'{{"k{i}": 1}}' for i in range(1001)]), "x.ndjson", table=None)
 
 
