@@ -5,7 +5,7 @@ fits no other form and no other session.
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import quote
 
@@ -31,9 +31,9 @@ _LONGEST_TOKEN = 100
 class Visit:
     """The browser's cookie, which need not belong to a session. `is_new`: the browser has not sent it yet."""
 
-    token: str
+    token: str = field(repr=False)
     is_new: bool
-    secret: str
+    secret: str = field(repr=False)
 
     def form_token(self, path: str) -> str:
         """Return the token of a form that is sent to the path."""
@@ -41,9 +41,9 @@ class Visit:
 
     def sent(self, request: Request, form: FormData) -> bool:
         """Return whether the form has the token of this visit and of the request's path."""
-        field = form.get(TOKEN_FIELD)
+        told = form.get(TOKEN_FIELD)
         expected = self.form_token(request.url.path)
-        return isinstance(field, str) and hmac.compare_digest(field.encode(), expected.encode())
+        return isinstance(told, str) and hmac.compare_digest(told.encode(), expected.encode())
 
 
 async def _visit(request: Request, stores: StoresNeed) -> Visit:

@@ -342,4 +342,4 @@ def test_any_key_will_do(pipeline: Pipeline, subtests: pytest.Subtests) -> None:
                 Status.COMPLETED_WITH_ERRORS,
                 Counts(total=2, inserted=1, rejected=1),
             )
-            assert pipeline.report(job, "rejected.csv").startswith(b"_row,_line,_errors,email")
+            assert pipeline.report(job, "rejected.csv").startswith(b"_row,_line,_errors,_origin,email")

@@ -98,7 +98,7 @@ def test_an_old_upload_stays_while_a_later_job_needs_it(pipeline: Pipeline) -> N
 
 def test_old_reports_go_and_the_counts_stay(pipeline: Pipeline) -> None:
     job = pipeline.load("customers/a.csv", FILE)
-    assert len(kept_in(pipeline, "reports")) == 3
+    assert len(kept_in(pipeline, "reports")) == 4
     age(pipeline)
     assert cleaning.remove_old_reports(pipeline.stores) == 1
     assert kept_in(pipeline, "reports") == []
