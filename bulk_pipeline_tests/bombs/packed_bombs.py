@@ -42,6 +42,13 @@ def _zip(text: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     return out.getvalue()
 
 
+def _workbook() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("xl/workbook.xml", b"\n" * (400 << 20))
+    return out.getvalue()
+
+
 def _lying_zip() -> bytes:
     """Return a zip whose directory claims 10 bytes."""
     data, size = bytearray(_zip(_text(400 << 20))), struct.pack("<I", 10)
@@ -103,9 +110,10 @@ BOMBS = [
     Bomb("three million empty frames", ".csv.zst", _frames),
     Bomb("400 MB of commas", ".csv.bz2", lambda: bz2.compress(_text(400 << 20))),
     Bomb("400 MB of commas", ".csv.xz", lambda: lzma.compress(_text(400 << 20), preset=0)),
-    Bomb("400 MB of commas, deflate", ".zip", lambda: _zip(_text(400 << 20))),
-    Bomb("400 MB of commas, bzip2", ".zip", lambda: _zip(_text(400 << 20), zipfile.ZIP_BZIP2)),
-    Bomb("400 MB of commas, LZMA", ".zip", lambda: _zip(_text(400 << 20), zipfile.ZIP_LZMA)),
+    Bomb("400 MB of commas", ".zip", lambda: _zip(_text(400 << 20))),
+    Bomb("400 MB of line breaks, bzip2", ".zip", lambda: _zip(b"\n" * (400 << 20), zipfile.ZIP_BZIP2)),
+    Bomb("400 MB of line breaks, LZMA", ".zip", lambda: _zip(b"\n" * (400 << 20), zipfile.ZIP_LZMA)),
+    Bomb("400 MB of line breaks, bzip2", ".xlsx", _workbook),
     Bomb("a directory that says 10 bytes for 400 MB", ".zip", _lying_zip),
     Bomb("300,000 files", ".zip", _names),
     Bomb("400 MB of commas", ".tar.gz", _tar),

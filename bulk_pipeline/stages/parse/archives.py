@@ -15,7 +15,7 @@ from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
 from bulk_pipeline.stages.file_formats import expected
 from bulk_pipeline.stages.junk_files import is_junk
-from bulk_pipeline.stages.parse.compression import BAD_ZIP, capped, damaged
+from bulk_pipeline.stages.parse.compression import BAD_ZIP, ZIP_METHODS, capped, damaged
 from bulk_pipeline.stages.parse.stream import READ_BYTES, Chunks, Uploaded
 
 _SHOWN_NAMES = 10
@@ -24,13 +24,10 @@ _TAR_READ_BYTES = 16 << 20
 """Bytes that `tarfile` may read at once: it reads extended headers whole, and a damaged one may declare any size."""
 _BAD_TAR = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, AttributeError)
 _METHODS = {
-    1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 16: "IBM CMPSC", 18: "IBM TERSE", 19: "IBM LZ77",
+    1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 12: "bzip2", 14: "LZMA",
+    16: "IBM CMPSC", 18: "IBM TERSE", 19: "IBM LZ77",
     20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd", 99: "AES",
 }  # fmt: skip
-_BOUNDED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_READABLE_METHODS = _BOUNDED_METHODS | {zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-_SMALL_READ_BYTES = 4 << 10
-"""`zipfile` unpacks as many compressed bytes as it is asked for, all at once unless the method is a bounded one."""
 _MOST_DIRECTORY_BYTES = 8 << 20
 _END_BYTES, _MOST_COMMENT_BYTES = 22, 65_535
 _LARGE_END_BYTES = 56 + 20
@@ -91,7 +88,7 @@ def unzip(path: Path, uploaded: Uploaded, limits: Limits) -> Chunks:
             FileErrorCode.UNSUPPORTED_FORMAT,
             f"the file {member.filename!r} in the zip is encrypted: save it without a password",
         )
-    if member.compress_type not in _READABLE_METHODS:
+    if member.compress_type not in ZIP_METHODS:
         method = _METHODS.get(member.compress_type, f"method {member.compress_type}")
         raise FileError(
             FileErrorCode.UNSUPPORTED_FORMAT,
@@ -161,17 +158,19 @@ def _document(path: Path, names: Sequence[str]) -> str | None:
 
 def _beginning(path: Path, name: str) -> str:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
-            return member.read(100).decode("ascii", "replace")
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(name).compress_type not in ZIP_METHODS:
+                return ""
+            with archive.open(name) as member:
+                return member.read(100).decode("ascii", "replace")
     except BAD_ZIP:
         return ""
 
 
 def _zip_member(path: Path, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    size = READ_BYTES if member.compress_type in _BOUNDED_METHODS else _SMALL_READ_BYTES
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as content:
-            while chunk := content.read(size):
+            while chunk := content.read(READ_BYTES):
                 yield chunk
     except BAD_ZIP as error:
         raise damaged("zip") from error

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.parse.compression import BAD_ZIP
+from bulk_pipeline.stages.parse.compression import BAD_ZIP, ZIP_METHODS
 
 _PIECE_BYTES = 1 << 16
 _TOKEN_BYTES = 1 << 20
@@ -84,6 +84,8 @@ class Package:
         except BAD_ZIP as error:
             raise damaged() from error
         members = self._archive.infolist()
+        if any(info.compress_type not in ZIP_METHODS for info in members):
+            raise damaged()
         size = sum(info.file_size for info in members)
         if size > limits.sheet_bytes:
             raise FileError(
