@@ -1,4 +1,4 @@
-"""The partitions, formats and schedule of the nightly export, from the settings."""
+"""The partitions, the formats and the time of the nightly export, from the settings. Its schedule is in `jobs`."""
 
 from datetime import UTC, date, datetime, timedelta
 

@@ -37,7 +37,7 @@ class UploadFormat:
     for a name whose cells are not wanted.
     `sheet`: the name of the sheet of a workbook that holds the rows.
     `records`: the key of a JSON document whose value is the array of rows, `data` or `result.data`.
-    `match`: the columns of the key by which rows mean stored rows; other keys are only constraints then.
+    `match`: the columns of the key that finds the stored row of a row; other keys are only constraints then.
     `rejects_extra_columns`: a column that the table does not have fails the upload.
 
     `time_zone`: of timestamps without an offset, in columns with time zone.
@@ -365,7 +365,7 @@ _OF_FILES = (
     Declaration(
         "match",
         "match",
-        "The columns of the key by which rows mean stored rows in `upsert`; other keys are only constraints then.",
+        "The columns of the key that finds the stored row of a row in `upsert`; other keys are only constraints then.",
         "order_no",
         Kind.LIST,
     ),
