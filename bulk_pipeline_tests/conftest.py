@@ -229,7 +229,7 @@ def _folder() -> Iterator[Path]:
 
 
 def stack_environ() -> dict[str, str]:
-    """Return the environment of the stack: ours without settings, and with small batches."""
+    """Return the environment of the stack: ours without settings, with small batches and with nights to catch up on."""
     foreign = {name.upper() for name in Settings.model_fields}
     ours = {name: value for name, value in os.environ.items() if name not in foreign}
-    return ours | {"BULK_BATCH_ROWS": "5000"}
+    return ours | {"BULK_BATCH_ROWS": "5000", "BULK_FIRST_NIGHT": "2026-01-01"}

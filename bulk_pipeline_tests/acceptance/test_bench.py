@@ -47,6 +47,7 @@ def test_a_load_is_one_document_with_everything_a_result_needs() -> None:
     assert (ours["status"], ours["rows"], pair["floor"]["rows"]) == ("completed_with_errors", 2000, 1900)
     assert ours["counts"] == {
         "total": 2000, "inserted": 1900, "updated": 0, "unchanged": 0, "superseded": 0, "rejected": 100,
+        "rejected_again": 0, "fixed": 0, "open": 100,
     }  # fmt: skip
     assert sum(ours["failures"].values()) == 100
     assert set(ours["step_seconds"]) == STEPS
