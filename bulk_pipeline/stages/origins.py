@@ -18,8 +18,6 @@ import pyarrow.compute as pc
 
 from bulk_pipeline.arrow.row_sets import positions, union
 
-"""The column of origins."""
-
 ORIGINS = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 ORIGIN = "_origin"
+"""The column that says which row of which job a rejected row is; see `stages.origins`."""
 ADDED_COLUMNS = ("_row", "_line", "_errors", ORIGIN)
 WORKBOOK = "rejected.xlsx"
 REJECTED_ROWS = ("rejected.csv", "rejected.tsv", "rejected.ndjson")
-"""Of which a job has one."""
+"""A job has at most one of these."""
 
 
 def rejected_name(reports: Iterable[str]) -> str | None:
