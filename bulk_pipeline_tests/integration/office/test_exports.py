@@ -99,7 +99,7 @@ class TestPeopleWithoutTheRight:
 
     def test_whoever_may_download_nothing_is_told_so(self, eve: Browser, pipeline: Pipeline) -> None:
         pipeline.stores.accounts.set_rights("eve@example.com", Rights(("users",), ()))
-        assert "Your account may not download tables" in eve.open("/office/exports").text
+        assert "Your account is not allowed to download tables" in eve.open("/office/exports").text
 
 
 def _prepared(browser: Browser, exporting: Exporting, **values: Any) -> str:

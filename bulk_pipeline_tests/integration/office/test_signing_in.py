@@ -209,7 +209,7 @@ def test_only_tables_that_the_person_may_fill_are_shown(
     assert [path for path in page.links.values() if "/tables/" in path] == ["/office/tables/users"]
     assert "customers" not in page.html
     pipeline.stores.accounts.set_rights("eve@example.com", Rights())
-    assert "Your account may not send files yet" in browser.open("/office").text
+    assert "Your account is not allowed to send files yet" in browser.open("/office").text
 
 
 class TestOtherPages:

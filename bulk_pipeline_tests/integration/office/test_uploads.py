@@ -175,7 +175,7 @@ class TestASessionThatEnds:
             connection.execute("DELETE FROM bulk.office_sessions")
         page = office.fill(form, SEND, files={"file": ("users.csv", GOOD)})
         assert (page.status, page.heading) == (401, "You are signed out")
-        assert "nothing of what you sent was kept" in page.text
+        assert "nothing that you sent was kept" in page.text
         assert page.links["Sign in"] == "/office/sign-in"
         assert jobs(pipeline) == 0
 
@@ -316,7 +316,10 @@ class TestThePageOfAnUpload:
         ):
             assert office.open(page.links[link]).status == 404
             assert link not in office.open(page.path).links
-        assert "The lists of rejected rows have been deleted" in office.open(page.path).text
+        assert (
+            "The lists of rejected rows are kept for a limited time only, and have been deleted"
+            in office.open(page.path).text
+        )
 
     @pytest.mark.parametrize(
         "link", ["Rejected rows as they were sent", "Rejected rows for Excel, wrong cells in red"]
@@ -339,7 +342,7 @@ class TestThePageOfAnUpload:
 
     def test_stopping_leaves_the_rest_of_the_rows_out(self, office: Browser, pipeline: Pipeline) -> None:
         page = office.fill(send(office, GOOD), "Stop this upload")
-        assert state(page) == "The upload was stopped. 0 rows were in the table by then."
+        assert state(page) == "The upload was stopped. 0 rows had been loaded by then."
         pipeline.work_off()
         assert pipeline.query("SELECT count(*) FROM users") == [(0,)]
 
@@ -438,7 +441,7 @@ class TestTheList:
         page = office.fill(office.open("/office/uploads"), "Search", search=search)
         assert [row[0] for row in page.rows] == found
         if not found:
-            assert "No upload has a name with" in page.text
+            assert "No uploaded file has" in page.text
 
     def test_ten_thousand_are_read_page_by_page_each_once(
         self, office: Browser, ann: Person, pipeline: Pipeline
