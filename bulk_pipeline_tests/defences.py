@@ -124,7 +124,7 @@ DEFENCES = (
         "forms carry a token of their session",
         "integration/office/test_signing_in.py::TestFormTokens",
         "bulk_pipeline/office/visits.py",
-        "hmac.compare_digest(field.encode(), expected.encode())",
+        "hmac.compare_digest(told.encode(), expected.encode())",
         "bool(expected)",
     ),
     Defence(
