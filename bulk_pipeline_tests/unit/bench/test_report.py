@@ -101,8 +101,8 @@ def test_options_are_refused_before_a_stack_is_started() -> None:
         (["load", "--rows", "many"], "is not a count"),
         (["load", "--format", "parquet", "--bad", "1%"], "Parquet"),
         (["small-files", "--table", "comments"], "without parents"),
-        (["latency", "--every", "soon"], "no duration in seconds"),
-        (["latency", "--every", "nan"], "no duration in seconds"),
+        (["latency", "--every", "soon"], "not a duration in seconds"),
+        (["latency", "--every", "nan"], "not a duration in seconds"),
     ):
         result = CliRunner().invoke(app, ["bench", *words], env={"COLUMNS": "200", "TERM": "dumb"})
         assert (result.exit_code, text in result.output) == (2, True), result.output
