@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_COPIED = ("bulk_pipeline", "bulk_pipeline_tests", "sql", "ops", "pyproject.toml")
 _TESTS_FAILED = 1
 """pytest's exit code for failed tests; others mean that it could not run them."""
 
@@ -610,33 +609,41 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bulk-pipeline-defences-") as folder:
         copy = Path(folder)
         copy.chmod(0o711)
-        for name in _COPIED:
-            source = ROOT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+        for name in _project_files():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
         wanted = [defence for defence in DEFENCES if not sys.argv[1:] or defence.name in sys.argv[1:]]
-        if _run(copy, {defence.test for defence in wanted}) != 0:
-            _tell("the tests fail with all defences on")
+        with_all = _run(copy, {defence.test for defence in wanted})
+        if with_all.returncode != 0:
+            _tell(f"{with_all.stdout}\nthe tests fail with all defences on")
             return 2
         missed = [defence for defence in wanted if not _is_noticed(copy, defence)]
     _tell(f"{len(wanted) - len(missed)} of {len(wanted)} tests notice that their defence is off")
     return int(bool(missed))
 
 
+def _project_files() -> list[str]:
+    """Return the paths of all files that git has or would add, relative to the project's folder."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [name for name in names if (ROOT / name).is_file()]
+
+
 def _is_noticed(copy: Path, defence: Defence) -> bool:
     file = copy / defence.file
     text = file.read_text()
     file.write_text(text.replace(defence.text, defence.instead))
-    is_noticed = _run(copy, [defence.test]) == _TESTS_FAILED
+    is_noticed = _run(copy, [defence.test]).returncode == _TESTS_FAILED
     file.write_text(text)
     _tell(f"{'noticed' if is_noticed else 'NOT NOTICED':<12} {defence.name}: {defence.test}")
     return is_noticed
 
 
-def _run(copy: Path, tests: Iterable[str]) -> int:
-    """Return pytest's exit code. It runs as a module, so that the copy is imported."""
+def _run(copy: Path, tests: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    """Run the tests. pytest runs as a module, so that the copy is imported."""
     names = [str(copy / "bulk_pipeline_tests" / test) for test in sorted(tests)]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *names]
-    return subprocess.run(command, cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    return subprocess.run(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def _tell(line: str) -> None:

@@ -23,11 +23,11 @@ from bulk_pipeline.api.request_parts import (
 from bulk_pipeline.api.tokens import AccountNeed
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
 from bulk_pipeline.ledger.accounts import Account
-from bulk_pipeline.ledger.failure_reports import CSV
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.uploads import Upload
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.schema import Mode, UploadFormat, charset_of
+from bulk_pipeline.stages.report_names import ERRORS_CSV
 
 router = APIRouter(prefix="/imports", tags=["customers"])
 
@@ -129,7 +129,7 @@ def get_errors(account: AccountNeed, job_id: UUID, stores: StoresNeed) -> Link:
     job = _visible(stores, account, job_id)
     if not job.status.is_final:
         raise JobNotFinishedError(f"job {job.id} is {job.status}: its errors appear when it has finished")
-    key = stores.failures.key(job, CSV)
+    key = stores.failures.key(job, ERRORS_CSV)
     settings = stores.settings
     url = stores.public_objects.presigned_url(
         settings.s3_bucket_reports,

@@ -24,15 +24,16 @@ from bulk_pipeline.api.request_parts import FormNeed, content_of
 from bulk_pipeline.api.stored_files import pieces
 from bulk_pipeline.api.tokens import CallerNeed
 from bulk_pipeline.errors import JobNotFinishedError
-from bulk_pipeline.ledger.failure_reports import CSV, NDJSON, FailurePage
+from bulk_pipeline.ledger.failure_reports import FailurePage
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.visibility import VisibleImport, visible
 from bulk_pipeline.pipeline.container import Stores
+from bulk_pipeline.stages.report_names import ERRORS_CSV, ERRORS_NDJSON
 
 router = APIRouter(prefix="/imports", tags=["imports"])
 
 _FIRST = 100
-_REPORTS = {"csv": (CSV, "text/csv; charset=utf-8"), "ndjson": (NDJSON, "application/x-ndjson")}
+_REPORTS = {"csv": (ERRORS_CSV, "text/csv; charset=utf-8"), "ndjson": (ERRORS_NDJSON, "application/x-ndjson")}
 _USUAL = openapi.versioned(openapi.BAD_REQUEST, openapi.UNAUTHORIZED, openapi.STORE_DOWN)
 _ANSWERS = _USUAL | openapi.versioned(openapi.NOT_FOUND)
 _FINISHED = openapi.versioned(openapi.CONFLICT)

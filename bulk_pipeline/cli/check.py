@@ -17,13 +17,13 @@ from bulk_pipeline.cli.options import takes_upload_format
 from bulk_pipeline.cli.output_files import distinct_names, make_folder, whole_file
 from bulk_pipeline.errors import FileError
 from bulk_pipeline.schema import Mode, Table, UploadFormat
-from bulk_pipeline.stages.report_names import REJECTED_ROWS, WORKBOOK
+from bulk_pipeline.stages.report_names import ERRORS_CSV, ERRORS_NDJSON, REJECTED_ROWS, WORKBOOK
 
 _FIRST_FAILURES = 10
 _SHOWN_VALUE = 20
 _NOT_CHECKED = "not checked without the database: keys in the table, references, constraints of the database"
 ACCEPTED = "accepted.csv"
-_REPORTS = ("errors.csv", "errors.ndjson", *REJECTED_ROWS, WORKBOOK, ACCEPTED)
+_REPORTS = (ERRORS_CSV, ERRORS_NDJSON, *REJECTED_ROWS, WORKBOOK, ACCEPTED)
 
 
 @takes_upload_format()
@@ -88,17 +88,14 @@ def _folders(files: list[Path], out: Path | None) -> list[Path | None]:
 
 
 def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Path | None) -> dict[str, Any]:
-    from bulk_pipeline.pipeline.check import check
-    from bulk_pipeline.pipeline.work_files import WorkLocation
-    from bulk_pipeline.stages.parse import open_upload
+    from bulk_pipeline.pipeline.check import check_file
 
     facts: dict[str, Any] = {"file": str(file), "table": table.upload_name, "mode": mode}
     try:
         with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder, file.open("rb") as stream:
-            work, reports = WorkLocation(Path(folder)), Path(folder)
-            upload = open_upload(stream, file.name, table=table, mode=mode, declared=declared)
-            with _accepted(out) as accepted:
-                done = check(upload, table, mode, work, lambda name: (reports / name).open("wb"), accepted)
+            reports = Path(folder)
+            accepted = _accepted(out) if out else None
+            done = check_file(stream, file.name, table, mode, reports, declared=declared, accepted=accepted)
             paths = [_copy(reports / name, out) for name in done.reports] if out else []
             if out:
                 _remove_older(out, {ACCEPTED, *done.reports})
@@ -113,17 +110,14 @@ def _check(file: Path, table: Table, mode: Mode, declared: UploadFormat, out: Pa
         "failures": done.reported.codes,
         "first_failures": done.reported.first.slice(0, _FIRST_FAILURES).to_pylist(),
         "warnings": done.warnings,
-        "dialect": upload.dialect.as_dict(),
+        "dialect": done.dialect.as_dict(),
         "reports": paths,
         "accepted": str(out / ACCEPTED) if out else None,
     }
 
 
 @contextmanager
-def _accepted(out: Path | None) -> Iterator[BinaryIO | None]:
-    if out is None:
-        yield None
-        return
+def _accepted(out: Path) -> Iterator[BinaryIO]:
     make_folder(out)
     with whole_file(out / ACCEPTED) as file:
         yield file

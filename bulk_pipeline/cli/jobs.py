@@ -1,6 +1,5 @@
 """`jobs`, `job`, `errors`, `retry`, `cancel`: list import jobs, and act on one."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +17,7 @@ from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline.stages.report_names import ERRORS_CSV, ERRORS_NDJSON, REJECTED_ROWS, WORKBOOK
 
 if TYPE_CHECKING:
     from bulk_pipeline.pipeline.container import Stores
@@ -39,10 +39,10 @@ class Report(StrEnum):
 
 
 _REPORT_NAMES = {
-    Report.CSV: r"errors\.csv",
-    Report.NDJSON: r"errors\.ndjson",
-    Report.REJECTED: r"rejected\.(?!xlsx).+",
-    Report.XLSX: r"rejected\.xlsx",
+    Report.CSV: (ERRORS_CSV,),
+    Report.NDJSON: (ERRORS_NDJSON,),
+    Report.REJECTED: REJECTED_ROWS,
+    Report.XLSX: (WORKBOOK,),
 }
 
 
@@ -120,7 +120,7 @@ def errors(
     job = _newest_with_errors(stores) if job_id == LAST else stores.ledger.get(_import_id(stores, job_id))
     if not job.status.is_final:
         raise JobNotFinishedError(f"job {job.id} is {job.status}: its reports appear when it has finished")
-    keys = [key for name, key in job.reports.items() if re.fullmatch(_REPORT_NAMES[report], name)]
+    keys = [key for name, key in job.reports.items() if name in _REPORT_NAMES[report]]
     if not keys:
         raise NotFoundError(_why_no_report(job, stores.ledger.counts([job.id])[job.id]))
     out = output_path(out)

@@ -7,9 +7,7 @@ import orjson
 from bulk_pipeline.errors import NotFoundError, SelectionError
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.s3.objects import ObjectStore
-
-NDJSON = "errors.ndjson"
-CSV = "errors.csv"
+from bulk_pipeline.stages.report_names import ERRORS_NDJSON
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class FailureReports:
         is not from a page.
         """
         start = _position(cursor)
-        key = job.reports.get(NDJSON)
+        key = job.reports.get(ERRORS_NDJSON)
         if key is None:
             return FailurePage([], None)
         try:

@@ -1,6 +1,7 @@
 """The table of import jobs, and the counts of their rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 
@@ -38,7 +39,15 @@ def counts_of(connection: psycopg.Connection, job_ids: Sequence[str]) -> dict[st
     return counts
 
 
-def file_pattern(file: str) -> str:
+def file_filter(file: str | None) -> dict[str, Any]:
+    """Return the values of the conditions on a file's name, or with `/` in it on its key; none without a name.
+
+    `file`: a part of the name, or the name with `*` and `?` in it.
+    """
+    return {"file": _pattern(file) if file else None, "in_key": "/" in (file or "")}
+
+
+def _pattern(file: str) -> str:
     """Return the LIKE pattern for a part of a name, or for a name with `*` and `?` in it."""
     literal = file.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     if "*" in literal or "?" in literal:

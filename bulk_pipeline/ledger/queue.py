@@ -8,7 +8,7 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from bulk_pipeline.ledger.job_queries import IMPORTS, counts_of, file_pattern, job_query, one_job
+from bulk_pipeline.ledger.job_queries import IMPORTS, counts_of, file_filter, job_query, one_job
 from bulk_pipeline.ledger.job_table import columns_of, rows_of
 from bulk_pipeline.ledger.jobs import ImportJob, OpenJob, Status
 from bulk_pipeline.postgres.connection import Postgres
@@ -43,7 +43,7 @@ class Ledger:
         `file` is a part of the file's name or, with `*` or `?`, a pattern for the whole name; with a slash, of the key.
         """
         filters = {"table": table, "status": status, "since": since}
-        filters |= {"file": file_pattern(file) if file else None, "in_key": "/" in (file or "")}
+        filters |= file_filter(file)
         with self._postgres.transaction() as connection:
             return IMPORTS.newest(connection, EVERYBODY, limit=limit, before=before, **filters)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bulk_pipeline.errors import NotFoundError
-from bulk_pipeline.ledger.job_queries import IMPORTS, all_jobs, counts_of, file_pattern, job_query
+from bulk_pipeline.ledger.job_queries import IMPORTS, all_jobs, counts_of, file_filter, job_query
 from bulk_pipeline.ledger.jobs import ImportJob, Status, as_uuid
 from bulk_pipeline.postgres.connection import Postgres
 from bulk_pipeline.rights import Viewer
@@ -53,7 +53,7 @@ class VisibleImports:
         `file`: as for `Ledger.newest`. `before`: list jobs after the one with that `created_at` and id.
         """
         filters = {"table": table, "statuses": list(statuses) or None}
-        filters |= {"file": file_pattern(file) if file else None, "in_key": "/" in (file or "")}
+        filters |= file_filter(file)
         with self._postgres.transaction() as connection:
             jobs = IMPORTS.newest(connection, viewer, limit=limit, before=before, **filters)
             counts = counts_of(connection, [job.id for job in jobs])

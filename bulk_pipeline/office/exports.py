@@ -20,7 +20,7 @@ from bulk_pipeline.api.streams import ExportStream, StreamsNeed
 from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.ledger.accounts import Account
 from bulk_pipeline.office.pages import PREFIX, page, see_other
-from bulk_pipeline.office.visits import PersonNeed, UrlFormNeed, VisitNeed, check_form, text_of
+from bulk_pipeline.office.visits import PersonNeed, UrlFormNeed, VisitNeed, check_form, once_token, text_of
 from bulk_pipeline.schema import Table
 from bulk_pipeline.schema.rules_in_words import kind
 from bulk_pipeline.stages.export.formats import Format
@@ -33,7 +33,6 @@ FOR_SPREADSHEETS = "spreadsheet"
 _SEVERAL = "This export has several files: ask the person who runs this service for them."
 _ON_A_PAGE = 50
 _MOST_CONDITIONS = 100
-_LONGEST_TOKEN = 64
 
 
 async def _table_to_export(table: str, person: PersonNeed) -> Table:
@@ -91,7 +90,7 @@ async def export_table(
         return _page(request, table, format_, where, columns, str(error))
     if "prepare" not in form:
         return ExportStream(streams, export, f"account {person.id}")
-    token = text_of(form, "once")[:_LONGEST_TOKEN] or uuid4().hex
+    token = once_token(form)
     chosen = f"{token} {format_} {export.selection.as_json()}"
     await run_in_threadpool(
         stores.exports.ask,

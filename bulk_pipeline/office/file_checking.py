@@ -9,13 +9,11 @@ from bulk_pipeline.errors import FileError, UnknownTableError
 from bulk_pipeline.ledger.failure_reports import ReportLine
 from bulk_pipeline.ledger.file_checks import FileCheck
 from bulk_pipeline.office.rejected_rows import marked, meanings, raw_rows
-from bulk_pipeline.pipeline.check import check
+from bulk_pipeline.pipeline.check import check_file
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.run_memory import is_out_of_memory
-from bulk_pipeline.pipeline.work_files import WorkLocation
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.report_names import rejected_name
 
 _NEEDS_MEMORY = "Checking this file needs more memory than a check may take. It may still be loaded."
@@ -46,17 +44,10 @@ def _result(stores: Stores, found: FileCheck) -> dict[str, object]:
         stores.objects.open(stores.settings.s3_bucket_archive, found.object_key) as stream,
     ):
         reports = Path(folder)
-        upload = open_upload(
-            stream, found.file_name, table=table, mode=mode, limits=stores.settings.limits, spool_dir=reports
-        )
-        try:
-            work = WorkLocation(reports / "work")
-            done = check(upload, table, mode, work, lambda name: (reports / name).open("wb"), None)
-        finally:
-            upload.close()
+        done = check_file(stream, found.file_name, table, mode, reports, limits=stores.settings.limits)
         failures = [ReportLine(**failure) for failure in done.reported.first.to_pylist()]
         name = rejected_name(done.reports)
-        raw = raw_rows(reports / name, upload.dialect.as_dict()) if name else {}
+        raw = raw_rows(reports / name, done.dialect.as_dict()) if name else {}
     return {
         "rows": done.rows,
         "good": done.good,

@@ -20,10 +20,11 @@ from bulk_pipeline.ledger.jobs import new_id
 from bulk_pipeline.ledger.upload_keys import Address, archive_key
 from bulk_pipeline.office.checker import MOST_WAITING
 from bulk_pipeline.office.pages import PREFIX, page, see_other, words
-from bulk_pipeline.office.visits import PersonNeed, VisitNeed, check_form
+from bulk_pipeline.office.visits import PersonNeed, VisitNeed, check_form, once_token
 from bulk_pipeline.schema import Column, Mode, Table, UploadFormat, charset_of
 from bulk_pipeline.schema.rules_in_words import kind, limits
 from bulk_pipeline.stages import templates
+from bulk_pipeline.stages.formats import FORMATS
 
 router = APIRouter(prefix="/tables/{table}")
 
@@ -31,8 +32,6 @@ _NO_FILE = "Choose a file first."
 _TOO_MANY = "too many files are being checked at the moment: try again in a moment, or load the file"
 _FOLDER = "_checks"
 """The archive's folder for files that are only checked."""
-_LONGEST_TOKEN = 64
-_WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 async def _table_to_fill(table: str, person: PersonNeed) -> Table:
@@ -67,7 +66,7 @@ def csv_template(table: TableNeed) -> Response:
 
 @router.get("/template.xlsx")
 def workbook_template(table: TableNeed) -> Response:
-    return _template(table, "xlsx", _WORKBOOK, templates.workbook_template(table))
+    return _template(table, "xlsx", FORMATS["xlsx"].content_type, templates.workbook_template(table))
 
 
 @router.post("/uploads")
@@ -89,7 +88,7 @@ async def send_file(
 
     def store() -> Response:
         content, size_bytes, sha256 = content_of(file)
-        token = (text_of(form, "once") or uuid4().hex)[:_LONGEST_TOKEN]
+        token = once_token(form)
         key, name = _key(token, table.upload_name, mode, sha256), file.filename or "upload"
         declared = UploadFormat(encoding=charset_of(file.content_type or ""))
         options = ImportOptions(table.upload_name, mode, key, declared)

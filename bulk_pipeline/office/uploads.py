@@ -11,13 +11,12 @@ from bulk_pipeline.api.cursors import next_cursor, read_cursor
 from bulk_pipeline.api.dependencies import StoresNeed
 from bulk_pipeline.api.stored_files import stored_file
 from bulk_pipeline.errors import JobFinishedError, NotFoundError
-from bulk_pipeline.ledger.failure_reports import CSV
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.office.pages import PREFIX, page, see_other
 from bulk_pipeline.office.rejected_rows import NONE, first_rejected
 from bulk_pipeline.office.visits import PersonNeed, UrlFormNeed, VisitNeed, check_form
 from bulk_pipeline.pipeline.container import Stores
-from bulk_pipeline.stages.report_names import WORKBOOK, rejected_name
+from bulk_pipeline.stages.report_names import ERRORS_CSV, WORKBOOK, rejected_name
 
 router = APIRouter(prefix="/uploads")
 
@@ -80,7 +79,11 @@ def errors_file(job_id: str, person: PersonNeed, stores: StoresNeed) -> Response
     job = stores.visible_imports.get(job_id, viewer(person)).job
     name = f"{PurePath(job.file_name).stem}-errors.csv"
     return stored_file(
-        stores.objects, stores.settings.s3_bucket_reports, stores.failures.key(job, CSV), name, "text/csv"
+        stores.objects,
+        stores.settings.s3_bucket_reports,
+        stores.failures.key(job, ERRORS_CSV),
+        name,
+        "text/csv",
     )
 
 

@@ -8,6 +8,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import quote
+from uuid import uuid4
 
 from fastapi import Depends, HTTPException, Request, Response
 from starlette.datastructures import FormData
@@ -24,7 +25,7 @@ OUT_OF_DATE = "This form is out of date, and nothing was done: open the page aga
 ENDED = "You were signed out, and nothing that you sent was kept: sign in, open the page, and send it again."
 
 _COOKIE = "bulk_session"
-_LONGEST_TOKEN = 100
+_LONGEST_TOKEN, _LONGEST_ONCE = 100, 64
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ def text_of(form: FormData, name: str) -> str:
     """Return the text in that field, without blanks around it; empty if there is none."""
     field = form.get(name)
     return field.replace("\0", "").strip() if isinstance(field, str) else ""
+
+
+def once_token(form: FormData) -> str:
+    """Return the token by which a form that is sent twice is known; a new one for a form without it."""
+    return text_of(form, "once")[:_LONGEST_ONCE] or uuid4().hex
 
 
 def _name(request: Request, settings: Settings) -> str:

@@ -4,7 +4,7 @@ An op runs one step for every file of its run; `job_hold` decides what an error 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -120,9 +120,7 @@ def _requested_jobs(context: dg.OpExecutionContext, config: ImportConfig, worker
 
 def _waiting_jobs(context: dg.OpExecutionContext, stores: Stores) -> list[str]:
     """Claim what lies in the inbox; return the jobs of the first group that can start."""
-    hurried = Stores(stores.settings.model_copy(update={"bulk_watch_seconds": 0.0}))
-    with closing(hurried):
-        requests = take_in(hurried, None).requests
+    requests = take_in(stores, None, watch_seconds=0).requests
     if not requests:
         context.log.info("nothing waits in the inbox: name the files to import in `files`")
         return []

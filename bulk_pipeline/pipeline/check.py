@@ -6,17 +6,21 @@ Existing keys and references are not checked; repeated keys in the file are.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from bulk_pipeline.arrow.text import csv_records
+from bulk_pipeline.limits import DEFAULT_LIMITS, Limits
 from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline.pipeline.import_state import FAILURES_BEFORE_LOAD, ImportState
 from bulk_pipeline.pipeline.work_files import WorkLocation
-from bulk_pipeline.schema import ForeignKey, Mode, Table
+from bulk_pipeline.schema import NOTHING_DECLARED, ForeignKey, Mode, Table, UploadFormat
 from bulk_pipeline.stages.export.lines import csv_cells, header_line
-from bulk_pipeline.stages.parse.upload import Upload
+from bulk_pipeline.stages.parse.parsed import Dialect
+from bulk_pipeline.stages.parse.upload import Upload, open_upload
 from bulk_pipeline.stages.report import ReportSummary
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split.key_claims import nothing_stored
@@ -26,7 +30,10 @@ _JOB_ID, _ATTEMPT = "check", 1
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """The results of a check. `reported` is the summary of its failures, `reports` the names of the written reports."""
+    """The results of a check. `reported` is the summary of its failures, `reports` the names of the written reports.
+
+    `dialect`: as what the file was read.
+    """
 
     rows: int
     good: int
@@ -34,6 +41,34 @@ class CheckedFile:
     reported: ReportSummary
     reports: tuple[str, ...]
     warnings: tuple[str, ...]
+    dialect: Dialect
+
+
+def check_file(
+    stream: BinaryIO,
+    name: str,
+    table: Table,
+    mode: Mode,
+    folder: Path,
+    *,
+    declared: UploadFormat = NOTHING_DECLARED,
+    limits: Limits = DEFAULT_LIMITS,
+    accepted: AbstractContextManager[Sink] | None = None,
+) -> CheckedFile:
+    """Check a file, and write the reports into the folder, which also takes the work files.
+
+    `accepted` is opened for the good rows once the whole file has been read. Raises `FileError` for a file that cannot
+    be read.
+    """
+    upload = open_upload(
+        stream, name, table=table, mode=mode, declared=declared, limits=limits, spool_dir=folder
+    )
+    try:
+        return check(
+            upload, table, mode, WorkLocation(folder), lambda report: (folder / report).open("wb"), accepted
+        )
+    finally:
+        upload.close()
 
 
 def check(
@@ -42,7 +77,7 @@ def check(
     mode: Mode,
     work: WorkLocation,
     open_report: Callable[[str], AbstractContextManager[Sink]],
-    accepted: Sink | None,
+    accepted: AbstractContextManager[Sink] | None,
 ) -> CheckedFile:
     """Check an upload, and write the reports of an import, and the good rows to `accepted`.
 
@@ -56,10 +91,13 @@ def check(
         checked, failures, open_report, work, has_origins=False
     )
     if accepted is not None:
-        _write_accepted(checked, work, accepted)
+        with accepted as sink:
+            _write_accepted(checked, work, sink)
     alike = import_steps.warning_of_keys(checked, work)
     warnings = (*upload.warnings, *([alike] if alike else ()))
-    return CheckedFile(checked.rows, checked.good, checked.columns, reported, reports, warnings)
+    return CheckedFile(
+        checked.rows, checked.good, checked.columns, reported, reports, warnings, upload.dialect
+    )
 
 
 class _AllExist:

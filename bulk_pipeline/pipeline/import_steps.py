@@ -35,7 +35,7 @@ from bulk_pipeline.stages.report import (
     write_reports,
 )
 from bulk_pipeline.stages.report.rejected import rejected_suffix
-from bulk_pipeline.stages.report_names import WORKBOOK
+from bulk_pipeline.stages.report_names import ERRORS_CSV, ERRORS_NDJSON, WORKBOOK
 from bulk_pipeline.stages.sink import Sink
 from bulk_pipeline.stages.split import References, alike_keys, split
 from bulk_pipeline.stages.split.failure_messages import in_row_order
@@ -258,7 +258,7 @@ def write_job_reports(
     """
     origins_of = partial(state.origins(work).parts, job=state.job_id) if has_origins else None
     book = RejectedWorkbook(state.table, state.dialect, state.declared, origins_of) if origins_of else None
-    names = ("errors.csv", "errors.ndjson", f"rejected{rejected_suffix(state.dialect)}")
+    names = (ERRORS_CSV, ERRORS_NDJSON, f"rejected{rejected_suffix(state.dialect)}")
     with ExitStack() as stack:
         reports = Reports(*(stack.enter_context(open_report(name)) for name in names))
         reported = write_reports(

@@ -68,13 +68,14 @@ class Request:
     jobs: tuple[OpenJob, ...]
 
 
-def take_in(stores: Stores, cursor: str | None) -> Intake:
-    """Claim and plan until a run is needed, or the watching time is over.
+def take_in(stores: Stores, cursor: str | None, *, watch_seconds: float | None = None) -> Intake:
+    """Claim and plan until a run is needed, or the watching time is over: `BULK_WATCH_SECONDS`, unless it is given.
 
     Files that were just claimed can start when a later listing shows that no earlier file is missing: by the next pass,
     or in the next second if the store's timestamps have whole seconds.
     """
     settings = stores.settings
+    watch_seconds = settings.bulk_watch_seconds if watch_seconds is None else watch_seconds
     started = time.monotonic()
     claimed, refused = 0, dict[str, None]()
     watch = _watch(settings.s3_endpoint_url, settings.s3_bucket_uploads)
@@ -96,7 +97,7 @@ def take_in(stores: Stores, cursor: str | None) -> Intake:
         requests = tuple(_unstarted(jobs))
         exports = tuple(stores.exports.unstarted())
         is_backlog = inbox.holds_more_than(_BACKLOG_FILES - len(jobs))
-        most = _BACKLOG_SECONDS if is_backlog else settings.bulk_watch_seconds
+        most = _BACKLOG_SECONDS if is_backlog else watch_seconds
         ended = time.monotonic()
         if claimed or requests:
             watch.busy_until = ended + _SOON_SECONDS

@@ -52,7 +52,7 @@ _TRIED_AGAIN = "nothing: the file is tried again by itself"
 
 @dataclass(frozen=True)
 class Problem:
-    """What ended the work on a job. `reason` is one line, `remedy` says what to do.
+    """A job that a run stopped working on. `reason` is one line, `remedy` says what to do.
 
     `status`: the final status of the job; None if another run will try it again, or works on it.
     """

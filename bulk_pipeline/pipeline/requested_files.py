@@ -16,10 +16,9 @@ from bulk_pipeline import tables
 from bulk_pipeline.errors import NotFoundError, SelectionError
 from bulk_pipeline.ledger.jobs import ImportJob, Status
 from bulk_pipeline.ledger.upload_keys import Address, read_address
-from bulk_pipeline.pipeline.check import CheckedFile, check
+from bulk_pipeline.pipeline import check
+from bulk_pipeline.pipeline.check import CheckedFile
 from bulk_pipeline.pipeline.container import Stores
-from bulk_pipeline.pipeline.work_files import WorkLocation
-from bulk_pipeline.stages.parse import open_upload
 
 _REPEATED = (Status.FAILED, Status.CANCELLED, Status.COMPLETED_WITH_ERRORS)
 """Finished jobs that are imported again on request; of others every row is in the table."""
@@ -52,20 +51,15 @@ def check_file(stores: Stores, file: str, options: FileOptions) -> CheckedFile:
     with _opened(stores, file.strip(), options) as (stream, name, address):
         if address.problem:
             raise SelectionError(address.problem)
-        table, settings = tables.get(address.table), stores.settings
         with tempfile.TemporaryDirectory(prefix="bulk-pipeline-check-") as folder:
-            upload = open_upload(
+            return check.check_file(
                 stream,
                 name,
-                table=table,
-                mode=address.mode,
+                tables.get(address.table),
+                address.mode,
+                Path(folder),
                 declared=address.format,
-                limits=settings.limits,
-                spool_dir=Path(folder),
-            )
-            work = WorkLocation(Path(folder))
-            return check(
-                upload, table, address.mode, work, lambda name: (work.folder / name).open("wb"), None
+                limits=stores.settings.limits,
             )
 
 

@@ -1,10 +1,11 @@
-"""The names of the reports of rejected rows, and of the columns that they add. No Arrow, which the API does without."""
+"""The names of the reports, and of the columns that they add. No Arrow, which the API does without."""
 
 from collections.abc import Iterable
 
 ORIGIN = "_origin"
 """The column that says which row of which job a rejected row is; see `stages.origins`."""
 ADDED_COLUMNS = ("_row", "_line", "_errors", ORIGIN)
+ERRORS_CSV, ERRORS_NDJSON = "errors.csv", "errors.ndjson"
 WORKBOOK = "rejected.xlsx"
 REJECTED_ROWS = ("rejected.csv", "rejected.tsv", "rejected.ndjson")
 """A job has at most one of these."""

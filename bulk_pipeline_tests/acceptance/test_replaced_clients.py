@@ -1,4 +1,4 @@
-"""What clients of the two replaced services do in their own tests: they post, poll, and empty tables at any moment."""
+"""Clients of the two replaced services, which post, poll, and empty tables while jobs are pending."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a run leaves on the assets of its tables: one materialization, failed files, and the results of checks."""
+"""The events of a run on the assets of its tables: one materialization, failed files, and results of checks."""
 
 from typing import Any, LiteralString
 
