@@ -4,6 +4,7 @@ from bulk_pipeline.schema import column_type
 from bulk_pipeline.schema.code_pages import charset_of, code_page, known_code_page
 from bulk_pipeline.schema.column import Column, Generated, Identity
 from bulk_pipeline.schema.column_type import ColumnType
+from bulk_pipeline.schema.expectation import Expectation
 from bulk_pipeline.schema.filters import Filter
 from bulk_pipeline.schema.keys import ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
@@ -23,6 +24,7 @@ __all__ = [
     "NO_FORMS",
     "Column",
     "ColumnType",
+    "Expectation",
     "Filter",
     "ForeignKey",
     "Generated",

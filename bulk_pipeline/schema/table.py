@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema.code_pages import known_code_page, unknown_code_page
 from bulk_pipeline.schema.column import Column, Generated
+from bulk_pipeline.schema.expectation import Expectation
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
 from bulk_pipeline.schema.upload_format import EXPORT_PROFILE, LEFT_OUT, NOTHING_DECLARED, UploadFormat
@@ -54,6 +55,7 @@ class Table:
     `touch`: columns that an update sets to the current time, unless the row has a value for them. A row that differs
     only in them is unchanged. `upload_format` holds for every upload, where the upload itself declares nothing else.
     `profiles`: variations of it by name, such as those of suppliers, which an upload may choose.
+    `expects`: when a file of the table is expected, on which days.
     `export_visible_rows`: exports may lack the rows that row-level security hides from the login; else it refuses them.
     `key_forms`: for columns whose equality only the database knows; not declared, but asked while rows are imported.
     """
@@ -72,6 +74,7 @@ class Table:
     description: str = ""
     upload_format: UploadFormat = NOTHING_DECLARED
     profiles: tuple[tuple[str, UploadFormat], ...] = ()
+    expects: Expectation | None = None
     export_visible_rows: bool = False
     key_forms: Mapping[str, KeyForm] = field(default_factory=dict, compare=False, repr=False)
 

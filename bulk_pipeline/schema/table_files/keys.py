@@ -15,6 +15,7 @@ from bulk_pipeline.schema.table_files.shapes import (
     Check,
     ColumnName,
     ColumnOr,
+    Deadline,
     Flag,
     Key,
     Limit,
@@ -241,6 +242,11 @@ TABLE = Record(
             "profiles",
             Pairs(UPLOAD_FORMAT),
             "Variations of `upload_format` by name, such as a supplier's, which an upload may choose.",
+        ),
+        Key(
+            "expects",
+            Deadline(),
+            "When a file is expected: `daily by 08:00 Europe/Rome`, `weekdays by 18:30 UTC`, `mon,thu by 07:00 UTC`.",
         ),
         Key(
             "export_visible_rows",

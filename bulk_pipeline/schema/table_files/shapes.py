@@ -16,6 +16,7 @@ import yaml
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import column_type
 from bulk_pipeline.schema.column_type import ColumnType
+from bulk_pipeline.schema.expectation import Expectation
 from bulk_pipeline.schema.table_files.nodes import (
     Place,
     did_you_mean,
@@ -215,6 +216,22 @@ class Type(Shape[ColumnType]):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "examples": [str(type_) for type_ in column_type.examples()]}
+
+
+class Deadline(Shape[Expectation]):
+    """The days and the time by which a file is expected: `daily by 08:00 Europe/Rome`."""
+
+    def read(self, node: yaml.Node, source: Source) -> Expectation:
+        try:
+            return Expectation.parse(text_of(node, source.place))
+        except DeclarationError as error:
+            raise source.place.of(node).problem(str(error)) from None
+
+    def plain(self, value: Expectation) -> str:
+        return str(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "examples": ["daily by 08:00 Europe/Rome", "weekdays by 18:30 UTC"]}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bulk_pipeline import tables
 from bulk_pipeline.cli.tables import print_schema
 from bulk_pipeline.errors import DeclarationError
-from bulk_pipeline.schema import Column, ColumnType, ForeignKey, Key, Rule, Table, UploadFormat
+from bulk_pipeline.schema import Column, ColumnType, Expectation, ForeignKey, Key, Rule, Table, UploadFormat
 from bulk_pipeline.schema.table_files import json_schema, plain, read_table, write_table
 from bulk_pipeline.schema.table_files.keys import COLUMN, FOREIGN_KEY, RULE, TABLE, UNIQUE_KEY, UPLOAD_FORMAT
 from bulk_pipeline.schema.upload_format import DECLARATIONS, FORMAT_PARTS
@@ -40,6 +40,7 @@ rules:
     columns: [paid, paid_on]
     message: "a paid order has a date: paid_on"
 default_mode: upsert
+expects: weekdays by 08:00 Europe/Rome
 upload_format:
   encoding: cp1252
   columns: {Bestellnr.: order_no, Notiz: "-"}
@@ -95,6 +96,7 @@ def test_a_file_declares_a_table() -> None:
     )
     acme = UploadFormat(decimal=".", delimiter="\t", quote="", header_row=3, columns=(("Order", "order_no"),))
     assert table.profiles == (("acme", acme),)
+    assert table.expects == Expectation.parse("weekdays by 08:00 Europe/Rome")
     assert read(write_table(table)) == table
 
 
@@ -198,50 +200,54 @@ def test_any_text_is_a_table_or_an_error_that_names_file_and_line(text: str) -> 
             ("cp1252", "cp1252x"),
             "line 2: table orders: 'cp1252x' is not an encoding of text files: name one like cp1252",
         ),
-        (("Notiz:", "Bestellnr.:"), "line 23: upload_format: columns: Bestellnr. is here and in line 23"),
+        (
+            ("08:00 Europe/Rome", "8:00 Europe/Rome"),
+            "line 21: expects: 'weekdays by 8:00 Europe/Rome' cannot be read: write it like `daily by 08:00",
+        ),
+        (("Notiz:", "Bestellnr.:"), "line 24: upload_format: columns: Bestellnr. is here and in line 24"),
         (("name: orders", "name: orders\nname: o"), "line 3: name is here and in line 2: keep one of them"),
-        (("trim: true", "trim: yes"), "line 24: upload_format: trim: expected true or false, not 'yes'"),
+        (("trim: true", "trim: yes"), "line 25: upload_format: trim: expected true or false, not 'yes'"),
         (
             ("null_words", "null_word"),
-            "line 25: upload_format: unknown key 'null_word': did you mean null_words?",
+            "line 26: upload_format: unknown key 'null_word': did you mean null_words?",
         ),
         (
             ('decimal: ","', 'decimal: ";"'),
-            "line 26: upload_format: decimal: ';' is unknown: expected one of ,, .",
+            "line 27: upload_format: decimal: ';' is unknown: expected one of ,, .",
         ),
-        (("blank", "blanks"), "line 27: upload_format: thousands: 'blanks' is unknown: did you mean blank?"),
+        (("blank", "blanks"), "line 28: upload_format: thousands: 'blanks' is unknown: did you mean blank?"),
         (
             ("DD.MM.YYYY", "DD.MM.YY"),
-            "line 22: upload_format: format 'DD.MM.YY': 'Y' is no part of a format: years have four digits, YYYY",
+            "line 23: upload_format: format 'DD.MM.YY': 'Y' is no part of a format: years have four digits, YYYY",
         ),
         (
             ("acme: {decimal", "acme: {decimals"),
-            "line 31: profiles: acme: unknown key 'decimals': did you mean decimal?",
+            "line 32: profiles: acme: unknown key 'decimals': did you mean decimal?",
         ),
         (
             ("Order: order_no", "Order: no"),
-            "line 31: profiles: acme: columns: Order: 'no' is not a column of this table",
+            "line 32: profiles: acme: columns: Order: 'no' is not a column of this table",
         ),
         (("acme:", "export:"), "table orders: a profile cannot be called 'export'"),
         (
             ("header_row: 3", "header_row: third"),
-            "line 31: profiles: acme: header_row: expected a whole number from 1 on, not 'third'",
+            "line 32: profiles: acme: header_row: expected a whole number from 1 on, not 'third'",
         ),
         (
             ("delimiter: tab", "delimiter: tabs"),
-            "line 31: profiles: acme: delimiter 'tabs' cannot separate cells: ",
+            "line 32: profiles: acme: delimiter 'tabs' cannot separate cells: ",
         ),
         (
             ("Europe/Berlin", "Berlin"),
-            "line 22: upload_format: time_zone 'Berlin' is unknown: did you mean Europe/Berlin?",
+            "line 23: upload_format: time_zone 'Berlin' is unknown: did you mean Europe/Berlin?",
         ),
         (
             ("cp1252", ""),
-            "line 22: upload_format: encoding: the value is missing: give one, or remove the key",
+            "line 23: upload_format: encoding: the value is missing: give one, or remove the key",
         ),
         (
             ("columns: {B", "columns: &x {B"),
-            "line 23: &x is an anchor, which table files do not have: remove it",
+            "line 24: &x is an anchor, which table files do not have: remove it",
         ),
         (("Orders of", "!!str Orders of"), "is a tag, which table files do not have: remove it"),
         (("name: orders", "name: orders\n\tschema: x"), "line 3: no valid YAML: "),
