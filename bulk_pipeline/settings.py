@@ -104,24 +104,29 @@ class S3Settings(_Section):
 
     s3_endpoint_url: str | None = Field(default=None, description="S3 server; unset means AWS")
     s3_access_key: str | None = Field(default=None, description="unset means the usual AWS credential chain")
-    s3_secret_key: SecretStr | None = None
-    s3_region: str = "us-east-1"
+    s3_secret_key: SecretStr | None = Field(
+        default=None, description="the secret that belongs to S3_ACCESS_KEY"
+    )
+    s3_region: str = Field(default="us-east-1", description="region of the buckets")
     s3_addressing_style: Literal["path", "virtual"] | None = Field(
         default=None,
-        description="bucket in the path or in the host name; unset: in the path if S3_ENDPOINT_URL is set",
+        description="bucket in the path or in the host name, path or virtual; unset: path if S3_ENDPOINT_URL "
+        "is set, else virtual",
     )
     s3_ca_bundle: Path | None = Field(
         default=None, description="certificates to trust for https; unset means the system's"
     )
     s3_sse: Literal["AES256", "aws:kms"] | None = Field(
-        default=None, description="encryption of every write; unset means the bucket's default"
+        default=None,
+        description="encryption of every write, AES256 or aws:kms; unset means the bucket's default",
     )
     s3_sse_kms_key_id: str | None = Field(
         default=None, description="key for aws:kms; unset means AWS's own key"
     )
     s3_bucket_logs: str | None = Field(
         default=None,
-        description="bucket, or bucket/prefix, for the output of runs; unset: it stays in DAGSTER_HOME",
+        description="bucket, or bucket/prefix, for the output of runs; unset: logs on the embedded server; elsewhere "
+        "the output stays in DAGSTER_HOME/storage",
     )
 
     @field_validator("s3_bucket_logs")
@@ -169,22 +174,25 @@ class LaunchSettings(_Section):
 class ApiSettings(_Section):
     """Settings of the HTTP API. Durations are in seconds."""
 
-    api_host: str = "127.0.0.1"
-    api_port: int = Field(default=8080, ge=0, le=65535)
+    api_host: str = Field(default="127.0.0.1", description="address at which the HTTP API listens")
+    api_port: int = Field(default=8080, ge=0, le=65535, description="its port")
     metrics_port: int | None = Field(
         default=None,
         ge=1,
         le=65535,
-        description="port that serves only /metrics; unset: API_PORT serves it",
+        description="port that serves only /metrics, while API_PORT answers 404 for it; unset: API_PORT serves it",
     )
     api_url: str | None = Field(default=None, description="address of the HTTP API, for people")
-    api_hosts: str = Field(default="", description="further host names of the API, separated by commas")
+    api_hosts: str = Field(
+        default="",
+        description="further host names of the API, separated by commas; requests for any other name get 421",
+    )
     api_trusted_proxies: str = Field(
         default="",
         description="addresses and networks of proxies whose X-Forwarded-For is trusted, separated by commas",
     )
     api_jwt_secret: SecretStr | None = Field(
-        default=None, description="secret that signs tokens; at least 32 bytes"
+        default=None, description="secret that signs tokens; at least 32 bytes. The embedded stack makes one"
     )
     api_token_seconds: int = Field(default=3600, ge=1, description="lifetime of a token")
     office_session_seconds: int = Field(
@@ -192,12 +200,14 @@ class ApiSettings(_Section):
     )
     api_token_required: bool = Field(default=False, description="whether /api/v1 requires a token")
     api_registration: Literal["open", "closed"] = Field(
-        default="open", description="whether clients may create accounts themselves"
+        default="open",
+        description="whether clients may create accounts themselves, open or closed; `bulk-pipeline account add` "
+        "creates accounts in any case",
     )
     # The defaults cover what clients of the previous services did: nobody exported customers over HTTP.
     api_registered_import: str = Field(
         default="customers,users,articles,comments",
-        description="tables that such accounts may import into; * for every table, none for none",
+        description="tables into which accounts created over HTTP may import; * for every table, none for none",
     )
     api_registered_export: str = Field(
         default="users,articles,comments", description="tables that such accounts may export"
@@ -207,7 +217,9 @@ class ApiSettings(_Section):
     )
     api_max_upload_bytes: int = Field(default=5_000_000_000, ge=1, description="larger files get 413")
     api_presigned_seconds: int = Field(default=3600, ge=1, description="lifetime of links to files")
-    api_max_streams: int = Field(default=8, ge=1, description="exports streamed at a time; more get 429")
+    api_max_streams: int = Field(
+        default=8, ge=1, description="exports streamed at a time by a process; more get 429"
+    )
     api_max_streams_per_caller: int = Field(
         default=4, ge=1, description="streams of one account, or of one address without a token"
     )
@@ -351,18 +363,26 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
     """All settings of the pipeline. Durations are in the unit they name."""
 
     database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database")
-    # Each a bucket, or bucket/prefix.
-    s3_bucket_uploads: str = "uploads"
-    s3_bucket_archive: str = "archive"
-    s3_bucket_reports: str = "reports"
-    s3_bucket_exports: str = "exports"
+    s3_bucket_uploads: str = Field(
+        default="uploads", description="bucket, or bucket/prefix, into which files are dropped"
+    )
+    s3_bucket_archive: str = Field(
+        default="archive", description="bucket, or bucket/prefix, for a copy of every upload"
+    )
+    s3_bucket_reports: str = Field(
+        default="reports", description="bucket, or bucket/prefix, for errors.csv and the other reports"
+    )
+    s3_bucket_exports: str = Field(
+        default="exports", description="bucket, or bucket/prefix, for exported tables"
+    )
 
     s3_public_endpoint_url: str | None = Field(
         default=None, description="address of the S3 server for clients of the API, in presigned URLs"
     )
 
     bulk_log_format: Literal["json", "text"] | None = Field(
-        default=None, description="format of the API's log; unset: text on a terminal, JSON elsewhere"
+        default=None,
+        description="format of the API's log, json or text; unset: text on a terminal, json elsewhere",
     )
 
     dagster_url: str | None = Field(default=None, description="address of the Dagster UI, for links to runs")
@@ -371,30 +391,43 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
         description="place of work files between the steps of a run: a folder, or s3://bucket/prefix",
     )
     bulk_scratch_dir: Path = Field(
-        default=Path(".bulk/work"), description="folder for a machine's copies of work files in s3://"
+        default=Path(".bulk/work"),
+        description="with BULK_WORK_DIR=s3://…: folder for a machine's own copies of work files",
     )
 
-    bulk_batch_rows: int = Field(default=50_000, ge=1, description="source rows per transaction")
-    bulk_load_connections: int = Field(default=2, ge=1, description="batches of a file written at a time")
+    bulk_batch_rows: int = Field(
+        default=50_000, ge=1, description="rows of a file per transaction; fewer if they are wide"
+    )
+    bulk_load_connections: int = Field(
+        default=2, ge=1, description="transactions that load one file concurrently"
+    )
     bulk_lease_seconds: float = Field(
         default=15, gt=0, description="silence after which a worker is declared dead"
     )
     bulk_heartbeat_seconds: float = Field(
         default=1, gt=0, description="interval at which a run renews its leases and checks for cancels"
     )
-    bulk_max_attempts: int = Field(default=5, ge=1, description="attempts before an outage fails a job")
+    bulk_max_attempts: int = Field(
+        default=5, ge=1, description="attempts after which a job that has committed no rows fails"
+    )
     bulk_retry_seconds: float = Field(default=5, ge=0, description="wait before the next attempt")
-    bulk_group_files: int = Field(default=500, ge=1, description="files of one table that share a run")
-    bulk_group_bytes: int = Field(default=32_000_000, ge=1, description="bytes of files that share a run")
+    bulk_group_files: int = Field(
+        default=500, ge=1, description="most small files of one table that share a run"
+    )
+    bulk_group_bytes: int = Field(
+        default=32_000_000, ge=1, description="most bytes of files that share a run"
+    )
     # Three files dropped with a pause of 2 s after each: the last is 4 s behind the first.
     bulk_settle_seconds: float = Field(
-        default=4.5, ge=0, description="how much later than its child a parent file may arrive"
+        default=4.5,
+        ge=0,
+        description="time after a child file within which a parent file is still loaded first",
     )
     bulk_parent_wait_seconds: float = Field(
-        default=60, ge=0, description="longest wait for a parent file that makes no progress"
+        default=60, ge=0, description="longest wait for a parent file whose import is stuck"
     )
     bulk_watch_seconds: float = Field(
-        default=4.6, ge=0, description="time for which a sensor tick keeps looking"
+        default=4.6, ge=0, description="time for which one tick of the sensor keeps polling the inbox"
     )
     bulk_work_retention_hours: float = Field(
         default=24, ge=0, description="age at which work files that a finished job left behind are deleted"
@@ -430,7 +463,7 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
         default=90, gt=0, description="age at which reports are deleted"
     )
     bulk_dagster_retention_days: float = Field(
-        default=30, gt=0, description="age at which Dagster's runs are deleted"
+        default=30, gt=0, description="age at which Dagster's runs and their output are deleted"
     )
 
     def run_url(self, run_id: str | None) -> str | None:

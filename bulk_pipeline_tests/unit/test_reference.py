@@ -15,7 +15,8 @@ from bulk_pipeline.stages.failures import CODES, Code
 from bulk_pipeline.stages.formats import FORMATS, FileFormat, by_suffix
 from bulk_pipeline.stages.parse.upload import FILE_READERS, TEXT_READERS
 from bulk_pipeline.stages.validate.checks import CHECKS
-from bulk_pipeline_tests import messages, reference
+from bulk_pipeline_tests import reference
+from bulk_pipeline_tests.reference import messages
 
 PACKAGE = reference.ROOT / "bulk_pipeline"
 CODE = {path: path.read_text() for path in PACKAGE.rglob("*.py")}

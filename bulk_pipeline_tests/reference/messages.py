@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bulk_pipeline import errors
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bulk_pipeline"
 TITLE = "# Messages\n\nEvery message that a user can see, made from the code by `make reference`.\n"
 

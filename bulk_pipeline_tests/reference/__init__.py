@@ -4,7 +4,7 @@ A generated part of a document is between `<!-- made from the code: NAME -->` an
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from bulk_pipeline.schema.families.others import OTHERS
 from bulk_pipeline.schema.table_files import keys
 from bulk_pipeline.schema.table_files.shapes import Record
 from bulk_pipeline.stages.failures import CODES
-from bulk_pipeline_tests import messages
+from bulk_pipeline_tests.reference import commands, http, messages, settings
+from bulk_pipeline_tests.reference.markdown import code_list, escaped, table
 
-ROOT = Path(__file__).parents[1]
-MESSAGES = ROOT / "docs" / "reference" / "messages.md"
+ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- made from the code: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,7 +26,7 @@ def documents() -> dict[Path, str]:
     """Return the expected text of every document that is generated, wholly or in parts."""
     texts = {path: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
     with_parts = {path: filled(text) for path, text in texts.items() if _PART.search(text)}
-    return with_parts | {MESSAGES: messages.document()}
+    return with_parts | {ROOT / "docs" / "reference" / name: page() for name, page in PAGES.items()}
 
 
 def filled(text: str) -> str:
@@ -36,13 +36,13 @@ def filled(text: str) -> str:
 
 def _file_errors() -> str:
     rows = [(f"`{code}`", code.meaning, code.remedy) for code in FileErrorCode]
-    return _table(("code", "the job failed because …", "what to do"), rows)
+    return table(("code", "the job failed because …", "what to do"), rows)
 
 
 def _failures() -> str:
     codes = [(f"`{code}`", code.meaning, code.remedy) for code in CODES.values()]
     rule = ("`rule:<name>`", "breaks a rule about several cells, such as `rule:draft_is_unpublished`")
-    return _table(
+    return table(
         ("code", "the row …", "what to do"),
         [*codes, (*rule, "correct one of the cells that the message names")],
     )
@@ -53,37 +53,24 @@ def _column_types() -> str:
     rows = [
         (
             f"`{type_}`",
-            _escaped(type_.facts.expected),
-            _codes(type_.facts.options),
-            _codes(type_.facts.operators),
+            escaped(type_.facts.expected),
+            code_list(type_.facts.options),
+            code_list(type_.facts.operators),
         )
         for type_ in types
     ]
     others = ", ".join(f"`{family.name}`" for family in OTHERS)
     rows.append((f"every other type: {others}, and the database's own, such as `shop.mood`", _OTHERS, "", ""))
-    return _table(("type in Postgres", "a cell of a file is", "options of the column", "filters"), rows)
+    return table(("type in Postgres", "a cell of a file is", "options of the column", "filters"), rows)
 
 
 _OTHERS = "a text, which Postgres checks: the failure says what Postgres says"
 
 
-def _codes(words: Iterable[str]) -> str:
-    return " ".join(f"`{word}`" for word in words)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "\\<")
-
-
 def _keys(record: Record[Any]) -> str:
     """Return the keys of a part of a table file."""
     rows = [(f"`{key.name}`", "yes" if key.required else "", key.help) for key in record.keys]
-    return _table(("key", "required", "meaning"), rows)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table(("key", "required", "meaning"), rows)
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -98,7 +85,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "upload-format-keys": partial(_keys, keys.UPLOAD_FORMAT),
 }
 
-
-if __name__ == "__main__":
-    for path, text in documents().items():
-        path.write_text(text)
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands.document,
+    "http.md": http.document,
+    "messages.md": messages.document,
+    "settings.md": settings.document,
+}
+"""The pages of docs/reference, which are generated as a whole."""
