@@ -33,6 +33,11 @@ class Sender:
     def account_id(self) -> str | None:
         return self.account.id if self.account else None
 
+    @property
+    def scope(self) -> str:
+        """The namespace of the sender's idempotency keys."""
+        return f"api {self.account.id}" if self.account else "api"
+
 
 def receive(
     sender: Sender, options: ImportOptions, name: str, content: BinaryIO, size_bytes: int, sha256: str
@@ -46,7 +51,7 @@ def receive(
         content=content,
         size_bytes=size_bytes,
         sha256=sha256,
-        scope=f"api {sender.account_id}" if sender.account_id else "api",
+        scope=sender.scope,
         owner_id=sender.account_id,
         idempotency_key=options.key,
         format=options.format,

@@ -3,7 +3,7 @@
 `import_fixes` records what became of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,24 @@ class RejectedRows:
             found = connection.execute(_OPEN_ROWS, {"table": table, "limit": limit}).fetchall()
         return [_open_rows(row) for row in found]
 
+    def still_open(self, rows: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Return those of the rows (job id, number in the job) that no later job has imported."""
+        values = {"jobs": [job for job, _ in rows], "rows": [row for _, row in rows]}
+        with self._postgres.reading() as connection:
+            return {(str(job), row) for job, row in connection.execute(_STILL_OPEN, values).fetchall()}
+
+    def corrections_under_way(self, key_start: str) -> str | None:
+        """Return the id of a job that is not finished, and whose idempotency key begins with `key_start`."""
+        with self._postgres.reading() as connection:
+            found = connection.execute(_UNDER_WAY, [key_start]).fetchone()
+        return None if found is None else str(found[0])
+
+    def of_request(self, scope: str, key: str) -> str | None:
+        """Return the id of the job that a request with this idempotency key has made."""
+        with self._postgres.reading() as connection:
+            found = connection.execute(_OF_REQUEST, [scope, key]).fetchone()
+        return None if found is None else str(found[0])
+
 
 def _warning(name: str, rows: int, known: Mapping[str, str], job: ImportJob) -> str:
     which = "1 row comes" if rows == 1 else f"{rows:,} rows come"
@@ -82,6 +100,28 @@ def _open_rows(row: tuple[Any, ...]) -> OpenRows:  # any values of Postgres
 
 
 _TABLES = "SELECT id, table_name FROM bulk.import_jobs WHERE id = ANY (%s::uuid[])"
+
+_STILL_OPEN = """
+    SELECT given.job, given.row
+    FROM unnest(%(jobs)s::uuid[], %(rows)s::bigint[]) AS given (job, row)
+    WHERE NOT EXISTS (
+        SELECT FROM bulk.import_fixes AS fix WHERE fix.parent_id = given.job AND fix.fixed @> given.row
+    )
+"""
+
+_UNDER_WAY = """
+    SELECT id
+    FROM bulk.import_jobs
+    WHERE status IN ('pending', 'processing') AND starts_with(idempotency_key, %s)
+    ORDER BY arrived_at
+    LIMIT 1
+"""
+
+_OF_REQUEST = """
+    SELECT id
+    FROM bulk.import_jobs
+    WHERE scope = %s AND idempotency_key = %s AND archive_key IS NOT NULL
+"""
 
 _OPEN_ROWS = """
     SELECT *

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -59,9 +59,10 @@ class RejectedRows:
 NONE = RejectedRows((), ())
 
 
-def first_rejected(stores: Stores, job: ImportJob) -> RejectedRows:
-    """Return the first `MOST_ROWS` rejected rows; none if the reports have expired."""
+def first_rejected(stores: Stores, job: ImportJob, only: Collection[int] | None = None) -> RejectedRows:
+    """Return the first `MOST_ROWS` rejected rows, or of those with these numbers; none if the reports have expired."""
     failures = stores.failures.page(job, limit=_MOST_FAILURES).failures
+    failures = [failure for failure in failures if only is None or failure.row in only]
     if not failures:
         return NONE
     name = rejected_name(job.reports) or ""
@@ -102,7 +103,7 @@ def marked(
     by_row = by_row[:MOST_ROWS]
     wrong = dict.fromkeys(failure.column for _, group in by_row for failure in group if failure.column)
     names = dict.fromkeys(name for row, _ in by_row for name in raw.get(row, {}))
-    columns = {_column(name, wrong, meanings): name for name in reversed(names)}
+    columns = {column_of(name, wrong, meanings): name for name in reversed(names)}
     titles = {column: columns.get(column, column) for column in (*reversed(columns), *wrong)}
     if len(titles) > _MOST_COLUMNS:
         first = [column for column in titles if column not in wrong][: max(0, _MOST_COLUMNS - len(wrong))]
@@ -121,7 +122,7 @@ def _row(failures: list[ReportLine], raw: Mapping[str, str | None], titles: Mapp
     return RejectedRow(failures[0].line or failures[0].row, tuple(cells), whole)
 
 
-def _column(name: str, wrong: Mapping[str, object], meanings: Mapping[str, str]) -> str:
+def column_of(name: str, wrong: Mapping[str, object], meanings: Mapping[str, str]) -> str:
     """Return the table's column that a name of the file stands for, as far as needed to mark cells."""
     if name in meanings:
         return meanings[name]

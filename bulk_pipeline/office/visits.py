@@ -5,6 +5,7 @@ fits no other form and no other session.
 """
 
 import hmac
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import quote
@@ -12,8 +13,10 @@ from uuid import uuid4
 
 from fastapi import Depends, HTTPException, Request, Response
 from starlette.datastructures import FormData
+from starlette.formparsers import FormParser, MultiPartException
 
 from bulk_pipeline.api.dependencies import StoresNeed
+from bulk_pipeline.api.middleware import lift_body_limit
 from bulk_pipeline.ledger.accounts import Account
 from bulk_pipeline.ledger.sessions import new_session_token
 from bulk_pipeline.office.pages import PREFIX
@@ -24,6 +27,9 @@ TOKEN_FIELD = "form_token"
 OUT_OF_DATE = "This form is out of date, and nothing was done: open the page again, and send the form again."
 ENDED = "You were signed out, and nothing that you sent was kept: sign in, open the page, and send it again."
 
+TOO_LARGE = "This form is larger than 4 MB, and nothing was done: correct the rows in the downloaded file."
+
+_MOST_FIELDS, _MOST_FORM_BYTES = 5_000, 4_000_000
 _COOKIE = "bulk_session"
 _LONGEST_TOKEN, _LONGEST_ONCE = 100, 64
 
@@ -89,6 +95,29 @@ async def _form(request: Request) -> FormData:
 
 UrlFormNeed = Annotated[FormData, Depends(_form)]
 """The fields of a form without a file. Declare it after the account, as it reads the body."""
+
+
+async def _large_form(request: Request) -> FormData:
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return FormData()
+    lift_body_limit(request)
+    try:
+        return await FormParser(request.headers, _at_most(request), max_fields=_MOST_FIELDS).parse()
+    except MultiPartException as error:
+        raise HTTPException(413, TOO_LARGE) from error
+
+
+async def _at_most(request: Request) -> AsyncGenerator[bytes, None]:
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > _MOST_FORM_BYTES:
+            raise HTTPException(413, TOO_LARGE)
+        yield chunk
+
+
+LargeFormNeed = Annotated[FormData, Depends(_large_form)]
+"""The fields of a form with the cells of many rows. Declare it after the account, as it reads the body."""
 
 
 def set_cookie(response: Response, request: Request, settings: Settings, token: str) -> None:

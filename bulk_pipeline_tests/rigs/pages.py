@@ -186,7 +186,7 @@ def _fields(form: ET.Element, button: str) -> Iterator[tuple[str, str]]:
             case "input" if name and kind != "file":
                 yield name, element.attrib.get("value", "")
             case "textarea" if name:
-                yield name, "".join(element.itertext())
+                yield name, "".join(element.itertext()).removeprefix("\n")  # as HTML has it
             case "select" if name:
                 options = list(element.iter("option"))
                 chosen = [option for option in options if "selected" in option.attrib] or options[:1]
