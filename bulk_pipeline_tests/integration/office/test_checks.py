@@ -1,15 +1,17 @@
 """Check a file without loading it, then load it or not."""
 
+import io
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import openpyxl
 import pytest
 from starlette.testclient import TestClient
 
 from bulk_pipeline.pipeline import cleaning
 from bulk_pipeline.rights import JobsRight, Rights
-from bulk_pipeline_tests.integration.office.test_uploads import BAD, GOOD, TABLE, jobs, state
+from bulk_pipeline_tests.integration.office.test_uploads import BAD, GOOD, IDS, TABLE, jobs, state
 from bulk_pipeline_tests.rigs.api import Person
 from bulk_pipeline_tests.rigs.pages import Browser, Page, texts
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
@@ -65,6 +67,55 @@ def test_wrong_cells_are_marked_and_nothing_is_loaded_until_it_is_asked_for(
 
 def test_a_file_without_problems_can_be_loaded(office: Browser) -> None:
     assert state(checked(office, GOOD)) == "All 2 rows can be loaded."
+
+
+def preview(page: Page) -> tuple[list[str], list[list[str]]]:
+    """Return the sentences about how the file was read, and the rows with their numbers below the columns."""
+    (table,) = page.all("table", class_="preview")
+    rows = [[texts(cell) for cell in row] for row in table.iter("tr")]
+    return [texts(item) for item in page.all("li")], rows
+
+
+def test_it_shows_that_title_rows_of_a_workbook_were_skipped(office: Browser) -> None:
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
+    assert sheet is not None
+    for cells in (
+        ["Our users"],
+        [],
+        ["E-Mail", "Name", "Role", "ID"],
+        ["a@example.com", "<b>Ann</b>", "admin", IDS[0]],
+    ):
+        sheet.append(cells)
+    book.save(file)
+    sentences, rows = preview(checked(office, file.getvalue(), "users.xlsx"))
+    assert sentences == [
+        "The file is an Excel workbook.",
+        "The names of the columns are in row 3 of the file.",
+        "The 2 rows above it were not used.",
+    ]
+    assert rows == [
+        ["Row", "id", "email", "name", "role"],
+        ["4", IDS[0], "a@example.com", "<b>Ann</b>", "admin"],
+    ]
+
+
+def test_it_shows_the_first_rows_of_a_text_file_as_they_were_read(office: Browser) -> None:
+    lines = [f"{IDS[0]};u{number}@example.com;no\u202ebody{'x' * 300};admin" for number in range(7)]
+    page = checked(office, "\n".join(["id;email;name;role", *lines]).encode())
+    sentences, rows = preview(page)
+    assert sentences == [
+        "The cells are separated by semicolons.",
+        "The letters were read as utf-8.",
+        "The names of the columns are in row 1 of the file.",
+        "No row above it was left out.",
+    ]
+    assert [[row[0], row[2]] for row in rows[1:]] == [
+        [str(number + 2), f"u{number}@example.com"] for number in range(5)
+    ]
+    assert rows[1][3].startswith("no\\u202ebodyxxx")
+    assert rows[1][3].endswith("x…")
+    assert "\u202e" not in page.html
 
 
 def test_a_form_that_is_sent_twice_is_one_check(office: Browser, pipeline: Pipeline) -> None:
