@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -126,12 +127,15 @@ def column_of(name: str, wrong: Mapping[str, object], meanings: Mapping[str, str
     """Return the table's column that a name of the file stands for, as far as needed to mark cells."""
     if name in meanings:
         return meanings[name]
+    if name in wrong:
+        return name
     plain = _plain(name)
     return next((column for column in wrong if _plain(column) == plain), name)
 
 
 def _plain(name: str) -> str:
-    return _BOUNDARY.sub("_", name.strip().lower()).strip("_")
+    """Return the spelling that headers are matched by, near enough: `E-Mail` is `email`."""
+    return _BOUNDARY.sub("", unicodedata.normalize("NFKD", name.casefold()))
 
 
 def meanings(table: Table, declared: UploadFormat) -> dict[str, str]:

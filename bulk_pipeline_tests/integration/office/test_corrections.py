@@ -75,6 +75,8 @@ class TestAllTheWay:
         parent = office.open(page.path)
         assert state(parent) == "1 row is in the table. 3 rows were rejected."
         assert [texts(legend) for legend in parent.all("legend")] == ["Row 6", "Row 7", "Row 8"]
+        wrong = [field.attrib for field in parent.all("input") if field.attrib.get("aria-invalid") == "true"]
+        assert [field["name"] for field in wrong] == ["cell-2-0", "cell-3-3", "cell-4-0"]
         child = corrected(
             office,
             pipeline,
