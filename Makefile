@@ -14,7 +14,7 @@ EXAMPLES ?= 50
 
 unexport PYTHONDONTWRITEBYTECODE  # otherwise every process compiles the project again
 
-.PHONY: help setup demo test test-one test-unit test-long test-ops faults load bombs fuzz fuzz-guided reference schemathesis defences \
+.PHONY: help setup demo test test-one test-unit test-long test-ops faults load bombs fuzz fuzz-guided reference schemathesis defences screenshots \
 	audit check format lock clean
 
 setup: $(INSTALLED) ## create the virtual environment
@@ -72,6 +72,10 @@ reference: setup   ## generate docs/reference/messages.md and the tables of docs
 
 schemathesis: setup ## send requests generated from the OpenAPI document to the API of the running stack; EXAMPLES per call
 	$(BIN)/python -m bulk_pipeline_tests.conformance --max-examples $(EXAMPLES)
+
+screenshots: setup ## take the pictures of docs/images from a running stack, with Debian's Chromium (and playwright, which is fetched)
+	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with playwright==1.65.2 -- \
+		python -m bulk_pipeline_tests.screenshots $(BIN)/bulk-pipeline
 
 defences: setup    ## disable each defence of SECURITY.md in turn, and check that its test fails
 	$(BIN)/python -m bulk_pipeline_tests.defences
