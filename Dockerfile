@@ -13,7 +13,7 @@ RUN python -m venv /opt/bulk-pipeline \
     && sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
     && pip install --no-cache-dir --require-hashes --requirement uv.txt \
     && uv pip install --no-cache --python /opt/bulk-pipeline/bin/python \
-        --constraints requirements.lock --build-constraints requirements.lock .
+        --constraints requirements.lock --build-constraints requirements.lock '.[notify]'
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --create-home --uid 10001 bulk \

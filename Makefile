@@ -95,7 +95,7 @@ format: setup
 
 lock:              ## update the lock file to the newest releases that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --no-header \
-		--python-version 3.11 --extra embedded --group dev pyproject.toml --output-file requirements.lock
+		--python-version 3.11 --extra embedded --extra notify --group dev pyproject.toml --output-file requirements.lock
 
 clean:             ## remove the virtual environment and the caches of tools
 	rm -rf $(VENV) .venv-* .bulk .pytest_cache .ruff_cache .hypothesis

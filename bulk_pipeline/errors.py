@@ -190,6 +190,17 @@ class RemoteFileError(BulkPipelineError):
     """A file cannot be fetched from its URL. The message gives the reason, and of the URL only the host."""
 
 
+class DeliveryError(BulkPipelineError):
+    """A message did not reach its receiver. The message gives the reason, and no more of a URL than its host.
+
+    `is_final`: the receiver wants no more messages, so that another attempt is useless.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
 class JobNotFinishedError(BulkPipelineError):
     """The job has no result yet."""
 

@@ -1,5 +1,6 @@
 """All settings. They are read from the environment once, by the programs' entry points, into one frozen `Settings`."""
 
+import os
 import re
 from dataclasses import dataclass, fields
 from datetime import date
@@ -359,7 +360,38 @@ class UploadSettings(_Section):
         )
 
 
-class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadSettings):
+class NotifySettings(_Section):
+    """Who is told about files, besides those that the table files name, and how."""
+
+    notify_urls: SecretStr | None = Field(
+        default=None,
+        description="recipients of messages about every table, separated by commas: webhooks, e-mail addresses, "
+        "Apprise URLs, or $NAME for the variable that holds one",
+    )
+    notify_on: str = Field(
+        default="rejected,failed,late",
+        description="what they are told: finished, rejected, failed, cancelled, late",
+    )
+    notify_webhook_secret: SecretStr | None = Field(
+        default=None, description="secret that signs webhooks, whsec_ and base64"
+    )
+    notify_mail_url: SecretStr | None = Field(
+        default=None,
+        description="mail server for e-mail addresses, as an Apprise URL: mailtos://user:password@host?from=address",
+    )
+    notify_private: bool = Field(
+        default=False, description="whether webhooks may have addresses that are not on the public internet"
+    )
+    notify_values: bool = Field(
+        default=False, description="whether messages quote the cells of rejected rows"
+    )
+    notify_seconds: float = Field(default=10, gt=0, le=30, description="longest time for sending a message")
+    notify_digest: str | None = Field(
+        default=None, description="time of a daily summary to NOTIFY_URLS, like `daily at 18:00 Europe/Rome`"
+    )
+
+
+class Settings(NotifySettings, ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadSettings):
     """All settings of the pipeline. Durations are in the unit they name."""
 
     database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database")
@@ -524,6 +556,11 @@ class Settings(ApiSettings, LaunchSettings, ProjectSettings, S3Settings, UploadS
         if any(map(folder.overlaps, others)):
             raise ValueError(f"{value!r} overlaps the place of other files: choose a separate one")
         return folder
+
+
+def variable(name: str) -> str | None:
+    """Return the value of an environment variable that a table file names; an empty one counts as not set."""
+    return os.environ.get(name) or None
 
 
 def listed(text: str) -> tuple[str, ...]:

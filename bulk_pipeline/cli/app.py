@@ -6,7 +6,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from bulk_pipeline.cli import accounts, bench, stack
+from bulk_pipeline.cli import accounts, bench, notify, stack
 from bulk_pipeline.cli.adopt import adopt
 from bulk_pipeline.cli.check import check_files
 from bulk_pipeline.cli.doctor import doctor
@@ -70,6 +70,7 @@ app.command(
 app.command("demo", rich_help_panel=_STACK)(stack.demo)
 app.command("version", rich_help_panel=_STACK)(stack.version)
 app.add_typer(accounts.app, name="account", rich_help_panel=_STACK)
+app.add_typer(notify.app, name="notify", rich_help_panel=_STACK)
 app.add_typer(bench.app, name="bench", rich_help_panel=_STACK)
 app.command("import", rich_help_panel=_IMPORTS)(import_files)
 app.command("jobs", rich_help_panel=_IMPORTS)(jobs)

@@ -35,7 +35,7 @@ def build_definitions(project: Path | str | None = None, *, stores: Stores | Non
         asset_checks=[table_checks.definition()],
         jobs=[import_files, export_table, nightly_export, clean_up, check_tables],
         schedules=[every_night, nightly_checks, nightly_clean_up],
-        sensors=[sensors.upload_sensor, sensors.reaper_sensor],
+        sensors=[sensors.upload_sensor, sensors.reaper_sensor, sensors.notify_sensor],
         resources=build_resources(stores),
     )
 

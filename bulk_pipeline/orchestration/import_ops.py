@@ -210,6 +210,7 @@ def clean(context: dg.OpExecutionContext, stores: dg.ResourceParam[Stores], bulk
             "old_exports": cleaning.remove_old_exports(stores),
             "objects_of_failed_exports": cleaning.remove_export_debris(stores),
             "batches_saved": cleaning.fold_old_batches(stores),
+            "old_messages": cleaning.remove_old_messages(stores),
             "old_checks": cleaning.remove_old_checks(stores),
             "old_uploads": cleaning.remove_old_uploads(stores),
             "jobs_with_old_reports": cleaning.remove_old_reports(stores),

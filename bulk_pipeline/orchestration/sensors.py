@@ -4,23 +4,26 @@ An outage raises, so that the tick fails visibly and is repeated; it is never a 
 """
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.errors import DiskFullError
+from bulk_pipeline.errors import DiskFullError, SettingsError
 from bulk_pipeline.ledger.export_jobs import ExportJob
 from bulk_pipeline.orchestration import reaper, run_tags
 from bulk_pipeline.orchestration.export_ops import config_of
 from bulk_pipeline.orchestration.jobs import export_table, import_files
+from bulk_pipeline.pipeline import notifying
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.intake import Request, take_in
 from bulk_pipeline.postgres import table_fit
 from bulk_pipeline.printable import printable
 
 _START_SECONDS = 60
+_DELIVERY_SECONDS = 25
+"""A tick has 60 s, and the last message that it begins may take half of them."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ def upload_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     for problem in _problems_at_start(stores):
         context.log.warning(f"{problem}: imports into this table will fail; see `bulk-pipeline doctor`")
+    _subscribe(context, stores)
     intake = take_in(stores, context.cursor)
     problem = _disk_problem(stores) if intake.requests else None
     imports = () if problem else intake.requests
@@ -76,7 +80,33 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
     return dg.SkipReason("; ".join(actions) or "every run that has a job is alive")
 
 
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells people about files that finished, failed or are late, as `notify` and NOTIFY_URLS declare.",
+)
+def notify_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[Stores]) -> dg.SkipReason:
+    notifying.subscribe(stores)
+    notifying.add_timed_messages(stores, _now())
+    sent, problems = notifying.deliver(stores, _now, seconds=_DELIVERY_SECONDS)
+    for problem in problems:
+        context.log.warning(printable(problem))
+    return dg.SkipReason(f"{sent} sent; {'; '.join(problems)}" if sent or problems else "no message is due")
+
+
 _checked_databases = set[str]()
+
+
+def _subscribe(context: dg.SensorEvaluationContext, stores: Stores) -> None:
+    """A wrong setting of messages keeps no file waiting: `notify_sensor` fails because of it."""
+    try:
+        notifying.subscribe_if_changed(stores)
+    except SettingsError as error:
+        context.log.warning(str(error))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _problems_at_start(stores: Stores) -> list[str]:

@@ -73,6 +73,11 @@ def remove_old_checks(stores: Stores) -> int:
     return len(old)
 
 
+def remove_old_messages(stores: Stores) -> int:
+    """Remove messages that were sent or given up before the retention time of the ledger; return their number."""
+    return stores.outbox.forget(timedelta(days=stores.settings.bulk_ledger_retention_days))
+
+
 def fold_old_batches(stores: Stores) -> int:
     """Merge the batches of old finished jobs into sums; return the number of batches removed."""
     return stores.retention.fold_batches(timedelta(days=stores.settings.bulk_ledger_retention_days))

@@ -16,6 +16,7 @@ from bulk_pipeline.ledger.job_table import J
 from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.ledger.lease_queries import EXPORT_QUERIES, IMPORT_QUERIES, LeaseQueries
 from bulk_pipeline.ledger.leases import Leases
+from bulk_pipeline.ledger.outbox import Outbox
 from bulk_pipeline.ledger.queue import Ledger
 from bulk_pipeline.ledger.rejected_rows import RejectedRows
 from bulk_pipeline.ledger.retention import Retention
@@ -97,6 +98,10 @@ class Stores:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.postgres)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.postgres)
 
     @cached_property
     def file_checks(self) -> FileChecks:

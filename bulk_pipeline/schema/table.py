@@ -15,6 +15,7 @@ from bulk_pipeline.schema.column import Column, Generated
 from bulk_pipeline.schema.expectation import Expectation
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey, Key, TableName
 from bulk_pipeline.schema.mode import Mode
+from bulk_pipeline.schema.subscription import Subscription
 from bulk_pipeline.schema.upload_format import EXPORT_PROFILE, LEFT_OUT, NOTHING_DECLARED, UploadFormat
 
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}")
@@ -57,6 +58,7 @@ class Table:
     `profiles`: variations of it by name, such as those of suppliers, which an upload may choose.
     `expects`: when a file of the table is expected, on which days.
     `export_visible_rows`: exports may lack the rows that row-level security hides from the login; else it refuses them.
+    `notify`: who is told about its files, besides the recipients of the settings.
     `key_forms`: for columns whose equality only the database knows; not declared, but asked while rows are imported.
     """
 
@@ -76,6 +78,7 @@ class Table:
     profiles: tuple[tuple[str, UploadFormat], ...] = ()
     expects: Expectation | None = None
     export_visible_rows: bool = False
+    notify: tuple[Subscription, ...] = ()
     key_forms: Mapping[str, KeyForm] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

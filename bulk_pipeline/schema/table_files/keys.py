@@ -10,6 +10,7 @@ from bulk_pipeline.schema.column_type import ColumnType
 from bulk_pipeline.schema.keys import DEFAULT_SCHEMA, ForeignKey
 from bulk_pipeline.schema.keys import Key as UniqueKey
 from bulk_pipeline.schema.mode import Mode
+from bulk_pipeline.schema.subscription import Event, Subscription
 from bulk_pipeline.schema.table import Rule, Table
 from bulk_pipeline.schema.table_files.shapes import (
     Check,
@@ -183,6 +184,21 @@ RULE = Record(
     fields_of=_fields_of_rule,
 )
 
+SUBSCRIPTION = Record(
+    keys=(
+        Key(
+            "to",
+            Text(),
+            "`uploader`, an e-mail address, the URL of a webhook, or `$NAME`: the environment variable with a URL that "
+            "holds secrets.",
+            required=True,
+        ),
+        Key("on", Many(OneOf(Event)), "What it is told of. Without it: rejected, failed and late."),
+    ),
+    make=Subscription,
+    fields_of=lambda subscription: {"to": subscription.to, "on": subscription.on},
+)
+
 _SHAPES: dict[Kind, Shape[Any]] = {
     Kind.TEXT: Text(),
     Kind.CHARACTER: Text(),
@@ -248,6 +264,7 @@ TABLE = Record(
             Deadline(),
             "When a file is expected: `daily by 08:00 Europe/Rome`, `weekdays by 18:30 UTC`, `mon,thu by 07:00 UTC`.",
         ),
+        Key("notify", Many(SUBSCRIPTION), "Who is told about the files of the table."),
         Key(
             "export_visible_rows",
             Flag(),
