@@ -387,7 +387,7 @@ class NotifySettings(_Section):
     )
     notify_seconds: float = Field(default=10, gt=0, le=30, description="longest time for sending a message")
     notify_digest: str | None = Field(
-        default=None, description="time of a daily summary to NOTIFY_URLS, like `daily at 18:00 Europe/Rome`"
+        default=None, description="time of a daily summary to NOTIFY_URLS, like `daily by 18:00 Europe/Rome`"
     )
 
 

@@ -133,6 +133,12 @@ def _of_ledger(ledger: LedgerFigures) -> Iterator[Metric]:
         _by_table(ledger.exported_at),
     )
     yield _gauge(
+        "bulk_notifications",
+        "Messages to people that are not sent.",
+        "status",
+        {"waiting": 0, "undeliverable": 0} | dict(ledger.messages),
+    )
+    yield _gauge(
         "bulk_daemon_heartbeat_age_seconds",
         "Age of the last heartbeat of a part of Dagster's daemon.",
         "daemon",

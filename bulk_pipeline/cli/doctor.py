@@ -216,8 +216,16 @@ def _space(settings: Settings) -> "Cause | None":
 
 def _sensors(settings: Settings) -> "Cause | None":
     place = f" ({settings.dagster_url}/automation)" if settings.dagster_url else ""
-    remedy = f"switch on there{place}: upload_sensor starts imports and exports, reaper_sensor repeats those that died"
+    remedy = (
+        f"switch on there{place}: upload_sensor starts imports and exports, reaper_sensor repeats those that died, "
+        "notify_sensor tells people about files"
+    )
     return _caused_by(_sensor_problem, settings, remedy)
+
+
+def _messages(settings: Settings) -> "Cause | None":
+    remedy = "see bulk-pipeline notify list, correct the recipient, then run bulk-pipeline notify retry"
+    return _caused_by(_message_problem, settings, remedy)
 
 
 def _caused_by(
@@ -255,6 +263,15 @@ def _drift_problem(settings: Settings) -> str | None:
     return "; ".join(problems) or None
 
 
+def _message_problem(settings: Settings) -> str | None:
+    from bulk_pipeline.ledger.outbox import MessageStatus, Outbox
+    from bulk_pipeline.postgres.connection import Postgres
+
+    with closing(Postgres(settings.database_url.get_secret_value())) as postgres:
+        lost = Outbox(postgres).counts()[MessageStatus.UNDELIVERABLE]
+    return f"{lost:,} {'message' if lost == 1 else 'messages'} could not be delivered" if lost else None
+
+
 def _sensor_problem(settings: Settings) -> str | None:
     from bulk_pipeline.postgres.connection import Postgres
     from bulk_pipeline.postgres.dagster_tables import signs
@@ -287,6 +304,7 @@ _CHECKS = (
     Check("migrations", _migrations, lambda _: ("database",)),
     Check("tables", _drift, lambda _: ("migrations",)),
     Check("sensors", _sensors, lambda _: ("database",)),
+    Check("messages", _messages, lambda _: ("migrations",)),
     Check("buckets", _buckets, lambda _: ("objects",)),
     Check("free space", _space, lambda _: ()),
     Check("work files", _work, lambda s: ("buckets",) if isinstance(s.bulk_work_dir, S3Folder) else ()),

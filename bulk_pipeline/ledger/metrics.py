@@ -40,7 +40,8 @@ class LedgerFigures:
     """Metrics of the ledger; tables that are not in the database are called unknown.
 
     `bounds` are the upper bounds of duration buckets in seconds. `rows_per_second` is the throughput of the last minute
-    by table, `exported_at` the time of the last full export by table, in seconds since the epoch.
+    by table, `exported_at` the time of the last full export by table, in seconds since the epoch. `messages` are those
+    to people that are not sent, by status.
     """
 
     totals: Sequence[Total]
@@ -48,6 +49,7 @@ class LedgerFigures:
     open: Sequence[Open]
     rows_per_second: Mapping[str, float]
     exported_at: Mapping[str, float]
+    messages: Mapping[str, int]
     signs: Signs
 
 
@@ -60,8 +62,9 @@ def figures(postgres: Postgres) -> LedgerFigures:
         open_jobs = [Open(*row) for row in connection.execute(_OPEN)]
         settled_rows = connection.execute(_SPEED, {"window": _SPEED_WINDOW}).fetchall()
         exported_at = dict(connection.execute(_EXPORTED_AT).fetchall())
+        messages = dict(connection.execute(_MESSAGES).fetchall())
     speed = {table: float(rows) / _SPEED_WINDOW.total_seconds() for table, rows in settled_rows}
-    return LedgerFigures(totals, bounds, open_jobs, speed, exported_at, _signs(postgres))
+    return LedgerFigures(totals, bounds, open_jobs, speed, exported_at, messages, _signs(postgres))
 
 
 def _signs(postgres: Postgres) -> Signs:
@@ -105,3 +108,5 @@ _EXPORTED_AT = """
     WHERE kind = 'full' AND manifest IS NOT NULL
     GROUP BY table_name
 """
+
+_MESSAGES = "SELECT status, count(*) FROM bulk.notifications WHERE status <> 'sent' GROUP BY status"

@@ -114,6 +114,16 @@ CASES = [
         "An export has waited for 21m 0s",
     ),
     Case(
+        "BulkMessagesUndeliverable",
+        {
+            'bulk_notifications{status="undeliverable"}': "0x4 2x20",
+            'bulk_notifications{status="waiting"}': "7x20",
+        },
+        *(9, 11),
+        {},
+        "Messages about files could not be delivered: 2",
+    ),
+    Case(
         "BulkExportsFailed",
         {
             'bulk_export_jobs_total{table="users",status="expired"}': "0x9 1x9",

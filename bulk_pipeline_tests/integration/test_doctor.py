@@ -165,6 +165,23 @@ def test_a_sensor_that_is_switched_off(doctor: Doctor, database_url: str) -> Non
     assert "http://dagster.example.com/automation" in remedy
 
 
+def test_messages_that_could_not_be_delivered(doctor: Doctor, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO bulk.notifications (event, table_name, due_at, recipient, status, finished_at)
+            VALUES ('late', 'users', now(), '$HOOK', 'undeliverable', now())
+            """
+        )
+    assert doctor.says() == [
+        (
+            "messages",
+            "1 message could not be delivered",
+            "see bulk-pipeline notify list, correct the recipient, then run bulk-pipeline notify retry",
+        )
+    ]
+
+
 def test_buckets_that_are_missing(doctor: Doctor, s3_client: s3.Client, buckets: dict[str, str]) -> None:
     for use in ("reports", "exports"):
         s3_client.delete_bucket(Bucket=buckets[use])
@@ -206,7 +223,8 @@ def test_consequences_of_a_problem_are_only_named(doctor: Doctor) -> None:
         ["wrong", "buckets"],
     ]
     assert (
-        shown.splitlines()[-1] == "not checked, because they depend on the above: migrations, tables, sensors"
+        shown.splitlines()[-1]
+        == "not checked, because they depend on the above: migrations, tables, sensors, messages"
     )
 
 

@@ -15,6 +15,7 @@ from bulk_pipeline import tables
 from bulk_pipeline.cli.tables import print_schema
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import Column, ColumnType, Expectation, ForeignKey, Key, Rule, Table, UploadFormat
+from bulk_pipeline.schema.subscription import Event, Subscription
 from bulk_pipeline.schema.table_files import json_schema, plain, read_table, write_table
 from bulk_pipeline.schema.table_files.keys import COLUMN, FOREIGN_KEY, RULE, TABLE, UNIQUE_KEY, UPLOAD_FORMAT
 from bulk_pipeline.schema.upload_format import DECLARATIONS, FORMAT_PARTS
@@ -329,3 +330,40 @@ def test_every_field_of_a_declaration_has_a_key() -> None:
     assert {field.name for field in fields(UploadFormat)} == {part.attribute for part in DECLARATIONS}
     assert [part.name for part in FORMAT_PARTS] == [key.name for key in UPLOAD_FORMAT.keys]
     assert {field.name for field in fields(Rule)} - {"passes"} == {key.name for key in RULE.keys} - {"check"}
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "uploader",
+        "ann@example.com",
+        "https://hooks.example.com/bulk",
+        "http://10.0.0.7:8080/x",
+        "$SALES_HOOK",
+    ],
+)
+def test_a_table_file_names_who_is_told(to: str) -> None:
+    table = read(
+        f"name: t\ncolumns: {{a: {{}}}}\nnotify: [{{to: '{to}', on: [failed, late]}}, {{to: uploader}}]\n"
+    )
+    assert table.notify == (Subscription(to, (Event.FAILED, Event.LATE)), Subscription("uploader"))
+    assert table.notify[1].on == (Event.REJECTED, Event.FAILED, Event.LATE)
+    assert read(write_table(table)) == table
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "slack://T0/B0/hush",
+        "mailto://u:hush@example.com",
+        "https://u:hush@example.com/",
+        "https://example.com/?token=hush",
+        "SALES_HOOK",
+    ],
+)
+def test_a_table_file_holds_no_secret_of_a_recipient(to: str) -> None:
+    with pytest.raises(DeclarationError) as error:
+        read(f"name: t\ncolumns: {{a: {{}}}}\nnotify: [{{to: '{to}'}}]\n")
+    assert "line 3" in str(error.value)
+    assert "or $NAME, the environment variable that holds a URL with secrets" in str(error.value)
+    assert "hush" not in str(error.value)
