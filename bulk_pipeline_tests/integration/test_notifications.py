@@ -2,18 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from bulk_pipeline import tables
+from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.ledger.outbox import Message, MessageStatus
+from bulk_pipeline.orchestration import sensors
 from bulk_pipeline.pipeline import notifying
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.rights import JobsRight, Rights
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stack.ports import free_port
+from bulk_pipeline.tables import registry
 from bulk_pipeline_tests.rigs.pipeline import Command, Pipeline
 from bulk_pipeline_tests.rigs.receivers import SECRET, SLOW, Hook, Mailbox, is_signed, mailing, receiving
 
@@ -318,6 +325,57 @@ def test_mail_that_is_refused_is_tried_again(
     mailbox.refuses = set()
     assert office.later() == (1, [])
     assert [addresses for addresses, _, _ in mailbox.mails] == [["bob@example.com"]]
+
+
+ORDERS = """
+name: orders
+columns: {id: {type: integer, required: true}}
+primary_key: [id]
+expects: daily by 08:00 UTC
+notify:
+  - {to: $ORDERS_HOOK, on: [late]}
+"""
+
+
+def test_the_sensor_tells_once_that_a_declared_table_got_no_file(
+    pipeline: Pipeline, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_served", None)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "orders.yaml").write_text(ORDERS)
+    assert tables.serve(tmp_path).problems() == ()
+    monkeypatch.setenv("ORDERS_HOOK", hook.url)
+    told = {"notify_private": True, "notify_webhook_secret": SecretStr(SECRET)}
+    with closing(Stores(pipeline.stores.settings.model_copy(update=told))) as stores:
+        for now in ("2026-06-02T08:01", "2026-06-02T08:03", "2026-06-02T23:00", "2026-06-03T07:59"):
+            monkeypatch.setattr(
+                sensors, "_now", lambda now=now: datetime.fromisoformat(now).replace(tzinfo=UTC)
+            )
+            tick(stores)
+    assert [document["data"]["due_at"] for document in hook.documents] == [
+        "2026-06-01T08:00:00+00:00",  # before the second day's files were surely claimed
+        "2026-06-02T08:00:00+00:00",
+    ]
+    assert hook.documents[1]["type"] == "table.late"
+    assert hook.documents[1]["data"]["text"] == (
+        "No file for table orders arrived by 2026-06-02 08:00 UTC (expected daily by 08:00 UTC)."
+    )
+
+
+def test_a_wrong_setting_of_messages_stops_the_messages_and_no_file(pipeline: Pipeline) -> None:
+    wrong = pipeline.stores.settings.model_copy(
+        update={"notify_urls": SecretStr("a@example.com"), "notify_on": "x"}
+    )
+    pipeline.drop("customers/a.csv", b"email\na@example.com\n")
+    with closing(Stores(wrong)) as stores:
+        with pytest.raises(SettingsError, match="NOTIFY_ON: 'x' is unknown"):
+            tick(stores)
+        sensors.upload_sensor(dg.build_sensor_context(resources={"stores": stores}))
+        assert len(stores.ledger.newest(limit=10)) == 1
+
+
+def tick(stores: Stores) -> None:
+    sensors.notify_sensor(dg.build_sensor_context(resources={"stores": stores}))
 
 
 def test_a_digest_tells_what_became_of_the_files_of_a_day(
