@@ -1,1 +1,1 @@
-"""Fetching files from untrusted URLs, without access to the internal network."""
+"""Fetching files from untrusted URLs and posting to webhooks, without access to the internal network."""
