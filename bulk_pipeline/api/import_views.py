@@ -1,6 +1,6 @@
 """Imports as JSON, in the form that clients of /api/v1 expect. Optional members without a value are left out."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +28,7 @@ _EXAMPLE: JsonDict = {
     "updated_at": "2026-11-25T08:00:02.000000Z",
     "started_at": "2026-11-25T08:00:01.000000Z",
     "completed_at": "2026-11-25T08:00:02.000000Z",
+    "percent": 100,
     "rows_per_second": 3.0,
 }
 _FAILURE: JsonDict = {
@@ -81,6 +82,8 @@ class ListedImport(BaseModel):
 
     Of the `failure_count` rows, later imports of corrected files have loaded `fixed_count`, and `open_count` are left;
     rows that an earlier import had rejected already are counted there. Both are left out if no row was rejected.
+    `percent` is rounded down and left out until the whole file has been read; `seconds_left` is an estimate from the
+    speed since `started_at`, left out at the end.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -100,7 +103,9 @@ class ListedImport(BaseModel):
     updated_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    percent: int | None = None
     rows_per_second: float | None = None
+    seconds_left: float | None = None
 
 
 class Import(ListedImport):
@@ -145,14 +150,16 @@ def _paged(line: ReportLine) -> PagedFailure:
 
 
 def _members(visible: VisibleImport) -> dict[str, Any]:  # each member's own type
-    job, counts = visible.job, visible.counts
+    job, counts, pace = visible.job, visible.counts, visible.pace
     optional = {
         "fixed_count": counts.fixed if counts.rejected else None,
         "open_count": counts.open if counts.rejected else None,
         "error_message": job.error,
         "started_at": job.started_at,
         "completed_at": job.finished_at,
-        "rows_per_second": _rows_per_second(visible),
+        "percent": pace.percent,
+        "rows_per_second": _rounded(pace.rows_per_second),
+        "seconds_left": _rounded(pace.seconds_left),
     }
     return {
         "id": job.id,
@@ -184,9 +191,5 @@ def _shown(status: Status) -> ShownStatus:
     return "completed" if status is Status.SKIPPED else status.value
 
 
-def _rows_per_second(visible: VisibleImport) -> float | None:
-    started = visible.job.started_at
-    if started is None or not visible.counts.processed:
-        return None
-    seconds = ((visible.job.finished_at or datetime.now(UTC)) - started).total_seconds()
-    return round(visible.counts.processed / max(seconds, 0.001), 1)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

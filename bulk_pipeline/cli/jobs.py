@@ -14,6 +14,7 @@ from bulk_pipeline.cli.output_files import output_path, standard_output, whole_f
 from bulk_pipeline.errors import JobNotFinishedError, NotFoundError
 from bulk_pipeline.ledger.job_ids import LAST, JobIds
 from bulk_pipeline.ledger.jobs import ImportJob, Status
+from bulk_pipeline.ledger.visibility import pace_of_job
 from bulk_pipeline.printable import printable
 from bulk_pipeline.settings import Settings
 from bulk_pipeline.stages.counts import Counts
@@ -192,7 +193,7 @@ def _why_no_report(job: ImportJob, counts: Counts) -> str:
 
 def describe(job: ImportJob, counts: Counts, settings: Settings) -> dict[str, Any]:
     """Return the job as plain values, as `--json` prints it."""
-    seconds = job.seconds
+    seconds, pace = job.seconds, pace_of_job(job, counts)
     return {
         "id": job.id,
         "table": job.table,
@@ -215,7 +216,9 @@ def describe(job: ImportJob, counts: Counts, settings: Settings) -> dict[str, An
         "error_code": job.error_code,
         "warnings": job.warnings,
         "seconds": round(seconds, 3) if seconds is not None else None,
-        "rows_per_second": round((counts.total or 0) / seconds) if seconds else None,
+        "percent": pace.percent,
+        "rows_per_second": None if pace.rows_per_second is None else round(pace.rows_per_second),
+        "seconds_left": None if pace.seconds_left is None else round(pace.seconds_left, 1),
         "size_bytes": job.size_bytes,
         "sha256": job.sha256,
         "dialect": job.dialect,

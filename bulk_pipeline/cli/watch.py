@@ -22,6 +22,7 @@ from bulk_pipeline.ledger.jobs import Status
 from bulk_pipeline.ledger.visibility import VisibleImport
 from bulk_pipeline.printable import printable
 from bulk_pipeline.rights import EVERYBODY
+from bulk_pipeline.stages.pace import Pace, duration, pace_of
 
 if TYPE_CHECKING:
     from bulk_pipeline.pipeline.container import Stores
@@ -41,21 +42,15 @@ class _Progress:
     samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
 
     @property
-    def rows_per_second(self) -> float | None:
-        if len(self.samples) < 2:
-            return None
+    def pace(self) -> Pace:
         (start, before), (end, after) = self.samples[0], self.samples[-1]
-        return (after - before) / (end - start) if after > before else None
-
-    @property
-    def seconds_left(self) -> float | None:
-        rate = self.rows_per_second
-        return self.import_.counts.unprocessed / rate if rate else None
+        counts = self.import_.counts
+        return pace_of(counts.processed, counts.total, rows=after - before, seconds=end - start)
 
     def describe(self) -> dict[str, Any]:
         """Return the state as plain values, as `--json` prints it."""
-        job, counts, left = self.import_.job, self.import_.counts, self.seconds_left
-        rate = self.rows_per_second
+        job, counts, pace = self.import_.job, self.import_.counts, self.pace
+        rate, left = pace.rows_per_second, pace.seconds_left
         return {
             "id": job.id,
             "table": job.table,
@@ -64,6 +59,7 @@ class _Progress:
             "total": counts.total,
             "processed": counts.processed,
             "rejected": counts.rejected,
+            "percent": pace.percent,
             "rows_per_second": None if rate is None else round(rate),
             "seconds_left": None if left is None else round(left, 1),
             "error": job.error,
@@ -179,7 +175,7 @@ def _grid(documents: list[dict[str, Any]]) -> Grid | Text:
             Text(document["status"], style=output.status_style(document["status"])),
             _share(document),
             output.text(document["rows_per_second"]),
-            _duration(document["seconds_left"]),
+            "" if document["seconds_left"] is None else duration(document["seconds_left"]),
         )
     return grid
 
@@ -190,17 +186,14 @@ def _line(document: dict[str, Any]) -> str:
         line += f", {document['processed']:,} of {document['total']:,} rows ({_share(document)})"
     if document["rejected"]:
         line += f", {document['rejected']:,} rejected"
-    if document["rows_per_second"] and not document["status"].is_final:
-        line += f", {document['rows_per_second']:,} rows/s, {_duration(document['seconds_left'])} left"
+    if (
+        document["rows_per_second"]
+        and document["seconds_left"] is not None
+        and not document["status"].is_final
+    ):
+        line += f", {document['rows_per_second']:,} rows/s, {duration(document['seconds_left'])} left"
     return f"{line}: {document['error']}" if document["error"] else line
 
 
 def _share(document: dict[str, Any]) -> str:
-    return f"{document['processed'] / document['total']:.0%}" if document["total"] else ""
-
-
-def _duration(seconds: float | None) -> str:
-    """Return the duration as `45 s` or `3:05 min`, or an empty text for None."""
-    if seconds is None:
-        return ""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"
+    return f"{document['percent']}%" if document["total"] else ""

@@ -1,8 +1,8 @@
 """Imports with their counts, as far as clients of the API may see them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from bulk_pipeline.errors import NotFoundError
 from bulk_pipeline.ledger.job_queries import IMPORTS, all_jobs, counts_of, file_filter, job_query
@@ -10,6 +10,7 @@ from bulk_pipeline.ledger.jobs import ImportJob, Status, as_uuid
 from bulk_pipeline.postgres.connection import Postgres
 from bulk_pipeline.rights import Viewer
 from bulk_pipeline.stages.counts import Counts
+from bulk_pipeline.stages.pace import Pace, pace_of
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class VisibleImport:
 
     job: ImportJob
     counts: Counts
+
+    @property
+    def pace(self) -> Pace:
+        """The pace since the start of the job; no time is left for a job that has ended."""
+        return pace_of_job(self.job, self.counts)
 
 
 class VisibleImports:
@@ -58,6 +64,15 @@ class VisibleImports:
             jobs = IMPORTS.newest(connection, viewer, limit=limit, before=before, **filters)
             counts = counts_of(connection, [job.id for job in jobs])
         return [VisibleImport(job, counts[job.id]) for job in jobs]
+
+
+def pace_of_job(job: ImportJob, counts: Counts) -> Pace:
+    """Return the pace of a job since its start; a job that has ended has no time left."""
+    seconds = 0.0
+    if job.started_at is not None:
+        seconds = ((job.finished_at or datetime.now(UTC)) - job.started_at).total_seconds()
+    pace = pace_of(counts.processed, counts.total, rows=counts.processed, seconds=seconds)
+    return replace(pace, seconds_left=None) if job.status.is_final else pace
 
 
 def visible(import_: VisibleImport | None, job_id: str, viewer: Viewer) -> VisibleImport:

@@ -34,6 +34,7 @@ from bulk_pipeline.ledger.jobs import ImportJob
 from bulk_pipeline.orchestration import metadata, run_tags, runs, table_events
 from bulk_pipeline.orchestration.io_manager import STATES
 from bulk_pipeline.orchestration.launch import run_logs
+from bulk_pipeline.orchestration.run_progress import RunProgress
 from bulk_pipeline.orchestration.table_events import ImportedFile
 from bulk_pipeline.pipeline import cleaning, import_steps, requested_files
 from bulk_pipeline.pipeline.budget import TooManyRejectedRowsError
@@ -178,8 +179,9 @@ def load(
     context: dg.OpExecutionContext, separated: list[ImportState], worker: dg.ResourceParam[JobHold]
 ) -> list[ImportState]:
     tell = context.log.info if len(separated) <= _LOGGED_FILES else _nothing
-    step = partial(_load_one, worker=worker, ids=IdMaker(), tell=tell)
-    return _run_step(context, worker, separated, step, at_once=1)  # in the order in which they arrived
+    with RunProgress(context.instance, context.run_id, sum(state.rows for state in separated)) as progress:
+        step = partial(_load_one, worker=worker, ids=IdMaker(), tell=tell, progress=progress)
+        return _run_step(context, worker, separated, step, at_once=1)  # in the order in which they arrived
 
 
 @dg.op(description="Failures to errors.csv, errors.ndjson and the rejected rows; the job's final status.")
@@ -285,13 +287,26 @@ def _split_one(job: ImportJob, state: ImportState, *, worker: JobHold) -> Import
 
 
 def _load_one(
-    job: ImportJob, state: ImportState, *, worker: JobHold, ids: IdMaker, tell: Callable[[str], None]
+    job: ImportJob,
+    state: ImportState,
+    *,
+    worker: JobHold,
+    ids: IdMaker,
+    tell: Callable[[str], None],
+    progress: RunProgress,
 ) -> ImportState:
     forms, work = key_forms(worker.stores.postgres, state.table), worker.work(job)
     store = _row_store(job, worker, forms, import_steps.corrections(state, work))
     known = PostgresKnownRows(store)
     return import_steps.load_rows(
-        state, work, store, known, ids, lambda text: tell(f"{job.label}: {text}"), forms
+        state,
+        work,
+        store,
+        known,
+        ids,
+        lambda text: tell(f"{job.label}: {text}"),
+        forms,
+        partial(progress.note, job.id),
     )
 
 

@@ -23,6 +23,7 @@ MODE = "bulk/mode"
 UPLOADED_BY = "bulk/uploaded_by"
 STATUS = "bulk/status"
 REJECTED = "bulk/rejected"
+PROGRESS = "bulk/progress"
 JOB_ID = "dagster/bulk_job_id"
 EXPORT_ID = "dagster/bulk_export_id"
 REQUEST_ID = "dagster/bulk_request_id"
@@ -134,7 +135,8 @@ def update_at_start(instance: dg.DagsterInstance, run: dg.DagsterRun, tags: Mapp
     The sensor gives its runs all tags: they cost nothing here.
     """
     if STATUS in run.tags:
-        tags = {**tags, STATUS: RUNNING} | ({REJECTED: "0"} if REJECTED in run.tags else {})
+        stale = {REJECTED: "0", PROGRESS: "0%"}
+        tags = {**tags, STATUS: RUNNING} | {name: stale[name] for name in stale if name in run.tags}
     if any(run.tags.get(name) != value for name, value in tags.items()):
         update(instance, run.run_id, tags)
 

@@ -219,8 +219,12 @@ def load_rows(
     ids: IdMaker,
     tell: Callable[[str], None],
     forms: Mapping[str, KeyForm] = NO_FORMS,
+    on_commit: Callable[[int], None] = lambda processed: None,
 ) -> ImportState:
-    """Load good rows into the table, with a progress line every few seconds, then the rows that get keys back."""
+    """Load good rows into the table, with a progress line every few seconds, then the rows that get keys back.
+
+    `on_commit` gets the number of rows processed so far, after every transaction.
+    """
     assert state.batch_rows is not None
     context = LoadContext(replace(state.table, key_forms=forms), state.mode, store, ids)
     progress = Progress(tell)
@@ -228,6 +232,7 @@ def load_rows(
     def tell_progress(counts: LoadCounts) -> None:
         text = f"{counts.processed / state.rows:.0%} loaded: {counts.processed:,} of {state.rows:,} rows"
         progress(f"{text}, {counts.rejected:,} of them rejected", is_end=counts.processed == state.rows)
+        on_commit(counts.processed)
 
     counts = load(
         lambda: state.good_rows(work),

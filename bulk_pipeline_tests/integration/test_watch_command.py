@@ -49,9 +49,11 @@ def test_each_change_is_a_document_with_json(
 
     before, after = map(json.loads, command("watch", "--until-idle", "--json").stdout.splitlines())
 
-    nothing = {"total": None, "processed": 0, "rejected": 0, "rows_per_second": None, "seconds_left": None}
+    nothing = {"total": None, "processed": 0, "rejected": 0}
+    nothing |= dict.fromkeys(("percent", "rows_per_second", "seconds_left"))
     named = {"id": pending.id, "table": "customers", "file": "a.csv", "error": None}
     assert before == named | nothing | {"status": "pending"}
+    assert (after["percent"], after["seconds_left"]) == (100, 0)
     assert (after["id"], after["status"], after["processed"]) == (pending.id, Status.COMPLETED_WITH_ERRORS, 2)
 
 

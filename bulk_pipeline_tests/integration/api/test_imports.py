@@ -32,7 +32,7 @@ ALWAYS = {
     "id", "job_id", "resource_type", "status", "total_records", "processed_records", "success_count",
     "failure_count", "metadata", "errors", "created_at", "updated_at",
 }  # fmt: skip
-AT_THE_END = ALWAYS | {"started_at", "completed_at", "rows_per_second"}
+AT_THE_END = ALWAYS | {"started_at", "completed_at", "percent", "rows_per_second"}
 TABLES = "users, customers, articles, comments"
 
 
@@ -77,6 +77,7 @@ class TestAFileThatIsSent:
         assert set(done) == AT_THE_END
         assert numbers(done) == ("completed", 2, 2, 2, 0)
         assert done["rows_per_second"] > 0
+        assert done["percent"] == 100
         for name in ("created_at", "updated_at", "started_at", "completed_at"):
             assert done[name].endswith("Z")
             assert datetime.fromisoformat(done[name]).tzinfo is not None
