@@ -3,7 +3,7 @@
 `claims` creates jobs, `leases` assigns them to runs, and `attempts` records the progress of a run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -63,6 +63,18 @@ class Ledger:
         with self._postgres.transaction() as connection:
             return one_job(connection, _NEXT_OF_OBJECT, parameters)
 
+    def of_unknown_tables(
+        self, known: Sequence[str], since: datetime, *, limit: int
+    ) -> tuple[int, list[str]]:
+        """Return the number of files since then whose folders name none of the known tables, and their newest keys.
+
+        Files whose jobs have been retried are not among them.
+        """
+        parameters = {"known": list(known), "since": since, "limit": limit}
+        with self._postgres.reading() as connection:
+            rows = connection.execute(_OF_UNKNOWN_TABLES, parameters).fetchall()
+        return (rows[0][1] if rows else 0), [key for key, _ in rows]
+
     def counts(self, job_ids: Iterable[str]) -> dict[str, Counts]:
         """Return the counts of each job's rows so far."""
         with self._postgres.reading() as connection:
@@ -118,6 +130,17 @@ _OPEN = IMPORTS.query(
     """,
     open_columns=columns_of(OpenJob, "is_held"),
 )
+
+_OF_UNKNOWN_TABLES = """
+    SELECT key, count(*) OVER ()
+    FROM bulk.import_jobs AS job
+    WHERE created_at >= %(since)s
+      AND status = 'failed'
+      AND table_name <> ALL (%(known)s::text[])
+      AND NOT EXISTS (SELECT FROM bulk.import_jobs AS retry WHERE retry.retry_of = job.id)
+    ORDER BY created_at DESC, id DESC
+    LIMIT %(limit)s
+"""
 
 _OF_RUN = "SELECT id FROM bulk.import_jobs WHERE run_id = %(run_id)s ORDER BY arrived_at, id"
 

@@ -5,6 +5,10 @@ import dagster as dg
 EVERY_ROW_ACCEPTED = "every_row_accepted"
 MATCHES_DECLARATION = "matches_declaration"
 REFERENCES_EXIST = "references_exist"
+EVERY_FILE_HAS_A_TABLE = "every_file_has_a_table"
+
+UPLOADS = dg.AssetKey(["uploads"])
+"""The whole inbox: also files in folders that have no table."""
 
 
 def table_key(table: str) -> dg.AssetKey:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from bulk_pipeline import tables
-from bulk_pipeline.orchestration.asset_keys import export_key, inbox_key, table_key
+from bulk_pipeline.orchestration.asset_keys import UPLOADS, export_key, inbox_key, table_key
 from bulk_pipeline.orchestration.nightly import NIGHTS
 from bulk_pipeline.postgres.drift import declared_type
 from bulk_pipeline.schema import Column, Mode, Table, patterns, rules_in_words
@@ -12,14 +12,22 @@ from bulk_pipeline.settings import read_settings
 
 
 def specs() -> list[dg.AssetSpec]:
-    """Per table an inbox, the table, its exports; `import_files` materializes tables, `export_table` exports."""
+    """The inbox; per table its folder, the table and its exports. `import_files` and `export_table` materialize them."""
     declared = tables.in_load_order()
     owners = read_settings(database_url="postgresql://").asset_owners  # needs no server
     for table in declared:
         patterns.check(table)  # so that the code location does not even load with a bad one
+    inbox = dg.AssetSpec(
+        UPLOADS,
+        group_name="uploads",
+        kinds={"s3"},
+        owners=owners,
+        description="The inbox, with a folder for each table. Its check shows files whose folder has no table.",
+    )
     inboxes = [
         dg.AssetSpec(
             inbox_key(table.upload_name),
+            deps=[UPLOADS],
             group_name="uploads",
             kinds={"s3"},
             owners=owners,
@@ -59,7 +67,7 @@ def specs() -> list[dg.AssetSpec]:
         )
         for table in declared
     ]
-    return inboxes + table_specs + exports
+    return [inbox, *inboxes, *table_specs, *exports]
 
 
 def _description(table: Table) -> str:

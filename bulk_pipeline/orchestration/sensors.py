@@ -12,7 +12,8 @@ import dagster as dg
 from bulk_pipeline import tables
 from bulk_pipeline.errors import DiskFullError, SettingsError
 from bulk_pipeline.ledger.export_jobs import ExportJob
-from bulk_pipeline.orchestration import reaper, run_tags
+from bulk_pipeline.orchestration import reaper, run_tags, stray_files
+from bulk_pipeline.orchestration.asset_keys import EVERY_FILE_HAS_A_TABLE, UPLOADS
 from bulk_pipeline.orchestration.export_ops import config_of
 from bulk_pipeline.orchestration.jobs import export_table, import_files
 from bulk_pipeline.pipeline import notifying
@@ -53,13 +54,14 @@ def upload_sensor(
         context.log.info(f"claimed {intake.claimed} uploads")
     for why in intake.refused:
         context.log.error(f"an upload stays in the inbox: {why}")
+    events = [_stray_files(stores)] if intake.strays else []
     if requests:
-        return dg.SensorResult(run_requests=requests, cursor=intake.cursor)
+        return dg.SensorResult(run_requests=requests, cursor=intake.cursor, asset_events=events)
     if problem:
         raise DiskFullError(f"no import is started: {problem}")
     problems = [*intake.refused, *filter(None, [intake.junk]), *tables.served().problems()]
     reason = "; ".join(problems) or "nothing is ready to start"
-    return dg.SensorResult(skip_reason=reason, cursor=intake.cursor)
+    return dg.SensorResult(skip_reason=reason, cursor=intake.cursor, asset_events=events)
 
 
 @dg.sensor(
@@ -92,6 +94,19 @@ def notify_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
     for problem in problems:
         context.log.warning(printable(problem))
     return dg.SkipReason(f"{sent} sent; {'; '.join(problems)}" if sent or problems else "no message is due")
+
+
+def _stray_files(stores: Stores) -> dg.AssetCheckEvaluation:
+    """Return the check of files without a table, all of the last days: the newest evaluation is the one shown."""
+    text, shown = stray_files.description(stores)
+    return dg.AssetCheckEvaluation(
+        asset_key=UPLOADS,
+        check_name=EVERY_FILE_HAS_A_TABLE,
+        passed=not text,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text or "all is well",
+        metadata=shown,
+    )
 
 
 _checked_databases = set[str]()

@@ -10,10 +10,13 @@ import dagster as dg
 
 from bulk_pipeline import tables
 from bulk_pipeline.errors import UnknownTableError
+from bulk_pipeline.orchestration import stray_files
 from bulk_pipeline.orchestration.asset_keys import (
+    EVERY_FILE_HAS_A_TABLE,
     EVERY_ROW_ACCEPTED,
     MATCHES_DECLARATION,
     REFERENCES_EXIST,
+    UPLOADS,
     table_key,
 )
 from bulk_pipeline.pipeline.container import Stores
@@ -27,6 +30,13 @@ _SHOWN = 20
 def definition() -> dg.AssetChecksDefinition:
     """Return the checks of all declared tables."""
     specs = [spec for table in tables.in_load_order() for spec in _specs(table)]
+    specs.append(
+        dg.AssetCheckSpec(
+            EVERY_FILE_HAS_A_TABLE,
+            asset=UPLOADS,
+            description=f"The folder of each file of the last {stray_files.DAYS} days is that of a table.",
+        )
+    )
 
     @dg.multi_asset_check(
         name="table_checks",
@@ -61,6 +71,10 @@ def _specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
 
 def _check(stores: Stores, key: dg.AssetCheckKey) -> dg.AssetCheckResult:
     name = key.asset_key.path[-1]
+    if key.asset_key == UPLOADS:
+        text, shown = stray_files.description(stores)
+        result = _result(key, [text] if text else [], severity=dg.AssetCheckSeverity.WARN)
+        return result.with_metadata(shown)
     try:
         table = tables.get(name)
     except UnknownTableError as error:

@@ -48,6 +48,7 @@ class Intake:
     `requests`: groups that need a run. `exports`: requested exports, which need a run each.
     `cursor`: the position at which to continue. `is_complete`: every table's folder was read.
     `refused`: a sentence for each object that cannot be claimed. `junk`: a sentence about junk files, None without any.
+    `strays`: the keys of claimed files whose folders name no table; their jobs have failed.
     """
 
     claimed: int
@@ -57,6 +58,7 @@ class Intake:
     exports: tuple[ExportJob, ...]
     cursor: str
     junk: str | None = None
+    strays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def take_in(stores: Stores, cursor: str | None, *, watch_seconds: float | None =
     settings = stores.settings
     watch_seconds = settings.bulk_watch_seconds if watch_seconds is None else watch_seconds
     started = time.monotonic()
-    claimed, refused = 0, dict[str, None]()
+    claimed, refused, strays = 0, dict[str, None](), list[str]()
     watch = _watch(settings.s3_endpoint_url, settings.s3_bucket_uploads)
     inbox = Inbox(
         stores.objects,
@@ -91,6 +93,8 @@ def take_in(stores: Stores, cursor: str | None, *, watch_seconds: float | None =
         for outcome in _claim(stores, inbox):
             if isinstance(outcome, ImportJob):
                 claimed += 1
+                if outcome.table not in inbox.tables:
+                    strays.append(outcome.key)
             else:
                 refused[outcome] = None
         jobs = _assign(stores, inbox)
@@ -105,7 +109,16 @@ def take_in(stores: Stores, cursor: str | None, *, watch_seconds: float | None =
         is_over = ended + pause + (ended - began) > started + most  # if the next pass takes as long
         if requests or exports or is_over:
             junk = _about_junk(inbox)
-            return Intake(claimed, tuple(refused), inbox.is_walked, requests, exports, inbox.cursor, junk)
+            return Intake(
+                claimed,
+                tuple(refused),
+                inbox.is_walked,
+                requests,
+                exports,
+                inbox.cursor,
+                junk,
+                tuple(strays),
+            )
         time.sleep(pause)
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import dagster as dg
@@ -134,6 +136,38 @@ def test_files_that_are_no_uploads_stay_without_a_job_and_the_tick_says_so(pipel
     result = pipeline.stores.objects.find(pipeline.stores.settings.s3_bucket_uploads, "customers/._a.csv")
     assert result is not None
     assert pipeline.stores.claims.claim(result) is None
+
+
+def test_files_of_unknown_tables_are_a_warning_of_the_inbox_once(pipeline: Pipeline) -> None:
+    for number in range(12):
+        pipeline.drop(f"custmers/{number:02}.csv", b"email\na@example.com\n")
+
+    evaluations = [event for _ in range(3) for event in tick(pipeline).asset_events]
+
+    assert 1 <= len(evaluations) <= 2  # a tick claims what it finds until its time is over
+    newest = evaluations[-1]
+    assert isinstance(newest, dg.AssetCheckEvaluation)
+    assert (newest.asset_key.path, newest.check_name) == (["uploads"], "every_file_has_a_table")
+    assert (newest.passed, newest.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert newest.metadata["files"].value == 12
+    text = str(newest.description)
+    assert re.match(
+        r"the folder of (custmers/\d\d\.csv, ){9}custmers/\d\d\.csv and 2 more has no table", text
+    )
+    assert "drop files into the folder of a table (" in text
+
+
+def test_a_file_whose_table_is_declared_since_is_no_warning_any_more(pipeline: Pipeline) -> None:
+    pipeline.drop("custmers/a.csv", b"email\na@example.com\n")
+    pipeline.claim_as_of_a_while_ago()
+    now = datetime.now(UTC)
+
+    def strays(*known: str, since: datetime = now - timedelta(days=7)) -> tuple[int, list[str]]:
+        return pipeline.stores.ledger.of_unknown_tables(known, since, limit=10)
+
+    assert strays("customers") == (1, ["custmers/a.csv"])
+    assert strays("customers", "custmers") == (0, [])
+    assert strays("customers", since=now + timedelta(days=1)) == (0, [])
 
 
 def test_an_outage_fails_the_tick_and_the_next_one_continues(

@@ -112,6 +112,7 @@ def test_the_checks_find_a_table_that_is_not_as_declared_and_references_to_no_ro
     assert set(good) == {
         ("articles", "references_exist"),
         ("comments", "references_exist"),
+        ("uploads", "every_file_has_a_table"),
         *((table, "every_row_accepted") for table in ("articles", "comments", "customers", "users")),
         *((table, "matches_declaration") for table in ("articles", "comments", "customers", "users")),
     }
