@@ -3,6 +3,7 @@
 import dagster as dg
 
 from bulk_pipeline import tables
+from bulk_pipeline.orchestration import freshness
 from bulk_pipeline.orchestration.asset_keys import UPLOADS, export_key, inbox_key, table_key
 from bulk_pipeline.orchestration.nightly import NIGHTS
 from bulk_pipeline.postgres.drift import declared_type
@@ -12,7 +13,7 @@ from bulk_pipeline.settings import read_settings
 
 
 def specs() -> list[dg.AssetSpec]:
-    """The inbox; per table its folder, the table and its exports. `import_files` and `export_table` materialize them."""
+    """Per table an inbox, the table, its exports, beside the whole inbox. Runs materialize tables and exports."""
     declared = tables.in_load_order()
     owners = read_settings(database_url="postgresql://").asset_owners  # needs no server
     for table in declared:
@@ -44,6 +45,7 @@ def specs() -> list[dg.AssetSpec]:
             kinds={"postgres", "table"},
             owners=owners,
             description=_description(table),
+            freshness_policy=None if table.expects is None else freshness.policy(table.expects),
             metadata={
                 "dagster/table_name": str(table.qualified_name),
                 "dagster/column_schema": dg.TableSchema(
@@ -75,6 +77,7 @@ def _description(table: Table) -> str:
     keys = "; ".join(str(key) for key in table.keys)
     parts = [
         table.description,
+        f"A file is expected {table.expects}." if table.expects else "",
         f"Rows are identified by: {keys}." if keys else "The table has no key: every imported row is added.",
         f"Files are imported by `{table.default_mode}` unless they say otherwise.",
     ]
