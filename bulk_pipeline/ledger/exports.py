@@ -94,6 +94,11 @@ class Exports:
         with self._postgres.transaction() as connection:
             return EXPORTS.one(connection, _LAST_GOOD, {"id": job.id})
 
+    def last_complete(self, table: str, older_than: timedelta) -> ExportJob | None:
+        """Return the newest finished export of all rows of the table that is older, or else the oldest one."""
+        with self._postgres.transaction() as connection:
+            return EXPORTS.one(connection, _LAST_COMPLETE, {"table": table, "older_than": older_than})
+
     def unstarted(self) -> list[ExportJob]:
         """Return the jobs that need a run now. Jobs that no run has taken in time expire."""
         with self._postgres.transaction() as connection:
@@ -178,6 +183,18 @@ _LAST_GOOD = EXPORTS.query("""
     WHERE job.selection - 'order' = asked.selection - 'order'
       AND asked.id = %(id)s AND job.id <> asked.id AND job.manifest IS NOT NULL
     ORDER BY (job.manifest ->> 'snapshot_at')::timestamptz DESC
+    LIMIT 1
+""")
+
+# Of the older ones the newest; of the others, which come after them, the oldest.
+_LAST_COMPLETE = EXPORTS.query("""
+    SELECT {columns}
+    FROM bulk.export_jobs AS job
+    WHERE table_name = %(table)s AND kind = 'full' AND status = 'completed' AND manifest IS NOT NULL
+      AND selection -> 'filters' = '[]'
+    ORDER BY
+        finished_at > clock_timestamp() - %(older_than)s,
+        abs(extract(epoch FROM clock_timestamp() - %(older_than)s - finished_at))
     LIMIT 1
 """)
 

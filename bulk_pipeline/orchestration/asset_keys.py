@@ -5,6 +5,7 @@ import dagster as dg
 EVERY_ROW_ACCEPTED = "every_row_accepted"
 MATCHES_DECLARATION = "matches_declaration"
 REFERENCES_EXIST = "references_exist"
+ROWS_SINCE_EXPORT = "rows_since_export"
 EVERY_FILE_HAS_A_TABLE = "every_file_has_a_table"
 
 UPLOADS = dg.AssetKey(["uploads"])

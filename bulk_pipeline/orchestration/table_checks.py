@@ -1,10 +1,11 @@
-"""The checks of tables: rejected rows of the last import, the table against its declaration, references.
+"""The checks of tables: rejected rows of the last import, the table against its declaration, references, lost rows.
 
 Imports evaluate the first one themselves. The job `check_tables` evaluates all every night; each can also be executed
 on the page of its asset.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
@@ -16,15 +17,21 @@ from bulk_pipeline.orchestration.asset_keys import (
     EVERY_ROW_ACCEPTED,
     MATCHES_DECLARATION,
     REFERENCES_EXIST,
+    ROWS_SINCE_EXPORT,
     UPLOADS,
     table_key,
 )
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.postgres.drift import drift
 from bulk_pipeline.rows.orphans import count_orphans
+from bulk_pipeline.rows.row_counts import count_rows
 from bulk_pipeline.schema import Table
 
 _SHOWN = 20
+_LOST_SHARE = 0.1
+"""A table may have lost this share of the rows of an export."""
+_EXPORT_AGE = timedelta(hours=12)
+"""Least age of the export: the nightly one, made just before the nightly checks, would hide what was lost by day."""
 
 
 def definition() -> dg.AssetChecksDefinition:
@@ -63,6 +70,11 @@ def _specs(table: Table) -> Iterator[dg.AssetCheckSpec]:
     yield dg.AssetCheckSpec(
         MATCHES_DECLARATION, asset=key, description="Columns, types and keys in Postgres are as declared."
     )
+    yield dg.AssetCheckSpec(
+        ROWS_SINCE_EXPORT,
+        asset=key,
+        description=f"At most {_LOST_SHARE:.0%} of the rows of the last complete export are gone.",
+    )
     if table.foreign_keys:
         yield dg.AssetCheckSpec(
             REFERENCES_EXIST, asset=key, description="Every row that is referred to exists."
@@ -89,8 +101,25 @@ def _check(stores: Stores, key: dg.AssetCheckKey) -> dg.AssetCheckResult:
                 f"{count:,} rows have a {k} that is not in {k.parent}" for k, count in counts if count
             ]
             return _result(key, sentences)
+        case "rows_since_export":
+            return _rows_since_export(stores, key, table)
         case _:
             return _last_import(stores, key, name)
+
+
+def _rows_since_export(stores: Stores, key: dg.AssetCheckKey, table: Table) -> dg.AssetCheckResult:
+    export = stores.exports.last_complete(table.upload_name, _EXPORT_AGE)
+    if export is None:
+        return _result(key, [], severity=dg.AssetCheckSeverity.WARN)
+    rows, before = count_rows(stores.postgres, table), export.rows_written
+    sentences = []
+    if rows < before * (1 - _LOST_SHARE):
+        sentences.append(
+            f"{rows:,} rows, {before - rows:,} fewer than the {before:,} of export {export.id}: "
+            "if nobody has deleted them on purpose, import the files of that export"
+        )
+    result = _result(key, sentences, severity=dg.AssetCheckSeverity.WARN)
+    return result.with_metadata({"rows": rows, "exported_rows": before, "export": export.id})
 
 
 def _last_import(stores: Stores, key: dg.AssetCheckKey, table: str) -> dg.AssetCheckResult:

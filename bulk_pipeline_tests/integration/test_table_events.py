@@ -1,5 +1,6 @@
 """The events of a run on the assets of its tables: one materialization, failed files, and results of checks."""
 
+from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import dagster as dg
@@ -9,6 +10,8 @@ import pytest
 from bulk_pipeline.orchestration import table_checks
 from bulk_pipeline.orchestration.asset_keys import table_key
 from bulk_pipeline.orchestration.resources import build_resources
+from bulk_pipeline.pipeline.export_run import export_job
+from bulk_pipeline.stages.export.request import ExportRequest
 from bulk_pipeline_tests.rigs.pipeline import Pipeline
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -114,6 +117,7 @@ def test_the_checks_find_a_table_that_is_not_as_declared_and_references_to_no_ro
         ("comments", "references_exist"),
         ("uploads", "every_file_has_a_table"),
         *((table, "every_row_accepted") for table in ("articles", "comments", "customers", "users")),
+        *((table, "rows_since_export") for table in ("articles", "comments", "customers", "users")),
         *((table, "matches_declaration") for table in ("articles", "comments", "customers", "users")),
     }
     assert {passed for passed, _ in good.values()} == {True}
@@ -134,9 +138,53 @@ def test_the_checks_find_a_table_that_is_not_as_declared_and_references_to_no_ro
     }
 
 
-def execute(pipeline: Pipeline, statement: LiteralString) -> None:
+@pytest.mark.parametrize(
+    ("deleted", "words"),
+    [
+        (1, "all is well"),
+        (
+            2,
+            "8 rows, 2 fewer than the 10 of export {export}: if nobody has deleted them on purpose, import the files of that export",
+        ),
+    ],
+)
+def test_a_table_that_has_lost_more_than_a_tenth_of_an_export_is_a_warning(
+    pipeline: Pipeline, deleted: int, words: str
+) -> None:
+    run_of(pipeline, a=b"email\n" + b"".join(b"%d@example.com\n" % number for number in range(10)))
+    export = exported(pipeline)
+    filtered = exported(pipeline, filters=["email=0@example.com"])
+    execute(pipeline, "UPDATE bulk.export_jobs SET finished_at = finished_at - interval '1 day'")
+    execute(pipeline, "DELETE FROM customers WHERE email < %s", [f"{deleted}"])
+    after = exported(pipeline)  # too young to be compared with
+
+    shown = check(pipeline)["customers", "rows_since_export"]
+
+    assert len({export, filtered, after}) == 3
+    assert shown == (deleted == 1, words.format(export=export))
+
+
+def test_a_table_without_an_older_export_is_compared_with_the_oldest(pipeline: Pipeline) -> None:
+    run_of(pipeline, a=GOOD)
+    first = exported(pipeline)
+    execute(pipeline, "DELETE FROM customers")
+    exported(pipeline)
+
+    passed, text = check(pipeline)["customers", "rows_since_export"]
+
+    assert not passed
+    assert str(text).startswith(f"0 rows, 1 fewer than the 1 of export {first}")
+
+
+def exported(pipeline: Pipeline, filters: Sequence[str] = ()) -> str:
+    """Export the customers; return the id of the job."""
+    job = pipeline.stores.exports.ask(ExportRequest.of(table="customers", filters=filters))
+    return export_job(pipeline.stores, job.id, job.id, lambda _: None, lambda: False).id
+
+
+def execute(pipeline: Pipeline, statement: LiteralString, values: Sequence[object] = ()) -> None:
     with psycopg.connect(pipeline.stores.database_url) as connection:
-        connection.execute(statement)
+        connection.execute(statement, values)
 
 
 def check(pipeline: Pipeline) -> dict[tuple[str, str], tuple[bool, str | None]]:
