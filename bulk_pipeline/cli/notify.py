@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -16,6 +17,17 @@ from bulk_pipeline.schema.subscription import UPLOADER
 app = typer.Typer(no_args_is_help=True)
 
 _GRID = ("id", "about", "recipient", "status", "attempts", "created", "next", "problem")
+
+
+def _ids(ids: list[str] | None) -> list[str] | None:
+    for text in ids or []:
+        try:
+            UUID(text)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text!r} is not the id of a message: bulk-pipeline notify list has them"
+            ) from None
+    return ids
 
 
 @app.callback()
@@ -115,7 +127,8 @@ def list_messages(
 @app.command()
 def retry(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Messages, as `notify list` names them.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", callback=_ids, help="Messages, as `notify list` names them."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:

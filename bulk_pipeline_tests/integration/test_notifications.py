@@ -448,6 +448,16 @@ def test_the_commands_try_recipients_and_show_and_repeat_what_did_not_arrive(
     assert hook.ids[-1] == hook.ids[-2]
 
 
+def test_what_is_not_the_id_of_a_message_is_named(command: Command) -> None:
+    tried = command("notify", "retry", "abc")
+    assert tried.returncode == 2
+    assert "'abc' is not the id of a message: bulk-pipeline notify list has them" in " ".join(
+        tried.stderr.replace("│", " ").split()
+    )
+    unknown = command("notify", "retry", "00000000-0000-0000-0000-000000000000")
+    assert unknown.stdout == "0 messages will be sent within seconds\n"
+
+
 def test_nobody_to_tell_is_said(command: Command) -> None:
     tried = command("notify", "test")
     assert tried.returncode == 0
