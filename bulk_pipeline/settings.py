@@ -477,7 +477,7 @@ class Settings(NotifySettings, ApiSettings, LaunchSettings, ProjectSettings, S3S
     )
     bulk_nightly_export_formats: str = Field(
         default="csv.gz,parquet",
-        description="formats of that export: csv, tsv, ndjson, json, each also with .gz or .zst, or parquet",
+        description="formats of that export: csv, tsv, ndjson, json, each also with .gz or .zst, parquet or xlsx",
     )
     bulk_export_retention_days: float = Field(
         default=30, gt=0, description="age at which exports are deleted"

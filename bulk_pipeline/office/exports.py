@@ -148,7 +148,7 @@ def _request(table: Table, format_: str, where: str, columns: list[str]) -> Expo
 def _page(
     request: Request,
     table: Table,
-    format_: str = FOR_SPREADSHEETS,
+    format_: str = Format.XLSX,
     where: str = "",
     columns: list[str] | None = None,
     problem: str | None = None,
@@ -161,7 +161,7 @@ def _page(
         columns=[(column.name, kind(table, column)) for column in table.columns],
         chosen=columns or [column.name for column in table.columns],
         format=format_,
-        formats=[*Format],
+        formats=[format_ for format_ in Format if format_ is not Format.XLSX],
         where=where,
         once=uuid4().hex,
         problem=problem,

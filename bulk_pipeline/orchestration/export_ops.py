@@ -22,7 +22,7 @@ class ExportConfig(dg.Config):
     """The export of a run. `job_id` is its job in the ledger; without one, the run creates it."""
 
     table: str = Field(description="The table, by the name of its folder in the inbox: `customers`.")
-    format: Literal["csv", "ndjson", "parquet", "tsv", "json"] = Field(
+    format: Literal["csv", "ndjson", "parquet", "tsv", "json", "xlsx"] = Field(
         "csv", description="The format of the files."
     )
     compression: Literal["none", "gzip", "zstd"] = Field(

@@ -6,12 +6,12 @@ import dagster as dg
 
 from bulk_pipeline.errors import SettingsError
 from bulk_pipeline.settings import Settings, read_settings
-from bulk_pipeline.stages.export.formats import Compression, Format, extension
+from bulk_pipeline.stages.export.formats import Compression, Format, compressions, extension
 
 _FORMATS = {
     extension(format_, compression).removeprefix("."): (format_, compression)
     for format_ in Format
-    for compression in Compression  # zstd comes last, and so is what is inside Parquet
+    for compression in compressions(format_)  # zstd comes last, and so is what is inside Parquet
 }
 
 

@@ -95,6 +95,7 @@ FORMATS: dict[str, FileFormat] = {
             title=".xlsx",
             rejected_as="csv",
             has_notation=True,
+            is_exported=True,
             compresses_itself=True,
         ),
     )

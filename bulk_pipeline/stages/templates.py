@@ -10,28 +10,27 @@ from typing import TYPE_CHECKING
 
 from bulk_pipeline.errors import DeclarationError
 from bulk_pipeline.schema import LEFT_OUT, Column, ColumnType, Table
-from bulk_pipeline.schema.families.numbers import FRACTIONS, WHOLE_NUMBERS
 from bulk_pipeline.schema.families.times import TIMESTAMPS
 from bulk_pipeline.schema.rules_in_words import kind, limits, required
 from bulk_pipeline.schema.upload_format import QUOTE
+from bulk_pipeline.stages.sheet_format import (
+    DATE,
+    MOST_ROWS,
+    TEXT,
+    TIMESTAMP,
+    number_format,
+    sheet_name,
+    width,
+)
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
 
-_TEXT, _WHOLE, _NUMBER = "@", "0", "General"
-_DATE, _TIME, _TIMESTAMP = "yyyy-mm-dd", "hh:mm:ss", "yyyy-mm-dd hh:mm:ss"
-_EXACT_DIGITS = 15
-"""Digits of a number that spreadsheets keep."""
-_KINDS = {_DATE: "date", _TIMESTAMP: "date and time"}
+_KINDS = {DATE: "date", TIMESTAMP: "date and time"}
 """Names of what a formatted cell holds. Files of text hold the same in ISO 8601, which its type is called after."""
-_WIDTHS = {_DATE: 12, _TIME: 10, _TIMESTAMP: 20, _WHOLE: 12, _NUMBER: 14}
-_LEAST_WIDTH, _MOST_WIDTH = 12, 40
-_LAST_ROW = 1_048_575
 _MOST_INLINE = 255
 """Characters of a drop-down's list in the cell's own rule; Excel refuses a file with a longer one."""
 _CHOICES_SHEET = "_choices"
-_RESERVED_NAME = "history"
-"""A name of a sheet that Excel keeps for itself."""
 
 
 def columns(table: Table) -> tuple[Column, ...]:
@@ -101,57 +100,27 @@ def workbook_template(table: Table) -> bytes:
 
     out = io.BytesIO()
     book = Workbook(out, {"in_memory": True})
-    sheet = book.add_worksheet(_sheet_name(table))
+    sheet = book.add_worksheet(sheet_name(table))
     top = _rows_above(table)
     sheet.freeze_panes(top + 1, 0)
-    head = {"bg_color": "#E7E6E6", "bottom": 1, "num_format": _TEXT}
+    head = {"bg_color": "#E7E6E6", "bottom": 1, "num_format": TEXT}
     optional, bold = book.add_format(head), book.add_format({**head, "bold": True})
     for at, (column, name) in enumerate(zip(columns(table), header(table), strict=True)):
-        format_ = _number_format(column)
-        sheet.set_column(at, at, _width(column, name, format_), book.add_format({"num_format": format_}))
+        format_ = number_format(column)
+        sheet.set_column(at, at, width(column, name, format_), book.add_format({"num_format": format_}))
         is_required = column.name in table.required_columns(table.default_mode)
         sheet.write_string(top, at, name, bold if is_required else optional)
         note = "\n".join(_note(table, column))
         lines = sum(1 + len(line) // 34 for line in note.split("\n"))
         sheet.write_comment(top, at, note, {"width": 240, "height": 20 + 17 * lines, "author": ""})
         if words := _words(table, column):
-            sheet.data_validation(top + 1, at, _LAST_ROW, at, _drop_down(book, at, words, column))
+            sheet.data_validation(top + 1, at, MOST_ROWS - 1, at, _drop_down(book, at, words, column))
     book.close()
     return out.getvalue()
 
 
-def _sheet_name(table: Table) -> str:
-    """Return the declared name, else that of the table, as far as Excel takes it."""
-    name = table.upload_format.sheet or table.upload_name[:31]
-    return "rows" if name.lower() == _RESERVED_NAME else name
-
-
-def _number_format(column: Column) -> str:
-    family = column.type.family.name
-    if family in WHOLE_NUMBERS:
-        return _TEXT if family == "bigint" else _WHOLE
-    if family in FRACTIONS:
-        precision, scale = (*column.type.parameters, 0, 0)[:2]
-        if scale <= 0:
-            return _NUMBER if not precision else _WHOLE if precision <= _EXACT_DIGITS else _TEXT
-        return f"0.{'0' * min(scale, _EXACT_DIGITS)}"
-    if family in TIMESTAMPS:
-        return _TIMESTAMP
-    return {"date": _DATE, "time without time zone": _TIME}.get(family, _TEXT)
-
-
-def _width(column: Column, name: str, format_: str) -> int:
-    """Return the width in characters."""
-    usual = _WIDTHS.get(format_, column.max_length or _MOST_WIDTH)
-    if column.type is ColumnType.UUID:
-        usual = 38
-    elif column.type is ColumnType.BOOLEAN or column.choices:
-        usual = max(map(len, column.choices), default=0) + 4
-    return min(max(usual, len(name) + 2, _LEAST_WIDTH), _MOST_WIDTH)
-
-
 def _note(table: Table, column: Column) -> Iterator[str]:
-    yield _KINDS.get(_number_format(column)) or kind(table, column)
+    yield _KINDS.get(number_format(column)) or kind(table, column)
     if when := required(table, column):
         yield "required" if when == "yes" else f"required {when}"
     yield from limits(column)

@@ -58,11 +58,23 @@ def content(pipeline: Pipeline, declared: list[Table]) -> dict[str, list[bytes]]
     return lines
 
 
-@pytest.mark.parametrize("format_", [Format.CSV, Format.NDJSON, Format.PARQUET])
+def without_rows_of_nulls(pipeline: Pipeline, declared: list[Table]) -> None:
+    """Delete the rows that a sheet cannot hold, which an export refuses."""
+    with psycopg.connect(pipeline.stores.database_url) as connection:
+        for table in declared:
+            if table.may_hold_empty_rows:
+                columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+                name = sql.Identifier(table.schema, table.name)
+                connection.execute(sql.SQL("DELETE FROM {} WHERE num_nonnulls({}) = 0").format(name, columns))
+
+
+@pytest.mark.parametrize("format_", [Format.CSV, Format.NDJSON, Format.PARQUET, Format.XLSX])
 def test_what_is_exported_imports_into_emptied_tables_as_it_was(
     pipeline: Pipeline, adopted: list[Table], format_: Format
 ) -> None:
     assert problems(pipeline.stores.postgres, adopted) == []
+    if format_ is Format.XLSX:
+        without_rows_of_nulls(pipeline, adopted)
     before, dropped = content(pipeline, adopted), list[str]()
     with snapshot(pipeline.stores.database_url, "bulk-pipeline export test") as taken:
         for table in adopted:

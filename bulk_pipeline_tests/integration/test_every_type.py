@@ -28,7 +28,7 @@ from bulk_pipeline_tests.rigs.every_type import EveryType, create, declared
 from bulk_pipeline_tests.rigs.examples import uid
 from bulk_pipeline_tests.rigs.loading import Loading
 
-FORMATS = [Format.CSV, Format.NDJSON, Format.PARQUET, Format.TSV, Format.JSON]
+FORMATS = [*Format]
 
 Cells = Mapping[str, str | None]
 

@@ -27,7 +27,7 @@ from bulk_pipeline.pipeline import export_run as exporting_module
 from bulk_pipeline.pipeline.export_run import export_job, remove_files
 from bulk_pipeline.postgres.connection import end_sessions
 from bulk_pipeline.s3.objects import ObjectStore
-from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.formats import Compression, Format, compressions
 from bulk_pipeline.stages.export.request import ExportRequest, Kind
 from bulk_pipeline_tests.rigs.exports import Exporting
 
@@ -54,8 +54,10 @@ def test_an_export_is_parts_and_then_a_manifest(exporting: Exporting) -> None:
     assert exporting.open_uploads() == []
 
 
-@pytest.mark.parametrize("format_", Format)
-@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize(
+    ("format_", "compression"),
+    [(format_, compression) for format_ in Format for compression in compressions(format_)],
+)
 def test_every_format_and_compression(
     exporting: Exporting, format_: Format, compression: Compression
 ) -> None:

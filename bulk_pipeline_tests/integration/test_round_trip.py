@@ -42,6 +42,7 @@ KINDS = [
     pytest.param({"format": Format.PARQUET}, id="parquet"),
     pytest.param({"format": Format.TSV}, id="tsv"),
     pytest.param({"format": Format.JSON}, id="json"),
+    pytest.param({"format": Format.XLSX}, id="xlsx"),
 ]
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

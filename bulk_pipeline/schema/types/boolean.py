@@ -23,5 +23,8 @@ class BooleanCodec(Codec):
     def to_text(self, column: Column, cells: pa.Array) -> pa.Array:
         return cells.cast(pa.string())
 
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        return pc.if_else(cells, "1", "0")
+
     def to_copy(self, cells: pa.Array) -> Iterable[pa.Array]:
         return [fixed(cells, booleans)]

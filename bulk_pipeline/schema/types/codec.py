@@ -85,6 +85,12 @@ class Codec(ABC):
         """Return cells from the database as Parquet holds them, in the type `arrow`."""
         return cells
 
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        """Return the numbers that a spreadsheet stores for cells from the database, as texts: numbers, days of its
+        calendar, 1 and 0 for booleans. NULL stands where only a text keeps the value, and None if this is everywhere.
+        """
+        return None
+
     def canonical(self, column: Column, cells: pa.Array) -> pa.Array:
         """Return texts that Postgres reads as these values; values that are equal in Postgres get the same text."""
         return cells if pa.types.is_string(cells.type) else cells.cast(pa.string())

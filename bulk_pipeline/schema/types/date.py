@@ -11,7 +11,13 @@ from bulk_pipeline.arrow.masks import mask, without
 from bulk_pipeline.schema.column import Column
 from bulk_pipeline.schema.families.times import DATE
 from bulk_pipeline.schema.types.codec import Codec, TypedColumn, problems
-from bulk_pipeline.schema.types.timestamp import OTHER_YEAR, past_end_of_month, refuse_far_times
+from bulk_pipeline.schema.types.timestamp import (
+    FIRST_SHEET_DAY,
+    OTHER_YEAR,
+    SHEET_EPOCH,
+    past_end_of_month,
+    refuse_far_times,
+)
 
 _SHAPE = rf"\A{DATE}([T ]00:00(:00(\.0{{1,9}})?)?)?\z"
 _LENGTH = len("YYYY-MM-DD")
@@ -36,6 +42,10 @@ class DateCodec(Codec):
 
     def to_text(self, column: Column, cells: pa.Array) -> pa.Array:
         return cells.cast(pa.string())
+
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        days = pc.add(cells.cast(pa.int32()), SHEET_EPOCH)
+        return pc.if_else(pc.greater_equal(days, FIRST_SHEET_DAY), days.cast(pa.string()), None)
 
     def to_copy(self, cells: pa.Array) -> Iterable[pa.Array]:
         return [fixed(cells, _octets)]

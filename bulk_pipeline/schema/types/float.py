@@ -13,6 +13,8 @@ from bulk_pipeline.schema.families.numbers import NUMBER, SPECIAL
 from bulk_pipeline.schema.types.codec import Codec, TypedColumn, problems
 
 _NUMBER, _SPECIAL = rf"\A{NUMBER}\z", rf"\A{SPECIAL}\z"
+_SHEET_WHOLE = 1e15
+"""Imports refuse whole numbers from here on that a sheet holds as numbers: they may have lost digits."""
 _NOT_ZERO = r"\A[^eE]*[1-9]"
 
 
@@ -60,6 +62,14 @@ class FloatCodec(Codec):
         if _all_finite(cells):
             return [texts]
         return [pc.if_else(pc.is_finite(cells), texts, pc.binary_join_element_wise('"', texts, '"', ""))]
+
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        """Spreadsheets have the numbers of `double precision`, but neither NaN nor infinities nor a negative zero."""
+        texts = self.to_text(column, cells)
+        is_number = pc.and_(
+            pc.less(pc.abs(cells), pa.scalar(_SHEET_WHOLE, cells.type)), pc.not_equal(texts, "-0")
+        )
+        return pc.if_else(is_number, texts, None)
 
     def to_copy(self, cells: pa.Array) -> Iterable[pa.Array]:
         return [fixed(cells, lambda known: big_endian(known, self._octets))]

@@ -16,6 +16,8 @@ from bulk_pipeline.schema.types.codec import Codec, TypedColumn, problems
 _SHAPE = r"\A[+-]?\d+(\.0*)?\z"  # pandas makes floats of whole numbers where some are missing
 _PARTS = r"\A\+?(-?)0*(\d+?)(\.0*)?\z"
 _COMPARABLE_DIGITS = 38
+_SHEET_LIMIT = 10**15
+"""Spreadsheets keep 15 digits of a number."""
 _WIDE = pa.decimal128(_COMPARABLE_DIGITS)
 
 
@@ -39,6 +41,13 @@ class IntegerCodec(Codec):
 
     def to_text(self, column: Column, cells: pa.Array) -> pa.Array:
         return cells.cast(pa.string())
+
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        texts = self.to_text(column, cells)
+        if self.arrow != pa.int64():
+            return texts
+        is_short = pc.and_(pc.less(cells, _SHEET_LIMIT), pc.greater(cells, -_SHEET_LIMIT))
+        return pc.if_else(is_short, texts, None)
 
     def to_copy(self, cells: pa.Array) -> Iterable[pa.Array]:
         return [fixed(cells, lambda known: big_endian(known, self._octets))]

@@ -27,6 +27,9 @@ from bulk_pipeline.schema.types.codec import Codec, TypedColumn, problems
 
 _NUMBER, _SPECIAL = rf"\A{NUMBER}\z", rf"\A{SPECIAL}\z"
 _CANONICAL = r"\A(0(\.\d+)?|-?[1-9]\d*(\.\d+)?|-0\.\d*[1-9]\d*)\z"
+_SHEET_WHOLE = r"\A-?\d{1,15}\z"
+_SHEET_FRACTION = r"\A-?[\d.]{3,16}\z"
+_ZEROS_AT_END = r"\.\d*0\z"
 _NOTHING = r"\z\A."
 _MOST_DECIMAL, _MOST_WIDE_DECIMAL = 38, 76
 _MOST_BY_EXPONENT = 1000
@@ -113,6 +116,16 @@ class NumericCodec(Codec):
                 [None if cell is None else format(cell, "f") for cell in cells.to_pylist()], pa.string()
             )
         return texts
+
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        """A number of a sheet has 15 digits, and no zeros at its end, which count where no scale is declared."""
+        texts = self._texts(cells)
+        is_short = pc.or_(
+            pc.match_substring_regex(texts, _SHEET_WHOLE), pc.match_substring_regex(texts, _SHEET_FRACTION)
+        )
+        if self._precision is None:
+            is_short = pc.and_not(is_short, pc.match_substring_regex(texts, _ZEROS_AT_END))
+        return pc.if_else(is_short, texts, None)
 
     def canonical(self, column: Column, cells: pa.Array) -> pa.Array:
         """Return numbers without zeros at the end: 1.0 = 1.00."""

@@ -26,6 +26,9 @@ _LOCAL = pa.timestamp("us")
 _MOST_DIGITS = 6
 _POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01, from which Postgres counts, in microseconds since 1970."""
+SHEET_EPOCH, FIRST_SHEET_DAY = 25_569, 61
+"""1970-01-01 in the days of spreadsheets, and 1900-03-01: before it they count 1900-02-29, which did not exist."""
+_MILLISECOND, _DAY_MICROSECONDS = 1_000, 86_400_000_000
 _TEXT_LENGTH = len("2026-01-31 12:30:00.000001")
 _DATE = r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _TIME = r"([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?"
@@ -65,6 +68,17 @@ class TimestampCodec(Codec):
             return _texts(cells, self._zone)
         texts = _texts(runs.values, self._zone)
         return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(runs.run_ends, texts))
+
+    def to_sheet(self, column: Column, cells: pa.Array) -> pa.Array | None:
+        """Spreadsheets have no time zones, no more than milliseconds, and no days before 1900-03-01."""
+        if self._zone:
+            return None
+        instants = pc.fill_null(cells.cast(pa.int64()), 0).to_numpy()
+        days, rest = np.divmod(instants, _DAY_MICROSECONDS)
+        days += SHEET_EPOCH
+        fits = pa.array((instants % _MILLISECOND == 0) & (days >= FIRST_SHEET_DAY))
+        moments = pa.array(days + rest / _DAY_MICROSECONDS).cast(pa.string())
+        return pc.if_else(pc.and_(fits, pc.is_valid(cells)), moments, None)
 
     def to_copy(self, cells: pa.Array) -> Iterable[pa.Array]:
         return [fixed(cells, _octets)]

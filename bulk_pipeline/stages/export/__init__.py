@@ -1,1 +1,1 @@
-"""Rows of a table -> files: lines or Parquet, compressed, cut into parts, each with its checksum. Start at `parts`."""
+"""Rows of a table -> files: lines, Parquet or workbooks, cut into parts, each with its checksum. Start at `parts`."""

@@ -16,6 +16,7 @@ class Format(StrEnum):
     PARQUET = "parquet"
     TSV = "tsv"
     JSON = "json"
+    XLSX = "xlsx"
 
     @property
     def facts(self) -> FileFormat:
@@ -45,11 +46,17 @@ _COMPRESSION_ENDINGS = {
     ".zst": Compression.ZSTD,
     ".zstd": Compression.ZSTD,
 }
-_WORKBOOKS = frozenset((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"))
 _PACKINGS = frozenset((".zip", ".bz2", ".xz", ".7z", ".rar", ".lz4", ".br", ".tar", ".tgz", ".z"))
 _NOT_WRITTEN = (
-    _WORKBOOKS | _PACKINGS | {".psv", ".avro", ".orc", ".arrow", ".feather", ".xml", ".html", ".pdf", ".sql"}
+    _PACKINGS
+    | {".xlsm", ".xlsb", ".xls", ".ods", ".numbers"}
+    | {".psv", ".avro", ".orc", ".arrow", ".feather", ".xml", ".html", ".pdf", ".sql"}
 )
+
+
+def compressions(format_: Format) -> tuple[Compression, ...]:
+    """Return the compressions of a format: of the file, or of the pages in Parquet. A workbook has its own."""
+    return (Compression.NONE,) if format_ is Format.XLSX else tuple(Compression)
 
 
 def extension(format_: Format, compression: Compression) -> str:
@@ -68,14 +75,14 @@ class CommandFormats:
         """Return the advice for a file name with an ending that cannot be written."""
         *names, last = (f".{format_}" for format_ in self.formats)
         possible = f"use {', '.join(names)} or {last}" if names else f"use {last}"
-        if self.packs and ending in _WORKBOOKS:
-            return f"{possible}; --for-spreadsheets makes a .csv that spreadsheets open"
         if self.packs and ending in _PACKINGS:
             return f"{possible}; .gz or .zst after it compresses the file"
         return possible
 
 
-EXPORTS = CommandFormats((Format.CSV, Format.TSV, Format.NDJSON, Format.JSON, Format.PARQUET), packs=True)
+EXPORTS = CommandFormats(
+    (Format.CSV, Format.TSV, Format.NDJSON, Format.JSON, Format.PARQUET, Format.XLSX), packs=True
+)
 
 
 def of_file(
@@ -107,9 +114,9 @@ def of_file(
     chosen = format_ or promised or written.formats[0]
     if chosen.facts.compresses_itself:
         if packed is not None:
+            remedy = f", with --compression {packed}" if packed in compressions(chosen) else ""
             raise SelectionError(
-                f"{name!r}: {chosen.facts.title} is compressed inside its file: "
-                f"call it {stem.name}, with --compression {packed}"
+                f"{name!r}: {chosen.facts.title} is compressed inside its file: call it {stem.name}{remedy}"
             )
         return chosen, compression or Compression.NONE
     _check_packing(name, promised, packed, compression)

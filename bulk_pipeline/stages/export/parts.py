@@ -71,15 +71,19 @@ def _write(
     batches: Iterable[pa.RecordBatch], layout: Layout, sink: Sink, progress: Progress, name: str
 ) -> Part:
     counted, rows = CountingSink(sink), 0
-    file = writer(layout, counted)
-    for batch in batches:
-        if batch.num_rows:
-            for column, cells in zip(layout.columns, batch.columns, strict=True):
-                codec_of(column).refuse_unwritable(column, cells)
-            file.write(batch)
-            rows += batch.num_rows
-            progress(rows, counted.bytes)
-    file.close()
+    try:
+        file = writer(layout, counted)
+        for batch in batches:
+            if batch.num_rows:
+                for column, cells in zip(layout.columns, batch.columns, strict=True):
+                    codec_of(column).refuse_unwritable(column, cells)
+                file.write(batch)
+                rows += batch.num_rows
+                progress(rows, counted.bytes)
+        file.close()
+    except BaseException:
+        counted.abandon()
+        raise
     return Part(name, rows, counted.bytes, counted.sha256)
 
 

@@ -11,6 +11,7 @@ from bulk_pipeline.errors import SelectionError
 from bulk_pipeline.schema import Selection, SelectionWords, select
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
+from bulk_pipeline.stages.sheet_format import sheet_name
 
 ROWS_PER_PART = 1_000_000
 _PREFIX = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._=-]*/)*[A-Za-z0-9_-][A-Za-z0-9._=-]*|")
@@ -81,6 +82,7 @@ class ExportRequest:
             self.compression,
             self.for_spreadsheets,
             self.selection.table.may_hold_empty_rows,
+            sheet_name(self.selection.table),
         )
 
 

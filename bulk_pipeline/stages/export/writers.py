@@ -12,6 +12,7 @@ from bulk_pipeline.stages.export import lines
 from bulk_pipeline.stages.export.formats import Compression, Format
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.packing import packer
+from bulk_pipeline.stages.export.workbook import WorkbookRows
 from bulk_pipeline.stages.sink import Bytes, Sink
 
 _GROUP_BYTES = 16 << 20
@@ -35,9 +36,14 @@ class CountingSink:
         self.bytes = 0
         self._sink = sink
         self._sha256 = hashlib.sha256()
+        self._is_abandoned = False
+
+    def abandon(self) -> None:
+        """Drop what a writer that is not closed still writes when it is collected."""
+        self._is_abandoned = True
 
     def write(self, data: Bytes, /) -> None:
-        if size := memoryview(data).nbytes:
+        if (size := memoryview(data).nbytes) and not self._is_abandoned:
             self._sha256.update(data)
             self._sink.write(data)
             self.bytes += size
@@ -58,6 +64,8 @@ def writer(layout: Layout, sink: Sink) -> Writer:
             return _JsonArray(layout, sink)
         case Format.PARQUET:
             return _ParquetRows(layout, sink)
+        case Format.XLSX:
+            return WorkbookRows(layout, sink)
     assert_never(layout.format)
 
 

@@ -28,6 +28,7 @@ from bulk_pipeline.stages.parse.csv.tolerant import Reader
 from bulk_pipeline.stages.parse.parsed import Dialect
 from bulk_pipeline.stages.report.rejected import OriginsOf
 from bulk_pipeline.stages.report_names import ADDED_COLUMNS, ORIGIN
+from bulk_pipeline.stages.sheet_format import CELL_LENGTH
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -39,7 +40,7 @@ MOST_ROWS, MOST_CELLS, MOST_BYTES = 2_000, 20_000, 8 << 20
 rows is finished without one."""
 
 _ROWS_SHEET, _HELP_SHEET = "rejected rows", "what to do"
-_CELL_LENGTH, _NOTE_LENGTH = 32_767, 1_000
+_NOTE_LENGTH = 1_000
 _UNFIT = re.compile("[\0-\x08\x0b-\x1f\ufffe\uffff]")
 _ALWAYS_SAME = datetime(2000, 1, 1)
 _WIDTHS = {"_row": 7, "_errors": 60}
@@ -109,7 +110,7 @@ class RejectedWorkbook:
                 if cells is not None and _fits(cells, notes):
                     own = [(at, cell) for at, cell in enumerate(cells) if at not in added]
                     yield _Row(
-                        [str(number), "" if line is None else str(line), error[:_CELL_LENGTH], origin],
+                        [str(number), "" if line is None else str(line), error[:CELL_LENGTH], origin],
                         [cell for _, cell in own],
                         {at: notes[old] for at, (old, _) in enumerate(own) if old in notes},
                     )
@@ -170,7 +171,7 @@ def _fits(cells: Cells, notes: dict[int, str]) -> bool:
     return all(
         cell is None
         or (
-            len(cell) <= _CELL_LENGTH
+            len(cell) <= CELL_LENGTH
             and not _UNFIT.search(cell)
             and (at in notes or (cell != "" and cell == cell.strip(BLANKS)))
         )

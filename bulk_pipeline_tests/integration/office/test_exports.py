@@ -115,7 +115,11 @@ def _prepared(browser: Browser, exporting: Exporting, **values: Any) -> str:
 
 def test_the_rows_are_downloaded_at_once_for_spreadsheets(filled: Browser) -> None:
     answer = filled.press(
-        filled.open(TABLE), NOW, where="city is not null\nemail != bo@example.com", column="email"
+        filled.open(TABLE),
+        NOW,
+        format="spreadsheet",
+        where="city is not null\nemail != bo@example.com",
+        column="email",
     )
     assert answer.headers["content-disposition"] == 'attachment; filename="customers.csv"'
     assert answer.content.decode() == '\ufeffemail,_defused\n"ada@example.com",\n'
@@ -124,9 +128,9 @@ def test_the_rows_are_downloaded_at_once_for_spreadsheets(filled: Browser) -> No
 def test_every_format_is_a_download_that_could_be_imported_again(filled: Browser) -> None:
     page = filled.open(TABLE)
     values = [option.attrib["value"] for option in page.all("option")]
-    assert values == ["spreadsheet", "csv", "ndjson", "parquet", "tsv", "json"]
+    assert values == ["xlsx", "spreadsheet", "csv", "ndjson", "parquet", "tsv", "json"]
     starts = [filled.press(page, NOW, format=value, column="email").content[:4] for value in values]
-    assert starts == ["\ufeffe".encode(), b"emai", b'{"em', b"PAR1", b"emai", b'[\n{"']
+    assert starts == [b"PK\x03\x04", "\ufeffe".encode(), b"emai", b'{"em', b"PAR1", b"emai", b'[\n{"']
 
 
 def test_too_many_downloads_at_a_time_are_a_page(settings: Settings, ann: Person) -> None:

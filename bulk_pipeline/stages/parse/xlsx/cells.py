@@ -58,13 +58,19 @@ WITHOUT_VALUE = Flaw(
 
 
 def text(value: str) -> Cell:
-    """Return a text without blanks around it. XML writes characters that it cannot hold as `_x000D_`."""
+    """Return a text without blanks around it."""
+    cell = exact_text(value)
+    return (cell.strip(invisible.BLANKS) or None) if isinstance(cell, str) else cell
+
+
+def exact_text(value: str) -> str | Flaw:
+    """Return a text. XML writes characters that it cannot hold as `_x000D_`."""
     if "_x" in value:
         value = _ESCAPED.sub(_unescaped, value)
         problem = bad_character(value, "UTF-16")
         if problem is not None:
             return Flaw(shown(value), problem, Code.BAD_ENCODING)
-    return value.strip(invisible.BLANKS) or None
+    return value
 
 
 def number(value: str) -> Cell:

@@ -9,6 +9,7 @@ from bulk_pipeline.stages.failures import Code
 from bulk_pipeline.stages.parse.cells import shown
 from bulk_pipeline.stages.parse.xlsx.cells import Cell, Flaw, not_a_number, number, too_long
 from bulk_pipeline.stages.parse.xlsx.package import Element, too_large
+from bulk_pipeline.stages.sheet_format import EXACT_TEXT
 
 Reader = Callable[[str], Cell]
 """A function that returns the text of a stored number."""
@@ -56,6 +57,17 @@ def readers(styles: list[Element], *, from_1904: bool) -> list[Reader]:
                 by_format[format_] = _reader(format_, codes.get(format_), from_1904)
             by_style.append(by_format[format_])
     return by_style
+
+
+def exact_styles(styles: list[Element]) -> frozenset[str]:
+    """Return the numbers of the cell styles by which our exports mark texts to be taken as they are."""
+    named = {
+        element.attributes.get("xfId")
+        for element in styles
+        if element.name == "cellStyle" and element.attributes.get("name") == EXACT_TEXT
+    }
+    own = (element for element in styles if element.name == "xf" and element.parent == "cellXfs")
+    return frozenset(str(at) for at, element in enumerate(own) if element.attributes.get("xfId") in named)
 
 
 def _reader(format_: str, code: str | None, from_1904: bool) -> Reader:

@@ -29,6 +29,7 @@ _ATTRIBUTES = {
     "id",
     "date1904",
     "numFmtId",
+    "xfId",
     "formatCode",
 }
 _NAMESPACES = (

@@ -1,12 +1,21 @@
 """Reads the rows of a sheet from its XML, as a stream."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from bulk_pipeline.errors import FileError, FileErrorCode
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.parse.xlsx.cells import WITHOUT_VALUE, Cell, Flaw, as_stored, error, number, text
+from bulk_pipeline.stages.parse.xlsx.cells import (
+    WITHOUT_VALUE,
+    Cell,
+    Flaw,
+    as_stored,
+    error,
+    exact_text,
+    number,
+    text,
+)
 from bulk_pipeline.stages.parse.xlsx.number_formats import Reader
 from bulk_pipeline.stages.parse.xlsx.package import Handlers, Package, qualified, refuse_depth, too_large
 
@@ -30,20 +39,32 @@ class Row:
 
 
 @dataclass(frozen=True)
+class SharedStrings:
+    """The texts to which cells refer by number. `exact` holds those with blanks around them, and empty ones, as they
+    are, if the workbook has cells that keep them."""
+
+    cells: list[Cell] = field(default_factory=list)
+    exact: dict[int, Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Contents:
     """The texts, and the readers of numbers by style, to which the cells of all sheets refer by number.
 
+    `exact_styles`: the styles of cells whose texts are taken as they are, see `EXACT_TEXT`.
     `marks_stored`: whether the texts of values are marked (`StoredValue`).
     """
 
-    strings: Sequence[Cell]
+    strings: SharedStrings
     styles: Sequence[Reader]
+    exact_styles: Collection[str] = ()
     marks_stored: bool = False
 
 
-def shared_strings(package: Package, part: str) -> list[Cell]:
-    """Return the texts to which cells refer by number, without phonetic hints."""
-    strings: list[Cell] = []
+def shared_strings(package: Package, part: str, *, keeps_exact: bool) -> SharedStrings:
+    """Return the texts without phonetic hints."""
+    shared = SharedStrings()
+    strings = shared.cells
     size = depth = 0
     run: list[str] = []
     whole: list[str] = []
@@ -67,7 +88,11 @@ def shared_strings(package: Package, part: str) -> list[Cell]:
             if not phonetic:
                 whole.extend(run)
         elif kind == _STRING:
-            cell = text("".join(whole))
+            written = "".join(whole)
+            cell = text(written)
+            if keeps_exact and (exact := exact_text(written)) != cell:
+                shared.exact[len(strings)] = exact
+                size += sys.getsizeof(exact)
             strings.append(cell)
             size += sys.getsizeof(cell) if isinstance(cell, str) else _FLAW_BYTES if cell else 0
         elif kind == _PHONETIC:
@@ -81,7 +106,7 @@ def shared_strings(package: Package, part: str) -> list[Cell]:
                 FileErrorCode.TOO_LARGE,
                 f"the texts of the .xlsx file take more than {_STRINGS_BYTES:,} bytes of memory: save it as CSV",
             )
-    return strings
+    return shared
 
 
 def rows(package: Package, part: str, contents: Contents, limits: Limits) -> Iterator[Row]:
@@ -103,7 +128,8 @@ class _Sheet:
         self.pieces: list[str] = []
         self.runs: list[str] = []
         self.text = self.pieces.append
-        self._strings = contents.strings
+        self._strings, self._exact_strings = contents.strings.cells, contents.strings.exact
+        self._exact_styles = contents.exact_styles
         self._mark = as_stored if contents.marks_stored else _unmarked
         self._styles = {str(style): self._marked(reader) for style, reader in enumerate(contents.styles)}
         self._without_style = self._marked(number)
@@ -220,7 +246,8 @@ class _Sheet:
 
     def _other(self, kind: str, value: str | None) -> Cell:
         if kind == "inlineStr":
-            return text("".join(self.runs) or value or "")
+            is_exact = self._cell.get("s") in self._exact_styles
+            return (exact_text if is_exact else text)("".join(self.runs) or value or "")
         if value is None or (not value and kind != "str"):
             return WITHOUT_VALUE if self._has_formula else None
         match kind:
@@ -236,6 +263,8 @@ class _Sheet:
     def _shared(self, value: str) -> Cell:
         try:
             at = int(value)
+            if at in self._exact_strings and self._cell.get("s") in self._exact_styles:
+                return self._exact_strings[at]
             return self._strings[at] if at >= 0 else _MISSING
         except (ValueError, IndexError):
             return _MISSING

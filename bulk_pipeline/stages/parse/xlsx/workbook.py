@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from bulk_pipeline.limits import Limits
-from bulk_pipeline.stages.parse.xlsx.number_formats import readers
+from bulk_pipeline.stages.parse.xlsx.number_formats import exact_styles, readers
 from bulk_pipeline.stages.parse.xlsx.package import Element, Package, damaged
-from bulk_pipeline.stages.parse.xlsx.sheet import Contents, Row, rows, shared_strings
+from bulk_pipeline.stages.parse.xlsx.sheet import Contents, Row, SharedStrings, rows, shared_strings
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,12 @@ class Workbook:
             for element in self._elements
         )
         strings, styles = self._related("sharedStrings"), self._related("styles")
-        return Contents(
-            shared_strings(self._package, strings) if strings else (),
-            readers(self._package.elements(styles, {"numFmt", "xf"}), from_1904=from_1904) if styles else (),
-            self._marks_stored,
+        looks = self._package.elements(styles, {"numFmt", "xf", "cellStyle"}) if styles else []
+        exact = exact_styles(looks)
+        texts = (
+            shared_strings(self._package, strings, keeps_exact=bool(exact)) if strings else SharedStrings()
         )
+        return Contents(texts, readers(looks, from_1904=from_1904), exact, self._marks_stored)
 
     def _related(self, kind: str) -> str | None:
         parts = (

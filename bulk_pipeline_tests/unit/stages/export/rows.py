@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def layout(
-    format_: Format, *columns: str, compression: Compression = Compression.NONE, **kwargs: bool
+    format_: Format, *columns: str, compression: Compression = Compression.NONE, **kwargs: Any
 ) -> Layout:
     """Return the layout of the named columns, or of all."""
     chosen = tuple(column for column in COLUMNS if not columns or column.name in columns)
@@ -36,9 +36,9 @@ def batch(columns: tuple[Column, ...], *rows: Mapping[str, Any]) -> pa.RecordBat
     schema = pa.schema(
         [(c.name, pa.uuid() if c.type is ColumnType.UUID else codec_of(c).arrow) for c in columns]
     )
-    plain = [{name: UUID(int=v).bytes if _is_id(v) else v for name, v in row.items()} for row in rows]
+    ids = {column.name for column in columns if column.type is ColumnType.UUID}
+    plain = [
+        {name: UUID(int=v).bytes if name in ids and isinstance(v, int) else v for name, v in row.items()}
+        for row in rows
+    ]
     return pa.RecordBatch.from_pylist([dict.fromkeys(schema.names) | row for row in plain], schema=schema)
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from pyarrow import parquet
 
 from bulk_pipeline.errors import SelectionError, UnwritableValueError
@@ -18,13 +19,14 @@ from bulk_pipeline.schema import Column, Table
 from bulk_pipeline.schema.types import FIRST_INSTANT, LAST_INSTANT
 from bulk_pipeline.schema.types.timestamp import INSTANT
 from bulk_pipeline.stages import spreadsheets
-from bulk_pipeline.stages.export.formats import Compression, Format
+from bulk_pipeline.stages.export.formats import Compression, Format, compressions
 from bulk_pipeline.stages.export.layout import Layout
 from bulk_pipeline.stages.export.parts import write_file
 from bulk_pipeline.stages.export.writers import writer
 from bulk_pipeline_tests.unit.stages.export.rows import COLUMNS, NEW_YEAR, batch, layout
 from bulk_pipeline_tests.unit.stages.parse.reading import read
 
+KINDS = [(format_, compression) for format_ in Format for compression in compressions(format_)]
 FULL = {
     "id": 1, "owner": 2, "name": "Ann", "active": True, "tags": ["a", 'say "b"\n'], "made_at": NEW_YEAR,
 }  # fmt: skip
@@ -48,8 +50,7 @@ def test_csv_quotes_every_text_and_nothing_that_has_no_value() -> None:
     ]
 
 
-@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP, Compression.ZSTD])
-@pytest.mark.parametrize("format_", Format)
+@pytest.mark.parametrize(("format_", "compression"), KINDS)
 def test_an_export_without_rows_is_read_back_as_one(format_: Format, compression: Compression) -> None:
     file_layout = layout(format_, compression=compression)
     result = read(written(file_layout), f"t{file_layout.extension}", Table(name="t", columns=COLUMNS))
@@ -119,8 +120,7 @@ def test_the_first_batch_of_parquet_is_there_at_once_and_later_ones_share_a_row_
     assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [100, 300]
 
 
-@pytest.mark.parametrize("format_", Format)
-@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize(("format_", "compression"), KINDS)
 def test_every_compression_holds_the_same(format_: Format, compression: Compression) -> None:
     rows = batch(COLUMNS, *[FULL] * 100)
     plain = written(layout(format_), rows)
@@ -130,7 +130,7 @@ def test_every_compression_holds_the_same(format_: Format, compression: Compress
     )
     if format_ is Format.PARQUET:
         assert parquet.read_table(io.BytesIO(packed)) == parquet.read_table(io.BytesIO(plain))
-    else:
+    elif format_ is not Format.XLSX:
         unpack = {
             Compression.NONE: bytes,
             Compression.GZIP: gzip.decompress,
@@ -153,6 +153,8 @@ def test_without_rows_the_columns_are_still_written(format_: Format) -> None:
             assert empty == b"[]\n"
         case Format.PARQUET:
             assert parquet.read_schema(io.BytesIO(empty)).names == ["id", "name"]
+        case Format.XLSX:
+            assert [*load_workbook(io.BytesIO(empty)).worksheets[0].values] == [("id", "name")]
 
 
 @pytest.mark.parametrize("format_", Format)
@@ -162,7 +164,10 @@ def test_slices_are_written_like_whole_batches(format_: Format) -> None:
     )
     cut = written(layout(format_), rows.slice(0, 2), rows.slice(2, 3), rows.slice(5))
     whole = written(layout(format_), rows)
-    assert cut == whole or parquet.read_table(io.BytesIO(cut)) == parquet.read_table(io.BytesIO(whole))
+    if format_ is Format.PARQUET:
+        assert parquet.read_table(io.BytesIO(cut)) == parquet.read_table(io.BytesIO(whole))
+    else:
+        assert cut == whole
 
 
 def test_one_column_of_null_in_csv_is_no_blank_line() -> None:
