@@ -16,6 +16,7 @@ from bulk_pipeline.cli import stack as stack_commands
 from bulk_pipeline.cli.app import app
 from bulk_pipeline.errors import LoadRefusedError, StoreUnavailableError
 from bulk_pipeline.ledger.jobs import Status
+from bulk_pipeline.orchestration import sensors
 from bulk_pipeline.orchestration.sensors import upload_sensor
 from bulk_pipeline.pipeline import import_steps
 from bulk_pipeline.postgres import table_fit
@@ -320,6 +321,7 @@ def test_doctor_up_and_the_sensor_say_that_a_table_does_not_fit(
         resources = {"stores": pipeline.stores}
         upload_sensor(dg.build_sensor_context(instance=pipeline.instance, resources=resources))
 
+    monkeypatch.setattr(sensors, "_checked_databases", set[str]())  # as in a process that has just started
     with caplog.at_level(logging.WARNING, "bulk_pipeline"):
         tick()
         tick()
