@@ -14,7 +14,7 @@ EXAMPLES ?= 50
 
 unexport PYTHONDONTWRITEBYTECODE  # otherwise every process compiles the project again
 
-.PHONY: help setup demo test test-one test-unit test-long test-ops faults load bombs fuzz fuzz-guided reference schemathesis defences screenshots \
+.PHONY: help setup demo test test-one test-unit test-long test-ops faults load bombs fuzz fuzz-guided reference schemathesis defences docs screenshots \
 	audit check format lock clean
 
 setup: $(INSTALLED) ## create the virtual environment
@@ -72,6 +72,11 @@ reference: setup   ## generate docs/reference/messages.md and the tables of docs
 
 schemathesis: setup ## send requests generated from the OpenAPI document to the API of the running stack; EXAMPLES per call
 	$(BIN)/python -m bulk_pipeline_tests.conformance --max-examples $(EXAMPLES)
+
+docs: setup        ## build the documentation as a site in site/ (with mkdocs-material and mermaid, which are fetched)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/uv tool run --quiet --from mkdocs==1.6.1 --with mkdocs-material==9.8.2 \
+		mkdocs build --strict --quiet --config-file .mkdocs.yml
+	curl -fsS https://registry.npmjs.org/mermaid/-/mermaid-12.3.0.tgz | tar -xzO package/dist/mermaid.min.js > site/assets/mermaid.min.js
 
 screenshots: setup ## take the pictures of docs/images from a running stack, with Debian's Chromium (and playwright, which is fetched)
 	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with playwright==1.65.2 -- \
