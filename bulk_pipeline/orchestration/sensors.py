@@ -83,7 +83,7 @@ def reaper_sensor(context: dg.SensorEvaluationContext, stores: dg.ResourceParam[
 
 
 @dg.sensor(
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells people about files that finished, failed or are late, as `notify` and NOTIFY_URLS declare.",
 )
