@@ -211,6 +211,27 @@ DEFENCES = (
         "if False:",
     ),
     Defence(
+        "webhooks lead to public addresses only",
+        "integration/test_notifications.py::test_a_private_address_is_refused_unless_it_is_allowed",
+        "bulk_pipeline/web/post.py",
+        "CheckedNetwork(seconds=seconds, private_too=private_too,",
+        "CheckedNetwork(seconds=seconds, private_too=True,",
+    ),
+    Defence(
+        "messages quote no cell",
+        "integration/test_notifications.py::test_a_file_with_rejected_rows_is_told_in_words_and_counts_without_a_cell",
+        "bulk_pipeline/pipeline/notices.py",
+        "    said = failure.message if with_values else _without_values(table, failure)",
+        "    said = failure.message",
+    ),
+    Defence(
+        "the form of corrections carries a token of its session",
+        "integration/office/test_corrections.py::TestFormsThatAreSentTwice",
+        "bulk_pipeline/office/uploads.py",
+        "    check_form(request, visit, form)\n\n    def send() -> Response:",
+        "    def send() -> Response:",
+    ),
+    Defence(
         "URLs lead to allowed ports only",
         "integration/web/test_fetch.py::test_only_allowed_ports_are_connected_to_also_after_a_redirect",
         "bulk_pipeline/web/fetch.py",
