@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 from pyarrow import parquet
 
 from bulk_pipeline.settings import Settings
@@ -89,6 +90,7 @@ def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, 
     for name in ("x.csv", "x.tsv", "x.ndjson", "x.json", "x.jsonl.gz", "x"):
         here.run("export", "customers", "-o", tmp_path / name, *options)
     here.run("export", "customers", "-o", tmp_path / "x.parquet", *options)
+    here.run("export", "customers", "-o", tmp_path / "x.xlsx", *options)
     lines = [{"email": "a@x.co", "city": None}, {"email": "b@x.co", "city": None}]
     assert (tmp_path / "x.csv").read_bytes() == b'email,city\n"a@x.co",\n"b@x.co",\n'
     assert (tmp_path / "x").read_bytes() == (tmp_path / "x.csv").read_bytes()
@@ -97,15 +99,17 @@ def test_the_name_of_the_file_says_the_format(exporting: Exporting, here: Here, 
     assert gzip.decompress((tmp_path / "x.jsonl.gz").read_bytes()) == (tmp_path / "x.ndjson").read_bytes()
     assert json.loads((tmp_path / "x.json").read_text()) == lines
     assert parquet.read_table(tmp_path / "x.parquet").to_pylist() == lines
+    (sheet,) = load_workbook(tmp_path / "x.xlsx").worksheets
+    assert [*sheet.values] == [("email", "city"), ("a@x.co", None), ("b@x.co", None)]
 
 
 @pytest.mark.parametrize(
     ("name", "words", "summary"),
     [
-        ("x.xlsx", (), b"cannot write .xlsx: use .csv, .tsv, .ndjson, .json or .parquet; --for-spreadsheets"),
+        ("x.xls", (), b"cannot write .xls: use .csv, .tsv, .ndjson, .json, .parquet or .xlsx"),
         ("x.csv.zip", (), b"cannot write .zip: "),
         ("x.txt", (), b"the extension .txt of "),
-        ("x.xlsx", ("--format", "csv"), b"cannot write .xlsx: "),
+        ("x.xlsx", ("--format", "csv"), b"implies xlsx, but csv was requested"),
         ("x.json", ("--format", "csv"), b"implies json, but csv was requested"),
         ("x.csv", ("--compression", "gzip"), b"implies a file that is not compressed, but compression gzip"),
         ("x.tsv", ("--for-spreadsheets",), b"for_spreadsheets is for csv, not tsv"),
