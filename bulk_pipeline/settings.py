@@ -361,7 +361,7 @@ class UploadSettings(_Section):
 
 
 class NotifySettings(_Section):
-    """Who is told about files, besides those that the table files name, and how."""
+    """Recipients of messages about files, besides those in the table files, and how messages are sent."""
 
     notify_urls: SecretStr | None = Field(
         default=None,

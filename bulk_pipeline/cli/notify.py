@@ -41,7 +41,7 @@ def notify() -> None:
 @app.command("test")
 def send_test(
     table: Annotated[
-        str | None, typer.Option(help="Only the recipients that are told about this table.")
+        str | None, typer.Option(help="Only the recipients of messages about this table.")
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -62,8 +62,7 @@ def send_test(
     recipients = {
         one.recipient: None
         for one in subscriptions(stores.settings)
-        if one.recipient != UPLOADER
-        and table in (None, one.table, *([table] if one.table == EVERY_TABLE else []))
+        if one.recipient != UPLOADER and (table is None or one.table in (table, EVERY_TABLE))
     }
     notice = notices.of_test(now, table, links(stores.settings))
     results: list[dict[str, str | None]] = []

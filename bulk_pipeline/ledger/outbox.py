@@ -33,7 +33,7 @@ class MessageStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SubscribedEvent:
-    """A recipient that is told of one event of a table, or of `EVERY_TABLE`."""
+    """A recipient, and an event of a table (or of `EVERY_TABLE`) about which it gets messages."""
 
     table: str
     event: str

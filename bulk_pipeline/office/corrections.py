@@ -5,9 +5,10 @@ like a report that somebody has corrected and sent: its rows have origins, and c
 bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import PurePath
 
 from starlette.datastructures import FormData
@@ -146,7 +147,8 @@ def open_report(stores: Stores, job: ImportJob, open_rows: int) -> OpenReport | 
     report = read_report(data, syntax, is_whole=len(data) < _MOST_REPORT_BYTES)
     if report is None:
         return NO_ORIGINS
-    first = stores.failures.page(job, limit=_PAGE_OF_FAILURES).failures
+    pages = _pages_of_failures(stores, job)
+    first = next(pages)
     origins = {row.number: (row.job, row.job_row) for row in report.rows}
     origins = {failure.row: (job.id, failure.row) for failure in first} | origins
     unfixed = stores.rejected_rows.still_open([*origins.values()])
@@ -156,7 +158,7 @@ def open_report(stores: Stores, job: ImportJob, open_rows: int) -> OpenReport | 
         if origin in unfixed and (open_rows or origin[0] != job.id)
     }
     fitting = [row for row in report.rows if row.number in open_numbers and _fits(row)]
-    failures = _failures(stores, job, fitting[: 2 * MOST_ROWS])
+    failures = _failures(chain([first], pages), fitting[: 2 * MOST_ROWS])
     usable = [row for row in fitting[: 2 * MOST_ROWS] if _has_cells(failures[row.number])]
     rows = tuple(_first(usable))
     later = {row.number for row in [*usable, *fitting[2 * MOST_ROWS :]]}
@@ -281,17 +283,26 @@ def _has_cells(failures: Sequence[ReportLine]) -> bool:
     )
 
 
-def _failures(stores: Stores, job: ImportJob, rows: Sequence[ReportRow]) -> dict[int, list[ReportLine]]:
-    """Return the failures of the rows, as far as they are among the first of the job."""
-    found: dict[int, list[ReportLine]] = {row.number: [] for row in rows}
-    last, cursor = max(found, default=0), None
+def _pages_of_failures(stores: Stores, job: ImportJob) -> Iterator[list[ReportLine]]:
+    """Yield the first failures of the job, a page at a time; the first page may be empty."""
+    cursor = None
     for _ in range(_MOST_FAILURES // _PAGE_OF_FAILURES):
         page = stores.failures.page(job, limit=_PAGE_OF_FAILURES, cursor=cursor)
-        for failure in page.failures:
+        yield page.failures
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _failures(pages: Iterable[list[ReportLine]], rows: Sequence[ReportRow]) -> dict[int, list[ReportLine]]:
+    """Return the failures of the rows, as far as the pages have them."""
+    found: dict[int, list[ReportLine]] = {row.number: [] for row in rows}
+    last = max(found, default=0)
+    for page in pages:
+        for failure in page:
             if failure.row in found:
                 found[failure.row].append(failure)
-        cursor = page.next
-        if cursor is None or page.failures[-1].row > last:
+        if page and page[-1].row > last:
             break
     return found
 

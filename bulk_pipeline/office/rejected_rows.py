@@ -62,6 +62,8 @@ NONE = RejectedRows((), ())
 
 def first_rejected(stores: Stores, job: ImportJob, only: Collection[int] | None = None) -> RejectedRows:
     """Return the first `MOST_ROWS` rejected rows, or of those with these numbers; none if the reports have expired."""
+    if only is not None and not only:
+        return NONE
     failures = stores.failures.page(job, limit=_MOST_FAILURES).failures
     failures = [failure for failure in failures if only is None or failure.row in only]
     if not failures:

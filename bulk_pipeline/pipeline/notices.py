@@ -1,4 +1,4 @@
-"""What people are told, in words and as JSON. No cell of a file is quoted unless the settings allow it."""
+"""The text and the JSON of each message to people. Neither quotes a cell of a file unless the settings allow it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -53,7 +53,6 @@ def of_job(
     lines += [f"Reason: {printable(error)}"] if error else []
     lines += [_rows(counts)] if counts.processed else []
     lines += ["First failures:", *(f"- {words}" for words in shown)] if shown else []
-    lines += [f"{name}: {url}" for name, url in links.items()]
     data = {
         "job_id": job.id,
         "table": job.table,
@@ -63,18 +62,16 @@ def of_job(
         "error_code": job.error_code,
         "counts": {"total": counts.total} | {name: getattr(counts, name) for name in COUNTERS},
         "failures": [_failure(one, words, with_values) for one, words in zip(failures, shown, strict=True)],
-        "links": dict(links),
     }
-    return _notice(f"import.{event}", job.finished_at or job.updated_at, title, lines, data)
+    return _notice(f"import.{event}", job.finished_at or job.updated_at, title, lines, data, links)
 
 
 def of_late_file(table: str, due_at: datetime, expected: str, links: Mapping[str, str]) -> Notice:
     """Return the notice that no file of a table arrived in time. `expected`: the declaration, in words."""
     title = f"{table}: the expected file has not arrived"
     lines = [f"No file for table {table} arrived by {_time(due_at)} (expected {expected})."]
-    lines += [f"{name}: {url}" for name, url in links.items()]
-    data = {"table": table, "due_at": due_at.isoformat(), "expected": expected, "links": dict(links)}
-    return _notice("table.late", due_at, title, lines, data)
+    data = {"table": table, "due_at": due_at.isoformat(), "expected": expected}
+    return _notice("table.late", due_at, title, lines, data, links)
 
 
 def of_day(
@@ -101,24 +98,21 @@ def of_day(
         lines.append(f"Rejected rows that are not fixed yet: {said}")
     if undeliverable:
         lines.append(f"Messages that could not be delivered: {undeliverable:,} (bulk-pipeline notify list)")
-    lines += [f"{name}: {url}" for name, url in links.items()]
     data = {
         "since": since.isoformat(),
         "until": until.isoformat(),
         "tables": [dict(one) for one in by_table],
         "open_rows": dict(open_rows),
         "undeliverable": undeliverable,
-        "links": dict(links),
     }
-    return _notice(DIGEST, until, title, lines, data)
+    return _notice(DIGEST, until, title, lines, data, links)
 
 
 def of_test(at: datetime, table: str | None, links: Mapping[str, str]) -> Notice:
     """Return the notice by which people see that messages arrive."""
     about = f"table {table}" if table else "every table"
     lines = [f"This is a test. Messages of bulk-pipeline about {about} arrive here."]
-    lines += [f"{name}: {url}" for name, url in links.items()]
-    return _notice("test", at, "bulk-pipeline: a test message", lines, {"table": table, "links": dict(links)})
+    return _notice("test", at, "bulk-pipeline: a test message", lines, {"table": table}, links)
 
 
 def document(notice: Notice) -> dict[str, Any]:
@@ -194,5 +188,13 @@ def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M %Z}"
 
 
-def _notice(type_: str, at: datetime, title: str, lines: Sequence[str], data: Mapping[str, Any]) -> Notice:
-    return Notice(type_, at, title, "\n".join(lines), data)
+def _notice(
+    type_: str,
+    at: datetime,
+    title: str,
+    lines: Sequence[str],
+    data: Mapping[str, Any],
+    links: Mapping[str, str],
+) -> Notice:
+    text = "\n".join([*lines, *(f"{name}: {url}" for name, url in links.items())])
+    return Notice(type_, at, title, text, {**data, "links": dict(links)})

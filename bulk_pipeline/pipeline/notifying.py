@@ -32,7 +32,7 @@ _subscribed: dict[str, frozenset[SubscribedEvent]] = {}
 
 
 def subscribe(stores: Stores) -> None:
-    """Let the ledger know who is told of what. Raises `SettingsError`."""
+    """Store in the ledger who gets messages about which events. Raises `SettingsError`."""
     wanted = frozenset(subscriptions(stores.settings))
     stores.outbox.subscribe(wanted)
     _subscribed[stores.database_url] = wanted

@@ -3,13 +3,13 @@
 from psycopg import sql
 
 from bulk_pipeline.postgres.connection import Postgres
+from bulk_pipeline.postgres.names import identifier
 from bulk_pipeline.schema import Table
 
 
 def count_rows(postgres: Postgres, table: Table) -> int:
     """Return the number of rows that are visible to the login. Reads the whole table, or one of its indexes."""
-    name = table.qualified_name
-    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name.schema, name.name))
+    query = sql.SQL("SELECT count(*) FROM {}").format(identifier(table))
     with postgres.reading() as connection:
         row = connection.execute(query).fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""Who is told what about the files of a table."""
+"""Subscriptions to messages about the files of a table."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _WEBHOOK = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 
 
 class Event(StrEnum):
-    """What people can be told of. The ledger stores the values."""
+    """The events about which messages are sent. The ledger stores the values."""
 
     FINISHED = "finished"
     """Every row of a file is in the table."""

@@ -193,7 +193,11 @@ SUBSCRIPTION = Record(
             "holds secrets.",
             required=True,
         ),
-        Key("on", Many(OneOf(Event)), "What it is told of. Without it: rejected, failed and late."),
+        Key(
+            "on",
+            Many(OneOf(Event)),
+            "The events about which it gets messages. Without it: rejected, failed and late.",
+        ),
     ),
     make=Subscription,
     fields_of=lambda subscription: {"to": subscription.to, "on": subscription.on},
@@ -264,7 +268,7 @@ TABLE = Record(
             Deadline(),
             "When a file is expected: `daily by 08:00 Europe/Rome`, `weekdays by 18:30 UTC`, `mon,thu by 07:00 UTC`.",
         ),
-        Key("notify", Many(SUBSCRIPTION), "Who is told about the files of the table."),
+        Key("notify", Many(SUBSCRIPTION), "Who gets messages about the files of the table."),
         Key(
             "export_visible_rows",
             Flag(),

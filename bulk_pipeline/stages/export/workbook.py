@@ -150,7 +150,7 @@ class _Zip(zipfile.ZipFile):
 
 
 class _Unseekable:
-    """What `ZipFile` calls of a file that it cannot go back in."""
+    """The methods that `ZipFile` calls on a file without `seek`."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
