@@ -8,14 +8,13 @@ from bulk_pipeline import tables
 from bulk_pipeline.errors import FileError, UnknownTableError
 from bulk_pipeline.ledger.failure_reports import ReportLine
 from bulk_pipeline.ledger.file_checks import FileCheck
-from bulk_pipeline.office.previews import Preview, preview_of
+from bulk_pipeline.office.previews import preview_of
 from bulk_pipeline.office.rejected_rows import marked, meanings, raw_rows
 from bulk_pipeline.pipeline.check import check_file
 from bulk_pipeline.pipeline.container import Stores
 from bulk_pipeline.pipeline.run_memory import is_out_of_memory
 from bulk_pipeline.schema import NOTHING_DECLARED, Mode
 from bulk_pipeline.settings import Settings
-from bulk_pipeline.stages.parse.upload import open_upload
 from bulk_pipeline.stages.report_names import rejected_name
 
 _NEEDS_MEMORY = "Checking this file needs more memory than a check may take. It may still be loaded."
@@ -39,23 +38,6 @@ def check_stored_file(settings: Settings, check_id: str) -> None:
         stores.close()
 
 
-def _preview(stores: Stores, found: FileCheck, folder: Path) -> Preview:
-    """Read the beginning of the file once more."""
-    with stores.objects.open(stores.settings.s3_bucket_archive, found.object_key) as stream:
-        upload = open_upload(
-            stream,
-            found.file_name,
-            table=tables.get(found.table_name),
-            mode=Mode(found.mode),
-            limits=stores.settings.limits,
-            spool_dir=folder,
-        )
-        try:
-            return preview_of(upload.dialect, next(iter(upload)).records)
-        finally:
-            upload.close()
-
-
 def _result(stores: Stores, found: FileCheck) -> dict[str, object]:
     table, mode = tables.get(found.table_name), Mode(found.mode)
     with (
@@ -67,7 +49,7 @@ def _result(stores: Stores, found: FileCheck) -> dict[str, object]:
         failures = [ReportLine(**failure) for failure in done.reported.first.to_pylist()]
         name = rejected_name(done.reports)
         raw = raw_rows(reports / name, done.dialect.as_dict()) if name else {}
-        preview = _preview(stores, found, reports)
+        preview = preview_of(done.dialect, done.first)
     return {
         "preview": asdict(preview),
         "rows": done.rows,

@@ -36,10 +36,11 @@ class Preview:
     rows: tuple[tuple[str | None, ...], ...]
 
 
-def preview_of(dialect: "Dialect", records: "pa.RecordBatch") -> Preview:
-    """Return the preview. `records`: `_row`, `_line`, then text columns."""
-    columns = [name for name in records.schema.names if not name.startswith("_")][:_MOST_COLUMNS]
-    first = records.slice(0, MOST_ROWS).to_pylist()
+def preview_of(dialect: "Dialect", records: "pa.RecordBatch | None") -> Preview:
+    """Return the preview. `records`: `_row`, `_line`, then text columns; None without any."""
+    names = [] if records is None else records.schema.names
+    columns = [name for name in names if not name.startswith("_")][:_MOST_COLUMNS]
+    first = [] if records is None else records.slice(0, MOST_ROWS).to_pylist()
     return Preview(
         dialect.format,
         dialect.delimiter,

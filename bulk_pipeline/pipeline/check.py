@@ -32,7 +32,8 @@ _JOB_ID, _ATTEMPT = "check", 1
 class CheckedFile:
     """The results of a check. `reported` is the summary of its failures, `reports` the names of the written reports.
 
-    `dialect`: as what the file was read.
+    `dialect`: as what the file was read. `first`: its first records as text columns, after `_row` and `_line`; None
+    without any.
     """
 
     rows: int
@@ -42,6 +43,7 @@ class CheckedFile:
     reports: tuple[str, ...]
     warnings: tuple[str, ...]
     dialect: Dialect
+    first: pa.RecordBatch | None
 
 
 def check_file(
@@ -95,8 +97,9 @@ def check(
             _write_accepted(checked, work, sink)
     alike = import_steps.warning_of_keys(checked, work)
     warnings = (*upload.warnings, *([alike] if alike else ()))
+    first = next(parsed.batches(work, "records"), None)
     return CheckedFile(
-        checked.rows, checked.good, checked.columns, reported, reports, warnings, upload.dialect
+        checked.rows, checked.good, checked.columns, reported, reports, warnings, upload.dialect, first
     )
 
 
