@@ -235,7 +235,7 @@ DEFENCES = (
         "URLs lead to allowed ports only",
         "integration/web/test_fetch.py::test_only_allowed_ports_are_connected_to_also_after_a_redirect",
         "bulk_pipeline/web/fetch.py",
-        "if _port(url) not in limits.ports:",
+        "if port_of(url) not in limits.ports:",
         "if False:",
     ),
     Defence(

@@ -16,11 +16,10 @@ from typing import BinaryIO
 import httpcore2
 import httpx2
 
-import bulk_pipeline
 from bulk_pipeline.errors import RemoteFileError
 from bulk_pipeline.web.network import CheckedNetwork
+from bulk_pipeline.web.sending import PORTS, port_of, sending
 
-_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LONGEST_URL = 8_000
 _LONGEST_NAME = 255
@@ -33,7 +32,7 @@ class FetchLimits:
     max_bytes: int
     seconds: float
     redirects: int
-    ports: frozenset[int] = frozenset(_PORTS.values())
+    ports: frozenset[int] = frozenset(PORTS.values())
     private_too: bool = False
 
 
@@ -81,7 +80,7 @@ def _saved(
     try:
         for _ in range(limits.redirects + 1):
             _check_port(place, limits)
-            with _getting(pool, place) as response:
+            with sending(pool, "GET", place, _headers(place)) as response:
                 if response.status not in _REDIRECTS:
                     size_bytes, digest = _received(response, place, limits, file)
                     file.seek(0)
@@ -96,21 +95,12 @@ def _saved(
     raise RemoteFileError(f"file_url is redirected more than {limits.redirects} times")
 
 
-@contextmanager
-def _getting(pool: httpcore2.ConnectionPool, url: httpx2.URL) -> Iterator[httpcore2.Response]:
-    target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=_port(url), target=url.raw_path)
-    headers: dict[bytes | str, bytes | str] = {
-        "Host": url.netloc.decode(),
-        "User-Agent": f"bulk_pipeline/{bulk_pipeline.__version__}",
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-    }
+def _headers(url: httpx2.URL) -> dict[str, str]:
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
     if url.userinfo:
         credentials = f"{url.username}:{url.password}".encode()
         headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
-    with pool.stream("GET", target, headers=headers) as response:
-        yield response
+    return headers
 
 
 def _received(
@@ -144,21 +134,17 @@ def _redirected(url: httpx2.URL, response: httpcore2.Response) -> httpx2.URL:
 
 
 def _checked(url: httpx2.URL) -> httpx2.URL:
-    if url.scheme not in _PORTS or not url.host:
+    if url.scheme not in PORTS or not url.host:
         raise RemoteFileError("file_url must be an http:// or https:// URL with a host, also after redirects")
-    if not url.raw_host.isascii() or not 0 < _port(url) <= 65535:
+    if not url.raw_host.isascii() or not 0 < port_of(url) <= 65535:
         raise RemoteFileError("file_url is not a valid URL")
     return url
 
 
 def _check_port(url: httpx2.URL, limits: FetchLimits) -> None:
-    if _port(url) not in limits.ports:
+    if port_of(url) not in limits.ports:
         allowed = ", ".join(map(str, sorted(limits.ports)))
-        raise RemoteFileError(f"file_url leads to port {_port(url)}: the allowed ports are {allowed}")
-
-
-def _port(url: httpx2.URL) -> int:
-    return _PORTS[url.scheme] if url.port is None else url.port
+        raise RemoteFileError(f"file_url leads to port {port_of(url)}: the allowed ports are {allowed}")
 
 
 def _header(response: httpcore2.Response, name: bytes) -> bytes:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 import httpcore2
 import httpx2
 
-import bulk_pipeline
 from bulk_pipeline.errors import DeliveryError, RemoteFileError
 from bulk_pipeline.web.network import CheckedNetwork
+from bulk_pipeline.web.sending import PORTS, sending
 
-_PORTS = {"http": 80, "https": 443}
 _GONE = 410
 
 
@@ -23,20 +22,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, p
     """
     place = _parsed(url)
     network = CheckedNetwork(seconds=seconds, private_too=private_too, check=lambda: None)
-    sent = {
-        "Host": place.netloc.decode(),
-        "User-Agent": f"bulk_pipeline/{bulk_pipeline.__version__}",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **headers,
-    }
-    port = place.port or _PORTS[place.scheme]
-    target = httpcore2.URL(scheme=place.raw_scheme, host=place.raw_host, port=port, target=place.raw_path)
+    sent = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
     try:
         with (
             httpcore2.ConnectionPool(network_backend=network) as pool,
-            pool.stream("POST", target, headers={**sent}, content=body) as response,
+            sending(pool, "POST", place, sent, body) as response,
         ):
             status = response.status
     except RemoteFileError as error:
@@ -59,6 +49,6 @@ def _parsed(url: str) -> httpx2.URL:
         place = httpx2.URL(url)
     except (httpx2.InvalidURL, UnicodeError) as error:
         raise DeliveryError("the URL of the webhook is not valid") from error
-    if place.scheme not in _PORTS or not place.host or place.userinfo or not place.raw_host.isascii():
+    if place.scheme not in PORTS or not place.host or place.userinfo or not place.raw_host.isascii():
         raise DeliveryError("the URL of a webhook must be http:// or https:// with a host and no password")
     return place
